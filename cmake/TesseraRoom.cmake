@@ -1,0 +1,37 @@
+include(${PROJECT_SOURCE_DIR}/src/layers.cmake)
+
+# The rooms that `room` may include, from TESSERA_ROOMS; an unlisted room is an error.
+function(tessera_room_uses room out)
+  foreach(row IN LISTS TESSERA_ROOMS)
+    string(REGEX MATCH "^([^:]+):(.*)$" matched "${row}")
+    if(CMAKE_MATCH_1 STREQUAL room)
+      string(REPLACE " " ";" uses "${CMAKE_MATCH_2}")
+      set(${out} ${uses} PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "room ${room} has no row in src/layers.cmake")
+endfunction()
+
+# tessera_room(name SOURCES a.cpp b.cpp [LIBRARIES third_party...])
+# One room of src/ as an object library tessera_<name> (slashes become underscores); everything lands in the library `tessera`.
+function(tessera_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  string(REPLACE "/" "_" target "tessera_${name}")
+  list(TRANSFORM ARG_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/src/${name}/)
+  add_library(${target} OBJECT ${ARG_SOURCES})
+  tessera_room_uses(${name} uses)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PRIVATE tessera_flags fmt::fmt ${ARG_LIBRARIES})
+  target_link_libraries(tessera PRIVATE ${target} ${ARG_LIBRARIES})
+endfunction()
+
+# tessera_test(name SOURCES ...): one GoogleTest binary; may include internal headers.
+function(tessera_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/test)
+  target_link_libraries(${name} PRIVATE tessera tessera_flags fmt::fmt GTest::gtest_main ${ARG_LIBRARIES})
+  target_compile_definitions(${name} PRIVATE TESSERA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()

@@ -1,0 +1,94 @@
+#include <tessera/error.h>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <fstream>
+#include <utility>
+
+namespace tessera {
+namespace {
+
+struct CodeRow {
+    std::string_view name;
+    std::string_view summary;
+};
+
+constexpr std::array code_rows{
+#define TESSERA_ERROR_CODE(code, summary) CodeRow{#code, summary},
+#include <tessera/error_codes.def>
+#undef TESSERA_ERROR_CODE
+};
+
+std::string source_line(SourceLoc where) {
+    std::ifstream in(where.file);
+    std::string line;
+    for (int n = 0; n < where.line; ++n)
+        if (!std::getline(in, line)) return {};
+    return line;
+}
+
+void append_place(std::string& out, SourceLoc where, std::string_view marked) {
+    out += fmt::format("  --> {}:{}\n", where.file, where.line);
+    const std::string line = source_line(where);
+    if (line.empty()) return;
+    out += fmt::format("{:5} | {}\n", where.line, line);
+    const size_t at = marked.empty() ? std::string::npos : line.find(marked);
+    if (at != std::string::npos) out += fmt::format("      | {}{}\n", std::string(at, ' '), std::string(marked.size(), '^'));
+}
+
+std::string render(std::string_view kind, ErrorCode code, SourceLoc where, const std::string& message,
+                   const std::vector<Hint>& hints) {
+    std::string out = fmt::format("{}[{}]: {}\n", kind, code_text(code), message);
+    std::string_view marked;
+    for (const Hint& hint : hints)
+        if (hint.kind == Hint::Kind::token) marked = hint.text;
+    if (where.known()) append_place(out, where, marked);
+    std::vector<std::string_view> fixes;
+    for (const Hint& hint : hints) {
+        switch (hint.kind) {
+            case Hint::Kind::expected: out += "  expected: " + hint.text + "\n"; break;
+            case Hint::Kind::received: out += "  received: " + hint.text + "\n"; break;
+            case Hint::Kind::note:
+                out += "  note: " + hint.text + "\n";
+                if (hint.where.known()) append_place(out, hint.where, {});
+                break;
+            case Hint::Kind::fix: fixes.push_back(hint.text); break;
+            case Hint::Kind::token: break;
+        }
+    }
+    if (!fixes.empty()) {
+        out += "  possible fixes:\n";
+        for (size_t i = 0; i < fixes.size(); ++i) out += fmt::format("    {}. {}\n", i + 1, fixes[i]);
+    }
+    out.pop_back();
+    return out;
+}
+
+}  // namespace
+
+std::string_view code_text(ErrorCode code) { return code_rows.at(static_cast<size_t>(code)).name.substr(0, 5); }
+std::string_view code_name(ErrorCode code) { return code_rows.at(static_cast<size_t>(code)).name.substr(6); }
+std::string_view code_summary(ErrorCode code) { return code_rows.at(static_cast<size_t>(code)).summary; }
+
+const std::vector<ErrorCode>& all_error_codes() {
+    static const std::vector<ErrorCode> codes = [] {
+        std::vector<ErrorCode> all;
+        for (size_t i = 0; i < code_rows.size(); ++i) all.push_back(static_cast<ErrorCode>(i));
+        return all;
+    }();
+    return codes;
+}
+
+Hint note(SourceLoc where, std::string text) { return {Hint::Kind::note, std::move(text), where}; }
+Hint note(std::string text) { return {Hint::Kind::note, std::move(text), {}}; }
+Hint expected(std::string text) { return {Hint::Kind::expected, std::move(text), {}}; }
+Hint received(std::string text) { return {Hint::Kind::received, std::move(text), {}}; }
+Hint fix(std::string text) { return {Hint::Kind::fix, std::move(text), {}}; }
+Hint token(std::string text) { return {Hint::Kind::token, std::move(text), {}}; }
+
+Exception::Exception(std::string_view kind, ErrorCode code, SourceLoc where, std::string message, std::vector<Hint> hints)
+    : code_(code), where_(where), message_(std::move(message)), hints_(std::move(hints)),
+      text_(render(kind, code_, where_, message_, hints_)) {}
+
+}  // namespace tessera

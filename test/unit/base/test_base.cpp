@@ -1,0 +1,32 @@
+#include <gtest/gtest.h>
+
+#include "base/closest_name.h"
+#include "base/hash.h"
+
+namespace tessera {
+namespace {
+
+TEST(Hash, Sha256MatchesFips180Vectors) {
+    EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    EXPECT_EQ(sha256(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(ClosestName, FindsTyposAndRefusesStrangers) {
+    EXPECT_EQ(closest_name("blru", {"sharp", "blur", "harris"}), "blur");
+    EXPECT_EQ(closest_name("zzzzzz", {"sharp", "blur"}), "");
+}
+
+TEST(Error, RendersMessagePlaceTokenAndFixes) {
+    const SourceLoc here = SourceLoc::current();  // the marked line
+    const Error error(E0103_unknown_dim, here, "dim q is not bound", {token("here"), expected("y or x"), received("q"), fix("write y")});
+    const std::string text = error.what();
+    EXPECT_NE(text.find("error[E0103]: dim q is not bound"), std::string::npos);
+    EXPECT_NE(text.find("the marked line"), std::string::npos);
+    EXPECT_NE(text.find("^^^^"), std::string::npos);
+    EXPECT_NE(text.find("1. write y"), std::string::npos);
+    EXPECT_EQ(code_name(E0103_unknown_dim), "unknown_dim");
+}
+
+}  // namespace
+}  // namespace tessera
