@@ -2,4 +2,5 @@
 set(TESSERA_ROOMS
   "base:"
   "types:base"
+  "schedule:base types expr algorithm"
 )
