@@ -28,7 +28,17 @@ function(tessera_room name)
     target_precompile_headers(${target} PRIVATE ${ARG_PRECOMPILE})
   endif()
   target_sources(tessera PRIVATE $<TARGET_OBJECTS:${target}>)
+  list(TRANSFORM ARG_LIBRARIES REPLACE "(.+)" "$<BUILD_INTERFACE:\\1>")
   target_link_libraries(tessera PRIVATE ${ARG_LIBRARIES})
+endfunction()
+
+# tessera_export(target Name): `target` is installed and known as Tessera::<Name>, inside this build and to find_package(Tessera).
+function(tessera_export target name)
+  if(NOT TARGET Tessera::${name})
+    add_library(Tessera::${name} ALIAS ${target})
+  endif()
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  install(TARGETS ${target} EXPORT TesseraTargets)
 endfunction()
 
 # tessera_test(name SOURCES ...): one GoogleTest binary; may include internal headers.
