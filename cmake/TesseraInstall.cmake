@@ -5,6 +5,7 @@ set(TESSERA_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/Tessera)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tessera DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 tessera_export(tessera Tessera)
+tessera_export(tessera_runtime_static Runtime)
 if(TESSERA_HAVE_HALIDE)
   # libHalide stands beside the installed libraries: an installation outlives the source tree it came from.
   install(FILES ${Halide_LIBRARY} DESTINATION ${CMAKE_INSTALL_LIBDIR}/tessera)

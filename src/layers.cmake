@@ -1,7 +1,15 @@
-# The arrows: a room and the rooms whose headers it may include. CMake links by this list and a house test reads it.
+# The arrows: a room and the rooms whose headers it may include, each standing above its users. CMake reads this list and so does
+# test/house.
 set(TESSERA_ROOMS
   "base:"
   "runtime:"
   "types:base"
+  "expr:base types"
+  "algorithm:base types expr"
+  "ops:base types expr algorithm"
   "schedule:base types expr algorithm"
+  "backend:base types expr algorithm schedule"
+  "backend/interpreter:base types expr algorithm schedule backend"
+  "backend/cpu:base types expr algorithm schedule backend"
+  "compile:base types expr algorithm schedule backend backend/interpreter backend/cpu"
 )
