@@ -1,0 +1,7 @@
+#include "algorithm/graph.h"
+
+namespace tessera {
+
+void prove_accesses(const AlgorithmState&) {}
+
+}  // namespace tessera

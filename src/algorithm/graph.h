@@ -1,0 +1,74 @@
+#pragma once
+
+#include <tessera/algorithm.h>
+
+#include "expr/expr_node.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tessera {
+
+struct InputState {
+    std::string name;
+    DType dtype = DType::f32;
+    std::vector<Dim> dims;
+    SourceLoc where;
+    bool scalar = false;
+    std::optional<Numerics> numerics;  // reads are cast to compute; gone in Graph IR, where reads carry the cast
+    std::optional<std::pair<Extent, Extent>> values;  // low <= v < high, checked at entry
+    bool increasing = false;
+};
+
+/// States that evolve together along t. The value of state i at t is inits[i] for t < 0, else FuncState::values[0] of state i.
+struct Recurrence {
+    Dim t;
+    bool reverse = false;
+    std::vector<std::weak_ptr<FuncState>> states;
+};
+
+struct FuncState {
+    std::string name;
+    SourceLoc where;  // of the definition once defined
+    std::optional<DType> declared;
+    std::optional<Numerics> numerics;  // applied when defined
+    bool defined = false;
+    std::vector<Dim> dims;
+    std::vector<DType> dtypes;
+    std::vector<Expr> values;               // one per component, strong
+    std::shared_ptr<Recurrence> recurrence;  // set: values are the step, init the value for t < 0
+    Expr init;
+};
+
+/// An Algorithm's parts. Dims are listed in the order of first visit; `dims` are those whose extents the entry knows.
+struct AlgorithmState {
+    std::string name;
+    SourceLoc where;
+    std::vector<Func> outputs;
+    std::vector<Argument> arguments;
+    std::vector<Func> funcs;  // producers first
+    std::vector<Dim> dims;    // of arguments and outputs, then dims that extents mention
+    std::vector<std::pair<Extent, Extent>> require;
+    std::vector<std::pair<size_t, size_t>> in_place;  // (index into arguments, index into outputs)
+};
+
+/// Calls `visit` once per node reachable from `roots` (args before users, left to right), without recursion. Does not enter the
+/// definitions of accessed Funcs.
+template <class Visit>
+void for_each_node(const std::vector<Expr>& roots, Visit&& visit);
+
+/// Names as the language allows them: letters, digits, _, and / . # inside. E0102 otherwise.
+void check_name(const std::string& name, std::string_view kind, SourceLoc where);
+
+/// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
+[[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
+[[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);
+
+/// Every access of an Input is inside [0, extent) for all points of the domain, or wrapped: throws E0401 / E0402 otherwise.
+void prove_accesses(const AlgorithmState& algorithm);
+
+}  // namespace tessera
+
+#include "algorithm/visit.h"

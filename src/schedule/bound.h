@@ -1,0 +1,62 @@
+#pragma once
+
+#include <tessera/schedule.h>
+
+#include "schedule/stages.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tessera {
+
+/// One loop of a nest: peels blocks of `tile` off what the loops of the same dim outside it left over; the last loop of a dim has
+/// tile 1. With T the tile of the loop of this dim outside it (the dim's whole range when there is none), the loop has
+/// ceil(T / tile) iterations. Blocks count from the start of the stage's required region (reduction dims: from the loop's lower
+/// bound).
+struct BoundLoop {
+    std::string name;                  // unique in its nest
+    Dim dim;
+    std::int64_t tile = 1;
+    std::optional<std::int64_t> parts; // set: tile = ceil(extent / parts) rounded up to the next inner tile, known at run time
+    LoopKind kind = LoopKind::serial;
+    Tail tail = Tail::guard;           // of the split made by this loop; meaningless for the last loop of a dim
+    Partition partition = Partition::auto_;
+    std::vector<Prefetch> prefetch;
+    bool reduction = false;            // the dim is one of the update's reduction dims
+};
+
+/// A loop of a stage: `loop` indexes the stage's main nest (the update's for stages that have one, else the pure nest).
+struct LoopPosition {
+    size_t stage = 0;
+    size_t loop = 0;
+    bool operator==(const LoopPosition&) const = default;
+};
+
+/// A stage with its resolved record. `compute_at` unset: root. Inline stages are gone: their definitions stand in their users.
+struct BoundStage {
+    std::optional<LoopPosition> compute_at;
+    std::optional<LoopPosition> store_at;   // lifetime of values; further out than compute_at: sliding window. Unset with compute_at set: at compute_at
+    bool store_root = false;                // stored at root although computed inside a loop
+    std::optional<LoopPosition> alloc_at;   // allocation only
+    std::vector<BoundLoop> pure;            // loops of the definition or of the init
+    std::vector<BoundLoop> update;          // loops over dims and reduction dims; empty for definitions
+    StoreSpec storage;                      // space, align, fold, buffers as written; names are user names
+    std::vector<size_t> users;              // stages that read it, ascending
+};
+
+/// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.
+/// stages[i] belongs to graph.stages[i]; producers come first.
+struct BoundSchedule {
+    StageGraph graph;
+    std::vector<BoundStage> stages;
+
+    [[nodiscard]] const std::vector<BoundLoop>& main_nest(size_t stage) const {
+        return graph.stages[stage].update ? stages[stage].update : stages[stage].pure;
+    }
+};
+
+/// Throws E05xx naming stage, loop, reason and the nearest legal choice; L0903 for what no backend of `target_kind` "cpu" has.
+[[nodiscard]] BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule);
+
+}  // namespace tessera

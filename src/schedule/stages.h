@@ -1,0 +1,81 @@
+#pragma once
+
+#include "algorithm/graph.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tessera {
+
+/// How a stage's cells are combined after they were initialised:
+///   for dims, for reduction_dims where condition:  self(place) = values
+/// `values` read the stage itself through accesses of its own FuncState (at `place`; scans and recurrences at earlier points).
+struct Update {
+    std::vector<Dim> reduction_dims;  // in definition order
+    std::vector<Expr> place;          // one index per dim of the stage; the plain dims for reductions
+    std::vector<Expr> values;         // one per component
+    Expr condition;                   // undefined: always
+    Order order;
+    std::shared_ptr<const MonoidState> monoid;  // null for recurrences
+    /// Reduction dims whose iterations run in order because they read each other (scan, recurrence).
+    bool sequential = false;
+};
+
+/// What a schedule places: a Func without its reductions, or one reduction, scan, scatter or recurrence, or a derived stage.
+/// Accesses in `values` and `update` name other stages through their FuncState (`StageGraph::find`), inputs through InputState.
+struct Stage {
+    enum class Kind { definition, reduction, scan, scatter, recurrence, copy };
+    Kind kind = Kind::definition;
+    std::shared_ptr<FuncState> func;  // identity in accesses; of the algorithm for definitions, made here for the others
+    std::string name;                 // "C", "C.sum", "C.sum.1"
+    std::vector<Dim> dims;            // row-major; over all integers
+    std::vector<DType> dtypes;        // one per component
+    std::vector<Expr> values;         // definition, copy: the value; others: what cells start as
+    std::optional<Update> update;
+    std::optional<size_t> output;     // position in the algorithm's outputs: the region is [0, extent) of its dims
+    SourceLoc where;
+};
+
+/// An Algorithm as stages, producers first.
+struct StageGraph {
+    Algorithm algorithm;
+    std::vector<Stage> stages;
+
+    [[nodiscard]] std::optional<size_t> find(const FuncState* func) const;
+    [[nodiscard]] std::optional<size_t> find(const std::string& name) const;
+    [[nodiscard]] std::vector<std::string> names() const;
+};
+
+/// Splits every definition into stages. Reductions are numbered per kind by first visit, left to right, of the finished definition;
+/// a float sum of products accumulates by fma; kahan sums carry their compensation as a second component.
+/// Throws Limit L0901 for what stages cannot express yet (states of one recurrence with different dims, order pairwise).
+[[nodiscard]] StageGraph make_stages(const Algorithm& algorithm);
+
+/// `e` with every node for which `replace` returns a defined Expr replaced (bottom-up, shared nodes once).
+template <class Replace>
+[[nodiscard]] Expr rewrite(const Expr& e, Replace&& replace);
+/// `e` with dims and variables replaced by index.
+[[nodiscard]] Expr substitute(const Expr& e, const std::map<const ExprNode*, Expr>& replacements);
+[[nodiscard]] Expr substitute_dims(const Expr& e, const std::vector<Dim>& dims, const std::vector<Expr>& indices);
+
+template <class Replace>
+Expr rewrite(const Expr& e, Replace&& replace) {
+    std::map<const ExprNode*, Expr> done;
+    for_each_node({e}, [&](const Expr& n) {
+        std::vector<Expr> args;
+        bool changed = false;
+        for (const Expr& a : n->args) {
+            args.push_back(done.at(a.get()));
+            changed = changed || !args.back().same_as(a);
+        }
+        const Expr rebuilt = changed ? with_args(n, std::move(args)) : n;
+        const Expr replaced = replace(rebuilt);
+        done[n.get()] = replaced.defined() ? replaced : rebuilt;
+    });
+    return done.at(e.get());
+}
+
+}  // namespace tessera
