@@ -87,7 +87,7 @@ template <class B>
     return detail::cos(Real<B>{&b, x}).value;
 }
 
-/// Error <= 2.25 ulp; range as sin. Keeps the sign of zero.
+/// Error <= 1 ulp; range as sin. Keeps the sign of zero.
 template <class B>
 [[nodiscard]] typename B::Float tan(B& b, typename B::Float x) {
     return detail::tan(Real<B>{&b, x}).value;

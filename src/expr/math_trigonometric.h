@@ -89,7 +89,7 @@ Real<B> cos(Real<B> x) {
     return sine(abs(x), 1);
 }
 
-/// sin/cos or -cos/sin of the reduced angle; its low word enters both series before their last rounding.
+/// sin/cos or -cos/sin of the reduced angle, all in two words; the quotient is corrected once.
 template <class B>
 Real<B> tan(Real<B> x) {
     using C = Coefficients<B::bits>;
@@ -101,10 +101,21 @@ Real<B> tan(Real<B> x) {
     const Real<B> half = z * 0.5;
     const Real<B> one_less = 1.0 - half;
     const Real<B> lost = (1.0 - one_less) - half + fma(r, r, z * -1.0) * -0.5;  // what 1 - z/2 lost, and half of what z lost
-    const Real<B> s = r + fma(z * r, polynomial(C::sin, z), r_lo * one_less);
-    const Real<B> c = one_less + fma(z * z, polynomial(C::cos, z), fma(r * -1.0, r_lo, lost));
+    const Real<B> s_rest = fma(z * r, polynomial(C::sin, z), r_lo * one_less);
+    const Real<B> c_rest = fma(z * z, polynomial(C::cos, z), fma(r * -1.0, r_lo, lost));
+    const Real<B> s = r + s_rest;
+    const Real<B> c = one_less + c_rest;
+    const Real<B> s_lo = (r - s) + s_rest;
+    const Real<B> c_lo = (one_less - c) + c_rest;
     const Truth<B> odd = (angle.quadrant & 1).is_set();
-    const Real<B> value = flip_sign(select(odd, c * -1.0, s) / select(odd, s, c), sign_bit(x));
+    const Real<B> minus_over = select(odd, c, s * -1.0);
+    const Real<B> minus_over_lo = select(odd, c_lo, s_lo * -1.0);
+    const Real<B> under = select(odd, s, c);
+    const Real<B> under_lo = select(odd, s_lo, c_lo);
+    const Real<B> reciprocal = 1.0 / under;
+    const Real<B> quotient = minus_over * reciprocal * -1.0;
+    const Real<B> minus_error = fma(quotient, under, minus_over) + fma(quotient, under_lo, minus_over_lo);
+    const Real<B> value = flip_sign(fma(minus_error * -1.0, reciprocal, quotient), sign_bit(x));
     return select(a <= Angle<B::bits>::range, value, not_a_number);
 }
 
