@@ -29,14 +29,22 @@ private:
 template <class T>
 inline constexpr tessera_dtype dtype_of = [] {
     using U = std::remove_cv_t<T>;
-    if constexpr (std::is_same_v<U, bool>) return TESSERA_BOOL;
-    else if constexpr (std::is_integral_v<U> && sizeof(U) == 1) return std::is_signed_v<U> ? TESSERA_I8 : TESSERA_U8;
-    else if constexpr (std::is_integral_v<U> && sizeof(U) == 2) return std::is_signed_v<U> ? TESSERA_I16 : TESSERA_U16;
-    else if constexpr (std::is_integral_v<U> && sizeof(U) == 4) return std::is_signed_v<U> ? TESSERA_I32 : TESSERA_U32;
-    else if constexpr (std::is_integral_v<U>) return std::is_signed_v<U> ? TESSERA_I64 : TESSERA_U64;
-    else if constexpr (std::is_same_v<U, float16>) return TESSERA_F16;
-    else if constexpr (std::is_same_v<U, bfloat16>) return TESSERA_BF16;
-    else if constexpr (std::is_same_v<U, float>) return TESSERA_F32;
+    if constexpr (std::is_same_v<U, bool>)
+        return TESSERA_BOOL;
+    else if constexpr (std::is_integral_v<U> && sizeof(U) == 1)
+        return std::is_signed_v<U> ? TESSERA_I8 : TESSERA_U8;
+    else if constexpr (std::is_integral_v<U> && sizeof(U) == 2)
+        return std::is_signed_v<U> ? TESSERA_I16 : TESSERA_U16;
+    else if constexpr (std::is_integral_v<U> && sizeof(U) == 4)
+        return std::is_signed_v<U> ? TESSERA_I32 : TESSERA_U32;
+    else if constexpr (std::is_integral_v<U>)
+        return std::is_signed_v<U> ? TESSERA_I64 : TESSERA_U64;
+    else if constexpr (std::is_same_v<U, float16>)
+        return TESSERA_F16;
+    else if constexpr (std::is_same_v<U, bfloat16>)
+        return TESSERA_BF16;
+    else if constexpr (std::is_same_v<U, float>)
+        return TESSERA_F32;
     else {
         static_assert(std::is_same_v<U, double>, "no dtype has this C++ type");
         return TESSERA_F64;
@@ -44,8 +52,8 @@ inline constexpr tessera_dtype dtype_of = [] {
 }();
 static_assert(sizeof(bool) == 1);
 
-/// An array whose dtype is known at run time: a handle. Copies share the memory; `copy()` makes an independent one. Row-major: the
-/// last dim is contiguous unless strides say otherwise. What modules take as arguments.
+/// An array whose dtype is known at run time: a handle. Copies share the memory; `copy()` makes an independent one. Row-major:
+/// the last dim is contiguous unless strides say otherwise. What modules take as arguments.
 class AnyBuffer {
 public:
     AnyBuffer() = default;
@@ -91,7 +99,8 @@ private:
 /// Throws BufferError unless `buffer` has the dtype.
 void require_dtype(const AnyBuffer& buffer, tessera_dtype dtype);
 
-/// An array of T (bool, std integers, float16, bfloat16, float, double; const T for a read-only view): AnyBuffer with element access.
+/// An array of T (bool, std integers, float16, bfloat16, float, double; const T for a read-only view): AnyBuffer with element
+/// access.
 template <class T>
 class Buffer {
 public:
@@ -130,12 +139,13 @@ public:
     }
     /// One element, checked: throws BufferError on a wrong count of indices or an index outside.
     [[nodiscard]] T& at(std::span<const int64_t> index) const {
-        if (static_cast<int>(index.size()) != rank()) throw BufferError(TESSERA_ARGUMENT_RANK, "the number of indices is not the rank");
+        if (static_cast<int>(index.size()) != rank())
+            throw BufferError(TESSERA_ARGUMENT_RANK, "the number of indices is not the rank");
         int64_t offset = 0;
         for (size_t d = 0; d < index.size(); ++d) {
             if (index[d] < 0 || index[d] >= extents()[d])
-                throw BufferError(TESSERA_ARGUMENT_EXTENT, "index " + std::to_string(index[d]) + " is outside dim " + std::to_string(d) +
-                                                              " of extent " + std::to_string(extents()[d]));
+                throw BufferError(TESSERA_ARGUMENT_EXTENT, "index " + std::to_string(index[d]) + " is outside dim " +
+                                                               std::to_string(d) + " of extent " + std::to_string(extents()[d]));
             offset += index[d] * strides()[d];
         }
         return data()[offset];

@@ -7,8 +7,8 @@
 namespace tessera {
 namespace half_bits {
 
-/// Rounds to nearest, ties to even, once, into a 16-bit format; overflow gives infinity, a NaN stays one (quiet, its upper payload
-/// kept). `emin` is the exponent of the least normal number.
+/// Rounds to nearest, ties to even, once, into a 16-bit format; overflow gives infinity, a NaN stays one (quiet, its upper
+/// payload kept). `emin` is the exponent of the least normal number.
 template <int mantissa_bits, int emin>
 constexpr uint16_t from_double(double value) {
     const auto bits = std::bit_cast<uint64_t>(value);
@@ -64,7 +64,7 @@ struct float16 {
 
     constexpr float16() = default;
     template <class Number>
-        requires std::is_arithmetic_v<Number>
+    requires std::is_arithmetic_v<Number>
     explicit constexpr float16(Number value) : bits(half_bits::from_double<10, -14>(half_bits::exact_double(value))) {}
     static constexpr float16 from_bits(uint16_t bits) {
         float16 result;
@@ -88,7 +88,7 @@ struct bfloat16 {
 
     constexpr bfloat16() = default;
     template <class Number>
-        requires std::is_arithmetic_v<Number>
+    requires std::is_arithmetic_v<Number>
     explicit constexpr bfloat16(Number value) : bits(half_bits::from_double<7, -126>(half_bits::exact_double(value))) {}
     static constexpr bfloat16 from_bits(uint16_t bits) {
         bfloat16 result;

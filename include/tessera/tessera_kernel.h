@@ -1,6 +1,6 @@
 #pragma once
-/* What a compiled kernel says about itself, and the one entry through which it is called. Plain C data: a C header of a kernel library
- * holds it as constants, a JIT builds it in memory. Pointers are never owned; arrays must outlive every call. */
+/* What a compiled kernel says about itself, and the one entry through which it is called. Plain C data: a C header of a kernel
+ * library holds it as constants, a JIT builds it in memory. Pointers are never owned; arrays must outlive every call. */
 
 #include <tessera/tessera_runtime.h>
 
@@ -146,8 +146,8 @@ typedef union tessera_value {
     double f;
 } tessera_value;
 
-/** Validates every argument, then runs the first fitting variant. `args` holds arg_count values in the descriptor's order. Returns
- *  a tessera_status, with tessera_last_error() saying what is wrong; nothing is written unless every check passed. */
+/** Validates every argument, then runs the first fitting variant. `args` holds arg_count values in the descriptor's order.
+ * Returns a tessera_status, with tessera_last_error() saying what is wrong; nothing is written unless every check passed. */
 int tessera_call(const tessera_kernel_descriptor* kernel, const tessera_value* args);
 /** The checks of tessera_call without the call. */
 int tessera_validate(const tessera_kernel_descriptor* kernel, const tessera_value* args);

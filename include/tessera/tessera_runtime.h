@@ -77,13 +77,13 @@ const char* tessera_last_error_fix(void);
 /** The number of threads that parallel loops use, the caller included. At the start: the environment variable
  *  TESSERA_NUM_THREADS when it holds a number >= 1, else the number of processors this process may run on. */
 int tessera_num_threads(void);
-/** Sets it; a count below 1 sets the value of the start. Waits for workers that are no longer needed; running loops finish. */
+/** Sets it; a count below 1 sets the value of the start. Loops that run keep their threads. */
 void tessera_set_num_threads(int count);
 
 /** Calls body(context, i) for every i in [begin, begin + count), on up to tessera_num_threads() threads, and returns when all are
- *  done. Loops may nest: whoever waits helps. Returns 0, or what a failing body returned (of several, the lowest index that
- *  ran); iterations not yet begun are then skipped, and the caller's last error is that of the failing body. A C++ exception
- *  that leaves body is rethrown here. */
+ *  done. No iteration may wait for another: a loop that is known to be short runs on the calling thread. Loops may nest; who
+ * waits helps. Returns 0, or what a failing body returned (of several, the lowest index that ran); iterations not yet begun are
+ * then skipped, and the caller's last error is that of the failing body. A C++ exception that leaves body is rethrown here. */
 int tessera_parallel_for(void* context, int (*body)(void* context, int index), int begin, int count);
 
 /** Memory aligned to 64 bytes, or null. Freed blocks are kept for the next request of about the same size. */

@@ -28,10 +28,11 @@ void require_shape(tessera_dtype dtype, const std::vector<int64_t>& extents) {
     int64_t bytes = element;
     for (const int64_t extent : extents) {
         if (extent < 0)
-            throw BufferError(TESSERA_ARGUMENT_EXTENT, "extents " + list_text(extents) + " of a buffer hold the negative " + std::to_string(extent));
+            throw BufferError(TESSERA_ARGUMENT_EXTENT,
+                              "extents " + list_text(extents) + " of a buffer hold the negative " + std::to_string(extent));
         if (__builtin_mul_overflow(bytes, std::max<int64_t>(extent, 1), &bytes))
-            throw BufferError(TESSERA_SIZE, "a " + std::string(tessera_dtype_name(dtype)) + " buffer of extents " + list_text(extents) +
-                                                " is larger than memory can be");
+            throw BufferError(TESSERA_SIZE, "a " + std::string(tessera_dtype_name(dtype)) + " buffer of extents " +
+                                                list_text(extents) + " is larger than memory can be");
     }
 }
 
@@ -65,8 +66,8 @@ AnyBuffer::AnyBuffer(tessera_dtype dtype, void* memory, std::vector<int64_t> ext
     require_shape(dtype_, extents_);
     if (strides_.empty()) strides_ = dense_strides(extents_);
     if (strides_.size() != extents_.size())
-        throw BufferError(TESSERA_ARGUMENT_STRIDE, "strides " + list_text(strides_) + " and extents " + list_text(extents_) +
-                                                       " differ in number");
+        throw BufferError(TESSERA_ARGUMENT_STRIDE,
+                          "strides " + list_text(strides_) + " and extents " + list_text(extents_) + " differ in number");
 }
 
 int64_t AnyBuffer::size() const {
@@ -95,7 +96,8 @@ AnyBuffer AnyBuffer::copy() const {
 }
 
 AnyBuffer AnyBuffer::crop(int dim, int64_t begin, int64_t end) const {
-    if (dim < 0 || dim >= rank()) throw BufferError(TESSERA_ARGUMENT_RANK, "dim " + std::to_string(dim) + " of a buffer of rank " + std::to_string(rank()));
+    if (dim < 0 || dim >= rank())
+        throw BufferError(TESSERA_ARGUMENT_RANK, "dim " + std::to_string(dim) + " of a buffer of rank " + std::to_string(rank()));
     const auto d = static_cast<size_t>(dim);
     if (begin < 0 || end < begin || end > extents_[d])
         throw BufferError(TESSERA_ARGUMENT_EXTENT, "crop [" + std::to_string(begin) + ", " + std::to_string(end) + ") of dim " +
@@ -133,8 +135,8 @@ tessera_buffer AnyBuffer::c_buffer() const {
 
 void require_dtype(const AnyBuffer& buffer, tessera_dtype dtype) {
     if (buffer.dtype() != dtype)
-        throw BufferError(TESSERA_ARGUMENT_DTYPE, std::string("the buffer holds ") + tessera_dtype_name(buffer.dtype()) + ", not " +
-                                                      tessera_dtype_name(dtype));
+        throw BufferError(TESSERA_ARGUMENT_DTYPE, std::string("the buffer holds ") + tessera_dtype_name(buffer.dtype()) +
+                                                      ", not " + tessera_dtype_name(dtype));
 }
 
 }  // namespace tessera
