@@ -7,12 +7,12 @@ namespace {
 
 template <class E>
 std::string_view word_at(E value) {
-    return words_of<E>()[static_cast<size_t>(value)];
+    return words_of<E>()[static_cast<size_t>(value)].word;
 }
 
 }  // namespace
 
-std::string_view word(LoopKind value) { return word_at(value); }
+std::string_view word(LoopKind value) { return value == LoopKind::mesh ? "mesh" : word_at(value); }
 std::string_view word(Tail value) { return word_at(value); }
 std::string_view word(Partition value) { return word_at(value); }
 std::string_view word(Space value) { return word_at(value); }
