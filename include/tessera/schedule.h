@@ -65,7 +65,8 @@ struct LoopSpec {
     bool operator==(const LoopSpec&) const = default;
 };
 
-/// A loop of a stage, by its name or by its dim where that dim has one loop.
+/// A loop of a stage, by its name or by its dim where that dim has one loop. In `store`, stage "root" without a loop is
+/// outside of all loops.
 struct LoopRef {
     std::string stage;
     std::string loop;
@@ -218,8 +219,9 @@ public:
     StageEdit& prefetch(std::string of, std::int64_t distance = 1);
     StageEdit& init(std::vector<LoopSpec> loops);
 
-    StageEdit& store_at(std::string stage, std::string loop);
-    StageEdit& alloc_at(std::string stage, std::string loop);
+    /// A loop of a stage, or "root" alone.
+    StageEdit& store_at(std::string stage, std::string loop = "");
+    StageEdit& alloc_at(std::string stage, std::string loop = "");
     StageEdit& space(Space space);
     StageEdit& layout(std::vector<std::string> entries);
     StageEdit& align(const std::string& dim, std::int64_t extent);
@@ -252,6 +254,9 @@ private:
 [[nodiscard]] Schedule parse_schedule(std::string_view json);
 /// Reads a file as parse_schedule does; E0605 when it cannot be read.
 [[nodiscard]] Schedule read_schedule(const std::string& path);
+
+/// Checks a schedule that was built in C++ as parse_schedule checks what it reads; throws the same codes.
+void verify(const Schedule& schedule);
 
 enum class JsonStyle { pretty, compact };
 /// parse_schedule(to_json(s)) == s; fields in the order of the documentation, one loop a line when pretty.

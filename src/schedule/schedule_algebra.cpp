@@ -24,13 +24,12 @@ bool merges_inside(const PrimitiveNode& node, const json& a, const json& b) {
     return !node.row->whole && a.is_object() && b.is_object();
 }
 
-// `at` and `loop` of a store are one reference.
+// `at` and `loop` of a store are one reference; "root" has no loop.
 constexpr std::string_view store_path = "stages.*.store";
 
-void drop_half_reference(const PrimitiveNode& node, json& value) {
-    if (node.row->path != store_path || value.contains("at") == value.contains("loop")) return;
-    value.erase("at");
-    value.erase("loop");
+void drop_old_loop(const PrimitiveNode& node, json& base, const json& deltas) {
+    if (node.row->path != store_path) return;
+    if (!base.contains("at") || (deltas.contains("at") && !deltas.contains("loop"))) base.erase("loop");
 }
 
 void apply_deltas(const PrimitiveNode& node, json& base, const json& deltas) {
@@ -48,7 +47,7 @@ void apply_deltas(const PrimitiveNode& node, json& base, const json& deltas) {
             target = item.value();
         }
     }
-    drop_half_reference(node, base);
+    drop_old_loop(node, base, deltas);
 }
 
 std::string shown_value(const json& value) {
@@ -113,7 +112,8 @@ json difference(const PrimitiveNode& node, const json& a, const json& b) {
     }
     if (node.row->path == store_path && b.contains("at") && (deltas.contains("at") || deltas.contains("loop"))) {
         deltas["at"] = b["at"];
-        deltas["loop"] = b["loop"];
+        deltas["loop"] = b.value("loop", json(nullptr));
+        if (deltas["loop"].is_null()) deltas.erase("loop");
     }
     return deltas;
 }

@@ -47,7 +47,7 @@ void name_loops_by_position(Schedule& schedule) {
     const std::map<std::string, StageSpec> before = schedule.stages;
     const auto rewrite = [&before](const std::string& stage, std::string& loop) {
         const auto target = before.find(stage);
-        if (target == before.end()) return;
+        if (target == before.end() || loop.empty()) return;
         const int index = find_loop(target->second, loop);
         if (index >= 0) loop = fmt::format("l{}", index);
     };

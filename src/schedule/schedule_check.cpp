@@ -168,16 +168,22 @@ void check_version(const json& schedule) {
                     {fix("read it with a newer Tessera")});
 }
 
+// `at` and `loop` stand together; only "root" has no loop.
+void check_pair(const json& record, const std::string& path) {
+    const auto has = [&](const char* key) { return record.contains(key) && !record[key].is_null(); };
+    if (has("at") == has("loop") || (has("at") && record["at"] == "root")) return;
+    throw Error(E0602_schema, {},
+                fmt::format("{} has '{}' without '{}'", path, has("at") ? "at" : "loop", has("at") ? "loop" : "at"),
+                {fix("name the stage and its loop: \"at\" and \"loop\"")});
+}
+
 void check_store_pairs(const json& stages, const std::string& path) {
     for (const auto& item : stages.items()) {
         if (!item.value().is_object() || !item.value().contains("store") || !item.value()["store"].is_object()) continue;
         const json& store = item.value()["store"];
-        const auto has = [&](const char* key) { return store.contains(key) && !store[key].is_null(); };
-        if (has("at") != has("loop"))
-            throw Error(E0602_schema, {},
-                        fmt::format("{}/{}/store has '{}' without '{}'", path, pointer_escape(item.key()),
-                                    has("at") ? "at" : "loop", has("at") ? "loop" : "at"),
-                        {fix("name the stage and its loop: \"at\" and \"loop\"")});
+        const std::string inner = fmt::format("{}/{}/store", path, pointer_escape(item.key()));
+        check_pair(store, inner);
+        if (store.contains("alloc") && store["alloc"].is_object()) check_pair(store["alloc"], inner + "/alloc");
     }
 }
 

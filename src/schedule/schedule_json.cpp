@@ -99,6 +99,11 @@ Schedule parse_schedule(std::string_view text) {
     return schedule;
 }
 
+void verify(const Schedule& schedule) {
+    check_fields(schedule_to_value(schedule));
+    check_contradictions(schedule);
+}
+
 Schedule read_schedule(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

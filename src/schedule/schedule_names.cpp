@@ -87,6 +87,7 @@ private:
         return names_.dims.at(loop);
     }
     void rename(LoopRef& reference) const {
+        if (reference.loop.empty()) return;  // "root"
         reference.loop = renamed_loop(reference.stage, reference.loop);
         reference.stage = name_after(names_.stages, reference.stage);
     }

@@ -101,8 +101,8 @@ private:
 
     StoreSpec store() {
         StoreSpec s;
-        if (chance(2)) s.at = reference();
-        if (chance(3)) s.alloc = reference();
+        if (chance(2)) s.at = chance(4) ? LoopRef{"root", ""} : reference();
+        if (chance(3)) s.alloc = chance(4) ? LoopRef{"root", ""} : reference();
         if (chance(2)) s.space = Space(below(6));
         if (chance(3)) s.layout = std::vector<std::string>{"k/16", dim(), "k%16"};
         if (chance(3)) s.align = {{dim(), number()}, {dim(), number()}};

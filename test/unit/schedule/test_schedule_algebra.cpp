@@ -36,6 +36,16 @@ TEST(ScheduleAlgebra, DeriveUnsetsWhatIsNull) {
     EXPECT_TRUE(derived.clear.empty());
 }
 
+TEST(ScheduleAlgebra, StorageAtRootHasNoLoop) {
+    const Schedule base = of_stages(R"({"C":{"store":{"at":"D","loop":"y","alloc":{"at":"D","loop":"y"}}}})");
+    const Schedule root = of_stages(R"({"C":{"store":{"at":"root","alloc":{"at":"root"}}}})");
+    EXPECT_EQ(base.derive(root), root);
+    EXPECT_EQ(root.derive(base), base);
+    EXPECT_EQ(root.stages.at("C").store.at, (LoopRef{"root", ""}));
+    EXPECT_EQ(root.derive(diff(root, base).deltas), base);
+    EXPECT_EQ(base.derive(diff(base, root).deltas), root);
+}
+
 TEST(ScheduleAlgebra, PlacementsAndListsAreReplacedWhole) {
     const Schedule base =
         of_stages(R"({"C":{"fuse_with":{"stage":"D","loop":"y","online":true},"loops":[{"dim":"m"},{"dim":"n"}]}})");

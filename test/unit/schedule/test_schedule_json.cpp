@@ -135,6 +135,8 @@ TEST(ScheduleJson, WrongTypesNameWhatIsExpected) {
     expect_refused(with_stage(R"({"compute":{"at":"D"}})"), E0602_schema, "no field 'loop'");
     expect_refused(with_stage(R"({"compute":"everywhere"})"), E0602_schema, "\"root\"");
     expect_refused(with_stage(R"({"store":{"at":"D"}})"), E0602_schema, "without 'loop'");
+    expect_refused(with_stage(R"({"store":{"loop":"y"}})"), E0602_schema, "without 'at'");
+    expect_refused(with_stage(R"({"store":{"alloc":{"at":"D"}}})"), E0602_schema, "store/alloc has 'at' without 'loop'");
     expect_refused(with_stage(R"({"fuse_with":{"stage":"D","loop":"y","online":1}})"), E0602_schema, "true or false");
     expect_refused(with_stage(R"({"store":{"layout":["k/"]}})"), E0508_storage, "/stages/C/store/layout/0");
     expect_refused(with_stage(R"({"partial_of":"C.sum","keep":["k/0"]})"), E0509_derived_stage, "k/0");
@@ -182,6 +184,30 @@ TEST(ScheduleJson, ContradictionsAreRefused) {
         E0512_tile_and_loops, "when m > 1");
     expect_refused(R"({"tessera_schedule":1,"stages":{},"variants":[{"when":"m >","stages":{}}]})", E0511_variant,
                    "/variants/0/when");
+}
+
+TEST(ScheduleJson, VerifyChecksWhatWasBuiltInCpp) {
+    const auto refused = [](const Schedule& s) {
+        try {
+            verify(s);
+        } catch (const Error& error) {
+            return std::string(code_text(error.code()));
+        }
+        return std::string("accepted");
+    };
+    const auto with_loop = [](const LoopSpec& loop) {
+        Schedule s;
+        s.stage("C").loop(loop);
+        return s;
+    };
+    EXPECT_EQ(refused(with_loop({.dim = "m", .tile = 8})), "accepted");
+    EXPECT_EQ(refused(with_loop({.dim = "m", .tile = -8})), "E0503");
+    EXPECT_EQ(refused(with_loop({.dim = "m", .tile = 8, .parts = 2})), "E0503");
+    EXPECT_EQ(refused(with_loop({.tile = 8})), "E0602");
+    EXPECT_EQ(refused(with_loop({.dim = "m", .as = LoopKind::mesh})), "E0602");
+    Schedule both;
+    both.stage("C").serial("m").tile({.tile_m = 8});
+    EXPECT_EQ(refused(both), "E0512");
 }
 
 // Bytes of the examples are changed, cut, doubled; whatever comes out, it is a schedule or an Error.
