@@ -209,6 +209,7 @@ constexpr float least_ns_asleep = 30000;
 
 class Pool {
 public:
+    explicit Pool(int threads) : threads_(threads) {}
     [[nodiscard]] int threads() const { return threads_.load(std::memory_order_relaxed); }
     void set_threads(int count) {
         threads_.store(count);
@@ -367,7 +368,7 @@ private:
 
     CostTable costs_;
     const int processors_ = processor_count();
-    std::atomic<int> threads_{starting_threads()};
+    std::atomic<int> threads_;
     std::atomic<int> started_{0};
     std::mutex start_mutex_;
 
@@ -389,8 +390,8 @@ std::atomic<Pool*> shared_pool{nullptr};
 /// own.
 Pool& pool() {
     static const bool made = [] {
-        shared_pool.store(new Pool);
-        pthread_atfork(nullptr, nullptr, [] { shared_pool.store(new Pool); });
+        shared_pool.store(new Pool(starting_threads()));
+        pthread_atfork(nullptr, nullptr, [] { shared_pool.store(new Pool(shared_pool.load()->threads())); });
         return true;
     }();
     static_cast<void>(made);

@@ -83,7 +83,11 @@ TEST(ExtentCode, MalformedCodeIsRefused) {
     run({TESSERA_OP_SCALAR, 3}, CodeResult::malformed);
     std::vector<int64_t> deep;
     for (int i = 0; i <= TESSERA_CODE_DEPTH; ++i) deep.insert(deep.end(), {c, 1});
+    for (int i = 0; i < TESSERA_CODE_DEPTH; ++i) deep.push_back(TESSERA_OP_ADD);
     run(deep, CodeResult::malformed);
+    deep.erase(deep.begin(), deep.begin() + 2);
+    deep.pop_back();
+    EXPECT_EQ(run(deep), TESSERA_CODE_DEPTH);
 }
 
 }  // namespace

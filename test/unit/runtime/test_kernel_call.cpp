@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+extern "C" int call_kernel_from_c(void);
+
 namespace tessera {
 namespace {
 
@@ -111,6 +113,8 @@ TEST(KernelCall, RunsWithReversedDimsAndNarrowedScalars) {
     EXPECT_EQ(gemm.c(2, 3), 2 * 2 + 30);
     EXPECT_STREQ(tessera_last_error(), "");
 }
+
+TEST(KernelCall, HeadersArePlainC) { EXPECT_EQ(call_kernel_from_c(), 0); }
 
 TEST(KernelCall, StridedViewsAndNullStrides) {
     Gemm gemm;
@@ -278,6 +282,7 @@ TEST(KernelCall, PromisedAlignment) {
 TEST(KernelCall, SizesBeyond32Bits) {
     const int64_t long_row[2] = {2, int64_t{1} << 31};
     const int64_t many[2] = {int64_t{1} << 20, int64_t{1} << 20};
+    const int64_t none[2] = {0, 0};
     const int64_t far[2] = {int64_t{1} << 31, 1};
     const int64_t overflow[2] = {INT64_MAX, INT64_MAX};
     const auto status = [](const int64_t* extents, const int64_t* strides) {
@@ -286,7 +291,7 @@ TEST(KernelCall, SizesBeyond32Bits) {
             // Only B is judged: its extents bind k and n, and everybody follows.
             g.dims[1] = {"k", TESSERA_DIM_BOUND, 1, 0, 0, {}, 0, 0, -1};
             g.cb.extents = extents;
-            g.cb.strides = nullptr;
+            g.cb.strides = strides;
             const int64_t a_extents[2] = {3, extents[0]};
             const int64_t r_extents[1] = {extents[1]};
             const int64_t c_extents[2] = {3, extents[1]};
@@ -303,6 +308,7 @@ TEST(KernelCall, SizesBeyond32Bits) {
     EXPECT_EQ(status(many, nullptr), TESSERA_SIZE);
     EXPECT_EQ(status(overflow, nullptr), TESSERA_SIZE);
     EXPECT_EQ(status(nullptr, far), TESSERA_SIZE);
+    EXPECT_EQ(status(many, none), TESSERA_SIZE);
 }
 
 TEST(KernelCall, OutputsMayNotOverlapUnlessInPlace) {
@@ -318,6 +324,9 @@ TEST(KernelCall, OutputsMayNotOverlapUnlessInPlace) {
     EXPECT_EQ(g.call(), 0) << tessera_last_error();
     const Buffer<float> too_wide = shared.crop(0, 0, 2).crop(1, 3, 7);
     g.cb = too_wide.c_buffer();
+    EXPECT_EQ(g.call(), TESSERA_ARGUMENT_OVERLAP);
+    g.cb = right.c_buffer();
+    g.cb.data = shared.data() + 6;  // its rows end in the next row of the left half
     EXPECT_EQ(g.call(), TESSERA_ARGUMENT_OVERLAP);
     // The declared pair, on the same elements and on shifted ones.
     Gemm pair;
