@@ -25,10 +25,11 @@ struct Angle<64> {
     static constexpr double half_pi = 0x1.921fb54442d18p+0, half_pi_lo = 0x1.1a62633145c07p-54;
 };
 
-/// x = n pi/2 + r with |r| a little over pi/4 at most; the low two bits of `quadrant` are n mod 4.
+/// x = n pi/2 + r + about r_lo with |r| a little over pi/4 at most; the low two bits of `quadrant` are n mod 4.
 template <class B>
 struct ReducedAngle {
     Real<B> r;
+    Real<B> r_lo;
     Whole<B> quadrant;
     Real<B> n;
 };
@@ -40,8 +41,7 @@ ReducedAngle<B> reduce_angle(Real<B> x) {
     constexpr double shift = 1.5 * Width<B::bits>::round;
     const Real<B> shifted = fma(x, A::two_over_pi, shift);
     const Real<B> n = shifted - shift;
-    const Real<B> r = fma(n, -A::part[2], fma(n, -A::part[1], fma(n, -A::part[0], x)));
-    return {r, to_bits(shifted), n};
+    return {fma(n, -A::part[1], fma(n, -A::part[0], x)), n * -A::part[2], to_bits(shifted), n};
 }
 
 /// The part of the reduced angle that is lost in `angle.r`: the same three steps in two words (exact product, Knuth's sum).
@@ -58,11 +58,13 @@ Real<B> angle_remainder(Real<B> x, const ReducedAngle<B>& angle) {
     return (sum - angle.r) + fma(n, -A::part[2], sum_lo + product_lo);
 }
 
+/// sin(r + r_lo).
 template <class B>
-Real<B> sin_near_zero(Real<B> r, Real<B> z) {
-    return fma(z * r, polynomial(Coefficients<B::bits>::sin, z), r);
+Real<B> sin_near_zero(Real<B> r, Real<B> r_lo, Real<B> z) {
+    return r + fma(z * r, polynomial(Coefficients<B::bits>::sin, z), r_lo);
 }
 
+/// cos(r); r_lo is too small to matter, for r is at most an ulp or so away from the angle and its cosine at least 0.6.
 template <class B>
 Real<B> cos_near_zero(Real<B> z) {
     return fma(fma(polynomial(Coefficients<B::bits>::cos, z), z, -0.5), z, 1.0);
@@ -74,7 +76,7 @@ Real<B> sine(Real<B> a, std::int64_t turns) {
     const ReducedAngle<B> angle = reduce_angle(a);
     const Whole<B> quadrant = angle.quadrant + turns;
     const Real<B> z = angle.r * angle.r;
-    const Real<B> value = select((quadrant & 1).is_set(), cos_near_zero(z), sin_near_zero(angle.r, z));
+    const Real<B> value = select((quadrant & 1).is_set(), cos_near_zero(z), sin_near_zero(angle.r, angle.r_lo, z));
     const Whole<B> sign = (quadrant & 2).shl(B::bits - 2);
     return select(a <= Angle<B::bits>::range, flip_sign(value, sign), not_a_number);
 }

@@ -1,10 +1,12 @@
 #pragma once
 // Error in units of the last place against a reference of higher precision, and the table of functions under test.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "expr/math_definitions.h"
@@ -32,14 +34,19 @@ double ulp_error(T got, Reference<T> exact) {
     using R = Reference<T>;
     constexpr double wrong = 1e9;
     if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : wrong;
-    const R top = std::ldexp(R(1), Limits::max_exponent);
+    static const R top = std::ldexp(R(1), Limits::max_exponent);
     if (std::isinf(exact) || std::fabs(exact) >= top)
         return std::isinf(got) && std::signbit(got) == std::signbit(exact) ? 0 : wrong;
     if (exact == 0) return got == 0 ? (std::signbit(got) == std::signbit(exact) ? 0 : wrong) : wrong;
     const R value = std::isinf(got) ? std::copysign(top, R(got)) : R(got);
+    if constexpr (std::is_same_v<R, double>) {  // the general case below, without calls
+        const auto exponent =
+            std::max<std::int64_t>((std::bit_cast<std::int64_t>(exact) >> 52 & 0x7ff) - 1022, Limits::min_exponent);
+        return std::fabs(value - exact) * std::bit_cast<double>((1023 + Limits::digits - exponent) << 52);
+    }
     int exponent = 0;
     std::frexp(exact, &exponent);  // |exact| in [2^(exponent-1), 2^exponent)
-    if (exponent < Limits::min_exponent) exponent = Limits::min_exponent;
+    exponent = std::max(exponent, Limits::min_exponent);
     return static_cast<double>(std::fabs(std::ldexp(value - exact, Limits::digits - exponent)));
 }
 
