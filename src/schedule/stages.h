@@ -54,6 +54,15 @@ struct StageGraph {
 /// Throws Limit L0901 for what stages cannot express yet (states of one recurrence with different dims, order pairwise).
 [[nodiscard]] StageGraph make_stages(const Algorithm& algorithm);
 
+/// A FuncState that stands for a stage in accesses.
+[[nodiscard]] std::shared_ptr<FuncState> make_stage_func(std::string name, std::vector<Dim> dims, std::vector<DType> dtypes, SourceLoc where);
+/// A read of a stage's component.
+[[nodiscard]] Expr read_stage(const std::shared_ptr<FuncState>& func, std::vector<Expr> indices, int component = 0);
+/// The indices of `dims`.
+[[nodiscard]] std::vector<Expr> dim_exprs(const std::vector<Dim>& dims);
+/// Dims of a stage over which its update runs as a plain loop (not reduced, not a scatter's destination).
+[[nodiscard]] std::vector<Dim> update_pure_dims(const Stage& stage);
+
 /// `e` with every node for which `replace` returns a defined Expr replaced (bottom-up, shared nodes once).
 template <class Replace>
 [[nodiscard]] Expr rewrite(const Expr& e, Replace&& replace);

@@ -1,0 +1,306 @@
+#include "schedule/bound.h"
+
+#include "base/closest_name.h"
+#include "schedule/bind_loops.h"
+#include "schedule/derived_stages.h"
+#include "schedule/inline_stages.h"
+#include "schedule/tile_record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace tessera {
+namespace {
+
+class Binder {
+public:
+    Binder(const Algorithm& algorithm, Schedule schedule) : schedule_(std::move(schedule)), bound_{make_stages(algorithm), {}} {}
+
+    BoundSchedule run() {
+        check_names();
+        expand_tile_records(bound_.graph, schedule_);
+        apply_derived_stages(bound_.graph, schedule_);
+        inline_definitions();
+        split_shared_reductions();
+        bound_.stages.resize(graph().stages.size());
+        find_users();
+        for (size_t i = graph().stages.size(); i-- > 0;) bind_stage(i);
+        for (size_t i = 0; i < graph().stages.size(); ++i) check_placement(i);
+        clamp_rounded_reads();
+        return std::move(bound_);
+    }
+
+private:
+    StageGraph& graph() { return bound_.graph; }
+    const StageSpec* spec_of(const std::string& stage) const {
+        const auto found = schedule_.stages.find(stage);
+        return found == schedule_.stages.end() ? nullptr : &found->second;
+    }
+
+    void check_names() {
+        for (const auto& [name, spec] : schedule_.stages) {
+            if (spec.is_derived()) continue;
+            if (!graph().find(name))
+                throw Error(E0501_unknown_stage, {}, fmt::format("the schedule names stage {}, which does not exist", name), {fix_spelling(name, graph().names()), note("the stages are " + join_names(graph().names()))});
+        }
+    }
+
+    bool is_inline(const Stage& s) const {
+        const StageSpec* spec = spec_of(s.name);
+        return !spec || !spec->compute || spec->compute->kind == Compute::Kind::inline_;
+    }
+
+    void inline_definitions() {
+        for (size_t i = 0; i < graph().stages.size();) {
+            const Stage& s = graph().stages[i];
+            const bool definition = !s.update;
+            if (!definition || s.output || !is_inline(s)) {
+                ++i;
+                continue;
+            }
+            inline_stage(graph(), i);
+        }
+        sort_producers_first(graph());
+    }
+
+    // An inline reduction is computed where it is used: one instance per user.
+    void split_shared_reductions() {
+        for (size_t i = 0; i < graph().stages.size(); ++i) {
+            const Stage s = graph().stages[i];
+            if (!s.update || !is_inline(s)) continue;
+            std::vector<std::string> users;
+            for (const Stage& u : graph().stages)
+                if (reads(u, s.func.get())) users.push_back(u.name);
+            for (size_t k = 1; k < users.size(); ++k) {
+                Schedule one;
+                one.clone(fmt::format("{}@{}", s.name, users[k]), s.name, {users[k]});
+                apply_derived_stages(graph(), one);
+            }
+        }
+    }
+
+    void find_users() {
+        std::map<const FuncState*, size_t> index;
+        for (size_t i = 0; i < graph().stages.size(); ++i) index[graph().stages[i].func.get()] = i;
+        for (size_t i = 0; i < graph().stages.size(); ++i)
+            for_each_node(exprs_of(graph().stages[i]), [&](const Expr& n) {
+                if (n->op != Op::access || !n->target().func) return;
+                const size_t producer = index.at(n->target().func.get());
+                auto& users = bound_.stages[producer].users;
+                if (producer != i && std::find(users.begin(), users.end(), i) == users.end()) users.push_back(i);
+            });
+        for (BoundStage& b : bound_.stages) std::sort(b.users.begin(), b.users.end());
+    }
+
+    void bind_stage(size_t i) {
+        const Stage& s = graph().stages[i];
+        BoundStage& b = bound_.stages[i];
+        const StageSpec* spec = spec_of(s.name);
+        const std::vector<LoopSpec> loops = spec && spec->loops ? *spec->loops : std::vector<LoopSpec>{};
+        refuse_unsupported(s, spec);
+        if (s.update) {
+            std::vector<Dim> pure = update_pure_dims(s);
+            b.update = bind_loops(s, loops, pure, s.update->reduction_dims, true);
+            check_order(s, b.update);
+            b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, true);
+        } else {
+            if (spec && spec->init) throw Error(E0602_schema, s.where, fmt::format("{} has init loops but is no reduction", s.name), {fix("remove \"init\"")});
+            b.pure = bind_loops(s, loops, s.dims, {}, false);
+        }
+        check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
+        if (spec) b.storage = spec->store;
+        place(i, spec);
+    }
+
+    // The pure loops of the update; a reduction over pure dims starts its cells in the same order.
+    static std::vector<LoopSpec> init_loops(const Stage& s, const std::vector<LoopSpec>& loops, const std::vector<Dim>& pure) {
+        std::vector<LoopSpec> out;
+        for (const LoopSpec& loop : loops)
+            for (const Dim& d : pure)
+                if (d.name() == loop.dim) {
+                    out.push_back(loop);
+                    if (s.kind != Stage::Kind::reduction) out.back().name.clear();
+                }
+        return out;
+    }
+
+    static void refuse_unsupported(const Stage& s, const StageSpec* spec) {
+        if (!spec) return;
+        const auto limit = [&](std::string_view field, std::string_view instead) {
+            throw Limit(L0903_schedule, s.where, fmt::format("{} of {} is not supported on this target yet", field, s.name), {fix(std::string(instead))});
+        };
+        if (spec->fuse_with) limit("fuse_with", "compute the stages one after the other");
+        if (spec->mma) limit("mma", "vectorise and unroll the loops of the contraction");
+        if (spec->method && *spec->method != Method::serial) limit("method", "use serial");
+        if (spec->store.buffers.value_or(1) > 1) limit("store.buffers", "use one buffer");
+        if (spec->store.swizzle.value_or(Swizzle::none) != Swizzle::none) limit("store.swizzle", "use layout and align");
+        if (spec->store.in) limit("store.in", "remove it");
+        if (spec->store.space == Space::shared || spec->store.space == Space::global) limit("store.space", "use auto, heap, stack or register");
+        if (spec->engine && *spec->engine != Engine::auto_) limit("engine", "use auto");
+        if (spec->kernel) limit("kernel", "all roots form one kernel");
+    }
+
+    static void check_constant_loops(const Stage& s, const std::vector<BoundLoop>& nest, bool inside) {
+        std::map<const void*, bool> seen;
+        bool in_vector = false;
+        for (const BoundLoop& loop : nest) {
+            const bool first = !seen[loop.dim.id()];
+            seen[loop.dim.id()] = true;
+            const bool constant = loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector;
+            if (constant && first && !inside && !loop.dim.extent().constant())
+                throw Error(E0506_loop_kind, s.where, fmt::format("loop {} of {} is a {} loop over the whole dim {}, whose extent is known at run time only", loop.name, s.name, word(loop.kind), loop.dim.name()),
+                            {fix(fmt::format("tile it: {{\"dim\": \"{0}\", \"tile\": 8}}, {{\"dim\": \"{0}\", \"as\": \"{1}\"}}", loop.dim.name(), word(loop.kind))), fix(fmt::format("make the extent static: Dim {0}(\"{0}\", 64)", loop.dim.name()))});
+            if (in_vector && loop.kind == LoopKind::parallel)
+                throw Error(E0506_loop_kind, s.where, fmt::format("parallel loop {} of {} stands inside a vector loop", loop.name, s.name), {fix("move the parallel loop outside")});
+            in_vector = in_vector || loop.kind == LoopKind::vector;
+        }
+    }
+
+    // ---- placement
+
+    LoopPosition resolve(const LoopRef& ref, const Stage& who, std::string_view field) {
+        const auto at = graph().find(ref.stage);
+        const std::string text = fmt::format("{} of {}", field, who.name);
+        if (!at) {
+            if (schedule_.stages.count(ref.stage) || make_stages(graph().algorithm).find(ref.stage))
+                throw Error(E0504_placement, who.where, fmt::format("{} is {}, which is inline and has no loops", text, ref.stage), {fix(fmt::format("give {} a placement of its own", ref.stage)), fix(fmt::format("place {} at a loop of a stage that is computed", who.name))});
+            throw Error(E0501_unknown_stage, who.where, fmt::format("{} names stage {}, which does not exist", text, ref.stage), {fix_spelling(ref.stage, graph().names())});
+        }
+        if (*at == *graph().find(who.func.get())) throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {} itself", text, who.name), {fix("name a loop of a stage that reads it")});
+        return {*at, find_loop(ref.stage, bound_.main_nest(*at), ref.loop, text)};
+    }
+
+    void place(size_t i, const StageSpec* spec) {
+        const Stage& s = graph().stages[i];
+        BoundStage& b = bound_.stages[i];
+        const bool inlined = is_inline(s);
+        if (inlined && !s.output && b.users.size() == 1) b.compute_at = innermost(b.users[0], i);
+        if (!inlined && spec->compute->kind == Compute::Kind::at) b.compute_at = resolve(spec->compute->at, s, "compute");
+        if (b.compute_at && s.output) throw Error(E0504_placement, s.where, fmt::format("{} is an output and is computed at a loop of {}", s.name, graph().stages[b.compute_at->stage].name), {fix("compute outputs at root")});
+        if (b.compute_at) {
+            const BoundLoop& loop = bound_.main_nest(b.compute_at->stage)[b.compute_at->loop];
+            if (loop.kind == LoopKind::vector)
+                throw Error(E0504_placement, s.where, fmt::format("{} is computed at the vector loop {} of {}", s.name, loop.name, graph().stages[b.compute_at->stage].name), {fix("use the loop outside it")});
+        }
+        if (spec && spec->store.at) b.store_at = resolve(*spec->store.at, s, "store.at");
+        if (spec && spec->store.alloc) b.alloc_at = resolve(*spec->store.alloc, s, "store.alloc");
+        for (const auto& level : {b.store_at, b.alloc_at})
+            if (level && (!b.compute_at || !encloses(*level, *b.compute_at)))
+                throw Error(E0508_storage, s.where, fmt::format("{} is stored at a loop that does not enclose where it is computed", s.name), {fix("store it at the same loop or one further out")});
+        for (const auto& [dim, factor] : b.storage.fold) check_storage_dim(s, dim, factor, "fold");
+        for (const auto& [dim, factor] : b.storage.align) check_storage_dim(s, dim, factor, "align");
+    }
+
+    static void check_storage_dim(const Stage& s, const std::string& dim, std::int64_t factor, std::string_view field) {
+        std::vector<std::string> names;
+        for (const Dim& d : s.dims) names.push_back(d.name());
+        if (std::find(names.begin(), names.end(), dim) == names.end()) throw Error(E0508_storage, s.where, fmt::format("store.{} of {} names {}, which is none of its dims", field, s.name, dim), {fix_spelling(dim, names)});
+        if (factor < 1) throw Error(E0508_storage, s.where, fmt::format("store.{} of {} along {} is {}", field, s.name, dim, factor), {expected("at least 1")});
+        if (s.output) throw Error(E0508_storage, s.where, fmt::format("store.{} of {}: outputs are stored as the caller says", field, s.name), {fix("remove it")});
+    }
+
+    // Just outside the vector loops of the user; where the user itself is computed when it has no such loop.
+    std::optional<LoopPosition> innermost(size_t user, size_t producer) {
+        const Stage& u = graph().stages[user];
+        if (u.update) {
+            bool in_init = false;
+            for_each_node(u.values, [&](const Expr& n) { in_init = in_init || (n->op == Op::access && n->target().func == graph().stages[producer].func); });
+            if (in_init) return bound_.stages[user].compute_at;
+        }
+        const auto& nest = bound_.main_nest(user);
+        size_t loops = 0;
+        while (loops < nest.size() && nest[loops].kind != LoopKind::vector) ++loops;
+        if (loops == 0) return bound_.stages[user].compute_at;
+        return LoopPosition{user, loops - 1};
+    }
+
+    // Whether the body of `outer` contains the place `inner` (a loop position), following placements outwards.
+    bool encloses(const LoopPosition& outer, LoopPosition inner) const {
+        while (true) {
+            if (inner.stage == outer.stage) return inner.loop >= outer.loop;
+            const auto& next = bound_.stages[inner.stage].compute_at;
+            if (!next) return false;
+            inner = *next;
+        }
+    }
+
+    void check_placement(size_t i) {
+        const BoundStage& b = bound_.stages[i];
+        if (!b.compute_at) return;
+        const Stage& s = graph().stages[i];
+        const std::string loop = fmt::format("{}.{}", graph().stages[b.compute_at->stage].name, bound_.main_nest(b.compute_at->stage)[b.compute_at->loop].name);
+        if (b.users.empty()) throw Error(E0504_placement, s.where, fmt::format("{} is computed at {} but nothing reads it", s.name, loop), {fix("remove it from the schedule")});
+        for (const size_t user : b.users) {
+            const Stage& u = graph().stages[user];
+            bool inside = false;
+            if (user == b.compute_at->stage) {
+                inside = true;
+                if (u.update) {
+                    bool in_init = false;
+                    for_each_node(u.values, [&](const Expr& n) { in_init = in_init || (n->op == Op::access && n->target().func == s.func); });
+                    inside = !in_init;
+                }
+            } else if (bound_.stages[user].compute_at) inside = encloses(*b.compute_at, *bound_.stages[user].compute_at);
+            if (!inside)
+                throw Error(E0504_placement, s.where, fmt::format("{} is computed at {}, but {} reads it elsewhere", s.name, loop, u.name),
+                            {note(u.where, fmt::format("{} is defined here", u.name)), fix(fmt::format("compute {} at root, or at a loop that contains all of {}", s.name, users_text(b))),
+                             fix(fmt::format("give {} its own instance: clone_of {}", u.name, s.name))});
+        }
+    }
+
+    std::string users_text(const BoundStage& b) {
+        std::vector<std::string> names;
+        for (const size_t u : b.users) names.push_back(graph().stages[u].name);
+        return join_names(names);
+    }
+
+    // ---- rounding
+
+    // A stage with a round_up tail computes cells past its required region; what they read is held inside the inputs. Those cells
+    // are read by nobody.
+    void clamp_rounded_reads() {
+        std::vector<bool> rounded(graph().stages.size(), false);
+        for (size_t i = graph().stages.size(); i-- > 0;) {
+            std::vector<Dim> dims;
+            for (const auto* nest : {&bound_.stages[i].pure, &bound_.stages[i].update})
+                for (const BoundLoop& loop : *nest)
+                    if (loop.tile > 1 && loop.tail == Tail::round_up && !contains_dim(dims, loop.dim)) dims.push_back(loop.dim);
+            if (dims.empty() && !rounded[i]) continue;
+            Stage& s = graph().stages[i];
+            const bool all = rounded[i];
+            edit_exprs(s, [&](const Expr& e) { return clamp_reads(e, dims, all); });
+            for (size_t p = 0; p < i; ++p)
+                if (reads(s, graph().stages[p].func.get())) rounded[p] = rounded[p] || !graph().stages[p].output;
+        }
+    }
+
+    static Expr clamp_reads(const Expr& e, const std::vector<Dim>& dims, bool all) {
+        return rewrite(e, [&](const Expr& n) -> Expr {
+            if (n->op != Op::access || !n->target().input || n->target().boundary != Boundary::none) return {};
+            std::vector<Expr> args = n->args;
+            bool changed = false;
+            for (size_t d = 0; d < args.size(); ++d) {
+                bool touched = false;
+                for (const Dim& free : free_dims(args[d])) touched = touched || all || contains_dim(dims, free);
+                if (!touched || is_held(args[d])) continue;
+                const Expr last = Expr(n->target().input->dims[d].extent()) - 1;
+                const Expr upper = min(args[d], last);
+                args[d] = args[d]->op == Op::dim && !all ? upper : max(upper, 0);
+                changed = true;
+            }
+            return changed ? with_args(n, std::move(args)) : Expr();
+        });
+    }
+    static bool is_held(const Expr& index) { return index->op == Op::min || index->op == Op::max; }
+
+    Schedule schedule_;
+    BoundSchedule bound_;
+};
+
+}  // namespace
+
+BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule) { return Binder(algorithm, schedule).run(); }
+
+}  // namespace tessera
