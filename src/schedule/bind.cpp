@@ -169,6 +169,8 @@ private:
             throw Error(E0501_unknown_stage, who.where, fmt::format("{} names stage {}, which does not exist", text, ref.stage), {fix_spelling(ref.stage, graph().names())});
         }
         if (*at == *graph().find(who.func.get())) throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {} itself", text, who.name), {fix("name a loop of a stage that reads it")});
+        if (*at < *graph().find(who.func.get()))
+            throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {}, which comes before {} and does not read it", text, ref.stage, who.name), {fix(fmt::format("name a loop of a stage that reads {}", who.name))});
         return {*at, find_loop(ref.stage, bound_.main_nest(*at), ref.loop, text)};
     }
 

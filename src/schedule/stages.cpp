@@ -374,7 +374,7 @@ private:
         const Recurrence& r = *first.recurrence;
         Stage s;
         s.kind = Stage::Kind::recurrence;
-        s.name = first.name + ".recurrence";
+        s.name = r.states[0].lock()->name + ".recurrence";
         s.dims = first.dims;
         s.where = first.where;
         std::vector<std::shared_ptr<FuncState>> states;

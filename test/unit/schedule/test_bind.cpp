@@ -1,0 +1,143 @@
+#include <gtest/gtest.h>
+#include <tessera/tessera.h>
+
+#include "schedule/bound.h"
+
+namespace tessera {
+namespace {
+
+struct Blur {
+    Dim y{"y"}, x{"x"}, r{"r", 3};
+    Input photo{"photo", u8, {y, x}};
+    Func rows{"rows"}, blur{"blur"};
+    Blur() {
+        rows(y, x) = sum({r}, cast(u16, mirror(photo)(y, x + r - 1)));
+        blur(y, x) = cast(u8, sum({r}, rows(y + r - 1, x)) / 9);
+    }
+    [[nodiscard]] Algorithm algorithm() const { return Algorithm({blur}, {photo}); }
+};
+
+struct Gemm {
+    Dim m{"m"}, n{"n"}, k{"k"};
+    Input A{"A", f32, {m, k}}, B{"B", f32, {k, n}};
+    Func C{"C"};
+    Gemm() { C(m, n) = relu(sum({k}, A(m, k) * B(k, n))); }
+    [[nodiscard]] Algorithm algorithm() const { return Algorithm({C}, {A, B}); }
+};
+
+std::vector<std::string> loop_names(const std::vector<BoundLoop>& nest) {
+    std::vector<std::string> names;
+    for (const BoundLoop& l : nest) names.push_back(l.name);
+    return names;
+}
+
+TEST(Stages, ReductionsAreStages) {
+    const StageGraph g = make_stages(Blur().algorithm());
+    EXPECT_EQ(g.names(), (std::vector<std::string>{"rows.sum", "rows", "blur.sum", "blur"}));
+    EXPECT_EQ(g.stages[3].output, 0u);
+    EXPECT_EQ(g.stages[0].update->reduction_dims.size(), 1u);
+}
+
+TEST(Stages, ProductsAccumulateByFma) {
+    const StageGraph g = make_stages(Gemm().algorithm());
+    EXPECT_EQ(g.stages[0].update->values[0]->op, Op::fma);
+}
+
+TEST(Stages, ComponentsOfOneReductionAreOneStage) {
+    Dim i("i"), j("j");
+    Input x("x", f32, {i, j});
+    Func f("f");
+    const Tuple w = welford({j}, x(i, j));
+    f(i) = w[1] + w[2];
+    const StageGraph g = make_stages(Algorithm({f}, {x}));
+    ASSERT_EQ(g.stages.size(), 2u);
+    EXPECT_EQ(g.stages[0].dtypes.size(), 3u);
+}
+
+TEST(Stages, StatesOfARecurrenceAreOneStage) {
+    Dim t("t"), i("i");
+    Input x("x", f32, {t, i});
+    Func h("h"), m("m");
+    recurrence(t, {{h(t, i), cast(f32, 0)}, {m(t, i), cast(f32, 0)}},
+               [&](const Self& s) -> Tuple { return {s[0](t - 1, i) * 0.5f + s[1](t - 2, i), x(t, i)}; });
+    const StageGraph g = make_stages(Algorithm({h}, {x}));
+    EXPECT_EQ(g.names(), (std::vector<std::string>{"h.recurrence", "h", "m"}));
+    EXPECT_EQ(g.stages[0].dtypes.size(), 2u);
+}
+
+TEST(Bind, UnlistedStagesAreInlineAndReductionsPrivate) {
+    const BoundSchedule b = bind(Blur().algorithm(), Schedule());
+    EXPECT_EQ(b.graph.names(), (std::vector<std::string>{"rows.sum", "blur.sum", "blur"}));
+    EXPECT_EQ(b.stages[1].compute_at, (LoopPosition{2, 1}));
+    EXPECT_EQ(b.stages[0].compute_at, (LoopPosition{1, 2}));
+}
+
+TEST(Bind, PackedMatmul) {
+    Schedule s;
+    s.stage("C").root().parallel("m", 96, "mb").serial("n", 96, "nb").serial("m", 6, "mt").serial("n", 16, "nt").unroll("m").unroll("n", 8, "nu").vector("n");
+    s.stage("C.sum").at("C", "nt").space(Space::register_).serial("k").unroll("m").unroll("n", 8, "nu").vector("n");
+    s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({"n/16", "k", "n%16"}).serial("k").unroll("n", 8).vector("n");
+    const BoundSchedule b = bind(Gemm().algorithm(), s);
+    EXPECT_EQ(b.graph.names(), (std::vector<std::string>{"B.p", "C.sum", "C"}));
+    EXPECT_EQ(b.graph.stages[0].dims.size(), 3u);
+    EXPECT_EQ(loop_names(b.stages[0].pure).size(), 4u);
+    EXPECT_EQ(b.stages[1].compute_at, (LoopPosition{2, 3}));
+}
+
+TEST(Bind, PartialSplitsAReduction) {
+    Schedule s;
+    s.stage("C").root();
+    s.stage("C.sum").root();
+    s.partial("C.part", "C.sum", {"k/256"}).root();
+    const BoundSchedule b = bind(Gemm().algorithm(), s);
+    EXPECT_EQ(b.graph.names(), (std::vector<std::string>{"C.part", "C.sum", "C"}));
+    EXPECT_EQ(b.graph.stages[0].dims.back().name(), "k/256");
+    EXPECT_TRUE(b.graph.stages[0].update->condition.defined());
+    EXPECT_EQ(b.graph.stages[1].update->values[0]->op, Op::add);
+}
+
+template <class Make>
+ErrorCode code_of(Make make) {
+    try {
+        make();
+    } catch (const Exception& e) {
+        return e.code();
+    }
+    return B0951_internal;
+}
+
+TEST(Bind, RefusesWhatIsIllegal) {
+    const Algorithm gemm = Gemm().algorithm();
+    const auto refused = [&](auto edit) {
+        Schedule s;
+        edit(s);
+        return code_of([&] { (void)bind(gemm, s); });
+    };
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("D").root(); }), E0501_unknown_stage);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().vector("q"); }), E0502_unknown_loop);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a").serial("m", 8, "b").serial("m"); }), E0503_tile);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a"); }), E0503_tile);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().vector("n"); }), E0506_loop_kind);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C.sum").root().vector("k", 8); }), E0505_order);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root(); s.stage("C.sum").at("C", "z"); }), E0502_unknown_loop);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root(); s.copy("B.p", "B", {"C.sum"}).root(); s.stage("C.sum").at("B.p", "k"); }), E0504_placement);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a").tail(Tail::round_up).serial("m"); }), E0507_tail);
+    EXPECT_EQ(refused([](Schedule& s) { s.copy("X.p", "X", {"C.sum"}).root(); }), E0501_unknown_stage);
+    EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C", {"k/8"}).root(); }), E0509_derived_stage);
+}
+
+TEST(Bind, KeepsDeclaredOrder) {
+    Dim m("m"), k("k"), l("l");
+    Input A("A", f32, {m, k, l});
+    Func C("C");
+    C(m) = sum({k, l}, A(m, k, l), ReduceOptions{.order = Order::ascending()});
+    Schedule s;
+    s.stage("C.sum").root().serial("l").serial("k");
+    EXPECT_EQ(code_of([&] { (void)bind(Algorithm({C}, {A}), s); }), E0505_order);
+    s.stages.at("C.sum").loops.reset();
+    s.stage("C.sum").serial("k").serial("l", 8, "lo").serial("l");
+    EXPECT_NO_THROW((void)bind(Algorithm({C}, {A}), s));
+}
+
+}  // namespace
+}  // namespace tessera
