@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -36,40 +35,70 @@ std::string shorten(std::string text) {
     return text;
 }
 
-// Watches nesting and keys while the parser runs.
-class JsonWatch {
+// Builds the value and watches nesting and keys. (The library's own parser with a callback takes quadratic time on large
+// objects.)
+class JsonBuilder : public nlohmann::json::json_sax_t {
 public:
-    JsonWatch(std::string_view what, JsonLimits limits) : what_(what), limits_(limits) {}
+    using json = nlohmann::json;
 
-    bool operator()(int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-        using Event = nlohmann::json::parse_event_t;
-        switch (event) {
-            case Event::object_start:
-            case Event::array_start: open(); break;
-            case Event::object_end:
-            case Event::array_end: keys_.pop_back(); break;
-            case Event::key: add_key(value.get<std::string>()); break;
-            case Event::value: break;
-        }
+    JsonBuilder(std::string_view text, std::string_view what, JsonLimits limits) : text_(text), what_(what), limits_(limits) {}
+
+    bool null() override { return add(nullptr); }
+    bool boolean(bool value) override { return add(value); }
+    bool number_integer(number_integer_t value) override { return add(value); }
+    bool number_unsigned(number_unsigned_t value) override { return add(value); }
+    bool number_float(number_float_t value, const string_t&) override { return add(value); }
+    bool string(string_t& value) override { return add(std::move(value)); }
+    bool binary(binary_t&) override { return false; }
+    bool start_object(std::size_t) override { return open(json::object()); }
+    bool start_array(std::size_t) override { return open(json::array()); }
+    bool end_object() override { return close(); }
+    bool end_array() override { return close(); }
+    bool key(string_t& key) override {
+        const auto [place, added] = open_.back()->get_ref<json::object_t&>().try_emplace(key);
+        if (!added)
+            throw Error(E0601_syntax, {}, fmt::format("{} has the key '{}' twice in one object", what_, shorten(key)),
+                        {fix("keep one of them")});
+        member_ = &place->second;
+        return true;
+    }
+    bool parse_error(std::size_t byte, const std::string&, const json::exception& error) override {
+        const TextPlace place = place_of(text_, byte == 0 ? 0 : byte - 1);
+        throw Error(E0601_syntax, {}, fmt::format("{} is not JSON at line {}, column {}", what_, place.line, place.column),
+                    {note(shorten(error.what())), note("comments, trailing commas and numbers beyond 1e308 are not read")});
+    }
+
+    json take() { return std::move(root_); }
+
+private:
+    json& place() {
+        if (open_.empty()) return root_;
+        return open_.back()->is_array() ? open_.back()->get_ref<json::array_t&>().emplace_back() : *member_;
+    }
+    bool add(json value) {
+        place() = std::move(value);
+        return true;
+    }
+    bool open(json empty) {
+        if (open_.size() >= static_cast<size_t>(limits_.depth))
+            throw Error(E0604_size, {}, fmt::format("{} is nested deeper than {} levels", what_, limits_.depth),
+                        {note("no valid text needs that many")});
+        json& added = place();
+        added = std::move(empty);
+        open_.push_back(&added);
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
         return true;
     }
 
-private:
-    void open() {
-        keys_.emplace_back();
-        if (keys_.size() > static_cast<size_t>(limits_.depth))
-            throw Error(E0604_size, {}, fmt::format("{} is nested deeper than {} levels", what_, limits_.depth),
-                        {note("no valid text needs that many")});
-    }
-    void add_key(const std::string& key) {
-        if (!keys_.back().insert(key).second)
-            throw Error(E0601_syntax, {}, fmt::format("{} has the key '{}' twice in one object", what_, shorten(key)),
-                        {fix("keep one of them")});
-    }
-
+    std::string_view text_;
     std::string_view what_;
     JsonLimits limits_;
-    std::vector<std::set<std::string>> keys_;
+    json root_;
+    std::vector<json*> open_;  // stay where they are: only the innermost grows
+    json* member_ = nullptr;   // of the innermost object, awaiting its value
 };
 
 }  // namespace
@@ -78,19 +107,9 @@ nlohmann::json parse_json(std::string_view text, std::string_view what, JsonLimi
     if (text.size() > limits.bytes)
         throw Error(E0604_size, {}, fmt::format("{} has {} bytes", what, text.size()),
                     {note(fmt::format("at most {} are read", limits.bytes))});
-    try {
-        JsonWatch watch(what, limits);
-        return nlohmann::json::parse(text, [&watch](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-            return watch(depth, event, value);
-        });
-    } catch (const nlohmann::json::parse_error& error) {
-        const TextPlace place = place_of(text, error.byte == 0 ? 0 : error.byte - 1);
-        throw Error(E0601_syntax, {}, fmt::format("{} is not JSON at line {}, column {}", what, place.line, place.column),
-                    {note(shorten(error.what())), note("comments and trailing commas are not JSON")});
-    } catch (const nlohmann::json::exception& error) {
-        throw Error(E0601_syntax, {}, fmt::format("{} has a value that JSON readers cannot hold", what),
-                    {note(shorten(error.what()))});
-    }
+    JsonBuilder builder(text, what, limits);
+    nlohmann::json::sax_parse(text, &builder);
+    return builder.take();
 }
 
 std::string pointer_escape(std::string_view key) {

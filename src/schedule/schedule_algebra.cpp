@@ -29,7 +29,7 @@ constexpr std::string_view store_path = "stages.*.store";
 
 void drop_old_loop(const PrimitiveNode& node, json& base, const json& deltas) {
     if (node.row->path != store_path) return;
-    if (!base.contains("at") || (deltas.contains("at") && !deltas.contains("loop"))) base.erase("loop");
+    if (deltas.contains("at") && !deltas.contains("loop")) base.erase("loop");
 }
 
 void apply_deltas(const PrimitiveNode& node, json& base, const json& deltas) {

@@ -169,6 +169,13 @@ TEST(ScheduleHash, DoesNotSeeLoopNamesKeyOrderAndDefaults) {
             EXPECT_NE(content_hash(of_stages(other)), content_hash(of_stages(second)));
 }
 
+TEST(ScheduleHash, AnAmbiguousReferenceStaysAsItIsWritten) {
+    const Schedule s = of_stages(
+        R"({"C":{"loops":[{"dim":"m","tile":8},{"dim":"m"}]},"D":{"compute":{"at":"C","loop":"m"}},"E":{"compute":{"at":"C","loop":"n"}}})");
+    EXPECT_EQ(canonical(s).stages.at("D").compute->at, (LoopRef{"C", "m"}));
+    EXPECT_EQ(canonical(s).stages.at("E").compute->at, (LoopRef{"C", "n"}));
+}
+
 // Renames every loop of the base to fresh names and rewrites the references by name.
 Schedule with_other_loop_names(Schedule s) {
     const auto fresh = [](const std::string& name) { return name.starts_with("x") ? "loop_" + name : name; };
