@@ -2,7 +2,7 @@
 
 #include <tessera/algorithm.h>
 
-#include "expr/expr_node.h"
+#include "expr/tensor_state.h"
 
 #include <memory>
 #include <optional>
@@ -10,37 +10,6 @@
 #include <vector>
 
 namespace tessera {
-
-struct InputState {
-    std::string name;
-    DType dtype = DType::f32;
-    std::vector<Dim> dims;
-    SourceLoc where;
-    bool scalar = false;
-    std::optional<Numerics> numerics;  // reads are cast to compute; gone in Graph IR, where reads carry the cast
-    std::optional<std::pair<Extent, Extent>> values;  // low <= v < high, checked at entry
-    bool increasing = false;
-};
-
-/// States that evolve together along t. The value of state i at t is inits[i] for t < 0, else FuncState::values[0] of state i.
-struct Recurrence {
-    Dim t;
-    bool reverse = false;
-    std::vector<std::weak_ptr<FuncState>> states;
-};
-
-struct FuncState {
-    std::string name;
-    SourceLoc where;  // of the definition once defined
-    std::optional<DType> declared;
-    std::optional<Numerics> numerics;  // applied when defined
-    bool defined = false;
-    std::vector<Dim> dims;
-    std::vector<DType> dtypes;
-    std::vector<Expr> values;               // one per component, strong
-    std::shared_ptr<Recurrence> recurrence;  // set: values are the step, init the value for t < 0
-    Expr init;
-};
 
 /// An Algorithm's parts. Dims are listed in the order of first visit; `dims` are those whose extents the entry knows.
 struct AlgorithmState {

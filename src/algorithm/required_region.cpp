@@ -1,0 +1,110 @@
+#include "algorithm/required_region.h"
+
+#include <algorithm>
+
+namespace tessera {
+namespace {
+
+Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
+Expr plus_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
+Expr minus(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::sub, DType::i64, {a, b})); }
+
+bool mentions(const Expr& e, const Expr& dim) {
+    bool found = false;
+    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(dim); });
+    return found;
+}
+
+Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
+    if (mode == Boundary::none) return read;
+    const Interval whole = whole_dim(d);
+    const bool inside = read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), {.extents_positive = true});
+    if (inside) return read;
+    if (!read.bounded() || mode == Boundary::periodic) {
+        if (mode == Boundary::periodic || mode == Boundary::mirror || mode == Boundary::mirror_interior) return whole;
+        return {read.low.defined() ? greater(lesser(read.low, whole.high), whole.low) : whole.low,
+                read.high.defined() ? lesser(greater(read.high, whole.low), whole.high) : whole.high};
+    }
+    if (mode == Boundary::constant) return {greater(read.low, whole.low), lesser(read.high, whole.high)};
+    if (mode == Boundary::clamp) return {lesser(greater(read.low, whole.low), whole.high), greater(lesser(read.high, whole.high), whole.low)};
+    // What lies before 0 comes back from 0 on, what lies behind the end from the end down.
+    const Expr edge = number(mode == Boundary::mirror ? 1 : 0);
+    const Expr from_end = minus(plus_of(plus_of(whole.high, whole.high), edge), read.high);
+    const Expr from_start = minus(minus(number(0), edge), read.low);
+    return {greater(lesser(read.low, from_end), whole.low), lesser(greater(read.high, from_start), whole.high)};
+}
+
+}  // namespace
+
+Interval whole_dim(const Dim& d) { return {number(0), minus(Expr(d.extent()), number(1))}; }
+
+std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads) {
+    const AccessTarget& target = access->target();
+    const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
+    std::vector<Interval> region;
+    for (size_t i = 0; i < dims.size(); ++i) region.push_back(after_boundary(bounds(access->args[i], domain, reads), target.boundary, dims[i]));
+    return region;
+}
+
+Domain reduced_domain(const Expr& reduction, const Domain& domain) {
+    Domain inside = domain;
+    for (const Dim& d : reduction->reduction().dims) {
+        // A dim bound here hides the one outside.
+        std::erase_if(inside.nonnegative, [&](const Expr& e) { return mentions(e, make_dim(d)); });
+        inside.set(d, whole_dim(d));
+    }
+    return inside;
+}
+
+void AccessWalk::enter(const Expr& node, size_t context) {
+    if (node->op == Op::constant || node->op == Op::dim || node->op == Op::extent || node->op == Op::variable) return;
+    if (seen_.insert({node.get(), context}).second) stack_.emplace_back(node, context);
+}
+
+void AccessWalk::expand(const Expr& node, size_t context) {
+    if (node->op == Op::select) {
+        enter(node->args[2], branch(context, node->args[0], false));
+        enter(node->args[1], branch(context, node->args[0], true));
+        enter(node->args[0], context);
+        return;
+    }
+    if (node->op == Op::reduce || node->op == Op::scan || node->op == Op::scatter) {
+        const Reduction& r = node->reduction();
+        const size_t inside = reduced(context, node, false);
+        size_t operands = node->args.size();
+        if (node->op == Op::scatter && node->scatter().has_init) {
+            operands -= r.components();
+            for (size_t i = operands; i < node->args.size(); ++i) enter(node->args[i], context);
+        }
+        if (r.has_where) enter(node->args[--operands], inside);
+        const size_t narrowed = r.has_where ? reduced(context, node, true) : inside;
+        for (size_t i = operands; i-- > 0;) enter(node->args[i], narrowed);
+        return;
+    }
+    for (size_t i = node->args.size(); i-- > 0;) enter(node->args[i], context);
+}
+
+size_t AccessWalk::branch(size_t context, const Expr& condition, bool holds) {
+    if (domains_.size() > most_domains) return context;
+    const auto key = std::make_tuple(context, condition.get(), holds);
+    if (const auto found = children_.find(key); found != children_.end()) return found->second;
+    Domain inside = domains_[context].narrowed(condition, holds);
+    size_t id = context;
+    if (inside.nonnegative.size() != domains_[context].nonnegative.size()) {
+        id = domains_.size();
+        domains_.push_back(std::move(inside));
+    }
+    return children_[key] = id;
+}
+
+size_t AccessWalk::reduced(size_t context, const Expr& node, bool with_predicate) {
+    const auto key = std::make_tuple(context, node.get(), with_predicate);
+    if (const auto found = children_.find(key); found != children_.end()) return found->second;
+    Domain inside = reduced_domain(node, domains_[context]);
+    if (with_predicate) inside = inside.narrowed(node->where_condition());
+    const size_t id = domains_.size();
+    domains_.push_back(std::move(inside));
+    return children_[key] = id;
+}
+
+}  // namespace tessera

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "algorithm/graph.h"
+#include "expr/bounds.h"
+
+#include <deque>
+#include <map>
+#include <set>
+#include <tuple>
+#include <vector>
+
+namespace tessera {
+
+/// [0, extent - 1]
+[[nodiscard]] Interval whole_dim(const Dim& d);
+
+/// The cells of a Func or Input that `access` reads while its dims take the values of `domain`, one interval per dim: indices
+/// after the boundary condition was applied. An end that is not known to be finite is undefined.
+[[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads = InputReads::by_range);
+
+/// `domain` with the dims of a reduction, scan or scatter over their whole extents, narrowed by its predicate.
+[[nodiscard]] Domain reduced_domain(const Expr& reduction, const Domain& domain);
+
+/// Visits accesses with the points at which they are evaluated: path conditions of selects and predicates narrow them, reduced
+/// dims take their extents. Shared nodes are visited once per narrowed domain, and at most `most_domains` domains are told apart.
+class AccessWalk {
+public:
+    explicit AccessWalk(const Domain& domain) { domains_.push_back(domain); }
+
+    /// visit(const Expr& access, const Domain&)
+    template <class Visit>
+    void run(const std::vector<Expr>& roots, Visit&& visit) {
+        for (size_t i = roots.size(); i-- > 0;)
+            if (roots[i].defined()) enter(roots[i], 0);
+        while (!stack_.empty()) {
+            const auto [node, context] = stack_.back();
+            stack_.pop_back();
+            if (node->op == Op::access) visit(node, static_cast<const Domain&>(domains_[context]));
+            expand(node, context);
+        }
+    }
+
+private:
+    void enter(const Expr& node, size_t context);
+    void expand(const Expr& node, size_t context);
+    size_t branch(size_t context, const Expr& condition, bool holds);
+    size_t reduced(size_t context, const Expr& node, bool with_predicate);
+
+    static constexpr size_t most_domains = 256;
+    std::deque<Domain> domains_;
+    std::vector<std::pair<Expr, size_t>> stack_;
+    std::set<std::pair<const ExprNode*, size_t>> seen_;
+    std::map<std::tuple<size_t, const ExprNode*, bool>, size_t> children_;
+};
+
+}  // namespace tessera
