@@ -81,6 +81,8 @@ using Dims = std::vector<Dim>;
 /// Over nothing: the lowest / highest value (-inf / inf for floats). NaN when any value is NaN.
 [[nodiscard]] Expr max(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr min(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
+[[nodiscard]] Expr max(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
+[[nodiscard]] Expr min(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr all(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr any(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 /// Sum divided by the number of points that take part; NaN over nothing. Floats only.

@@ -192,6 +192,8 @@ Expr sum(const Dims& dims, const Operand& body, const ReduceOptions& options) { 
 Expr prod(const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) { return reduce_one(times, dims, body, w, options); }
 Expr max(const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) { return reduce_one(maximum, dims, body, w, options); }
 Expr min(const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) { return reduce_one(minimum, dims, body, w, options); }
+Expr max(std::initializer_list<Dim> dims, const Operand& body, const Where& w, const ReduceOptions& options) { return max(Dims(dims), body, w, options); }
+Expr min(std::initializer_list<Dim> dims, const Operand& body, const Where& w, const ReduceOptions& options) { return min(Dims(dims), body, w, options); }
 namespace {
 void require_bool(std::string_view what, const Operand& body) {
     if (body.expr.dtype() != DType::bool_)

@@ -1,0 +1,106 @@
+#include "schedule/stage_cost.h"
+
+#include "schedule/derived_stages.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+double estimated_extent(const Dim& dim) {
+    if (const auto value = dim.extent().constant()) return static_cast<double>(std::max<std::int64_t>(*value, 1));
+    if (dim.state().at_most) return std::min(1024.0, static_cast<double>(std::max<std::int64_t>(*dim.state().at_most, 1)));
+    return 1024;
+}
+
+namespace {
+double op_cost(const Expr& n) {
+    switch (n->op) {
+        case Op::constant:
+        case Op::dim:
+        case Op::extent:
+        case Op::variable: return 0;
+        case Op::div:
+        case Op::mod: return is_float(n->dtype) ? 4 : 8;
+        case Op::sqrt: return 6;
+        case Op::uniform:
+        case Op::normal:
+        case Op::random_bits: return 60;
+        default: return is_math_function(n->op) ? 15 : 1;
+    }
+}
+}  // namespace
+
+double expression_cost(const Expr& e) {
+    double cost = 0;
+    for_each_node({e}, [&](const Expr& n) { cost += op_cost(n); });
+    return cost;
+}
+
+double cell_cost(const Stage& stage) {
+    double cost = 0;
+    if (!stage.update) {
+        for (const Expr& v : stage.values) cost += expression_cost(v);
+        return cost;
+    }
+    for (const Expr& v : stage.update->values) cost += expression_cost(v);
+    if (stage.update->sequential || stage.kind == Stage::Kind::scatter) return cost + 1e6;
+    for (const Dim& d : stage.update->reduction_dims) cost *= estimated_extent(d);
+    return cost;
+}
+
+std::vector<Read> reads_of(const StageGraph& graph, size_t producer) {
+    std::vector<Read> out;
+    const FuncState* func = graph.stages[producer].func.get();
+    for (size_t u = 0; u < graph.stages.size(); ++u) {
+        if (u == producer) continue;
+        const Stage& user = graph.stages[u];
+        const auto collect = [&](const std::vector<Expr>& roots, bool in_init) {
+            for_each_node(roots, [&](const Expr& n) {
+                if (n->op == Op::access && n->target().func.get() == func) out.push_back({u, in_init, n});
+            });
+        };
+        collect(user.values, user.update.has_value());
+        if (user.update) {
+            std::vector<Expr> roots = user.update->values;
+            roots.insert(roots.end(), user.update->place.begin(), user.update->place.end());
+            if (user.update->condition.defined()) roots.push_back(user.update->condition);
+            collect(roots, false);
+        }
+    }
+    return out;
+}
+
+double reuse_of(const StageGraph& graph, size_t producer) {
+    double reads = 0;
+    double cells = 1;
+    const auto all = reads_of(graph, producer);
+    std::vector<double> span(graph.stages[producer].dims.size(), 1);
+    for (const Read& r : all) {
+        const Stage& user = graph.stages[r.user];
+        double points = 1;
+        for (const Dim& d : user.dims) points *= estimated_extent(d);
+        if (user.update && !r.in_init)
+            for (const Dim& d : user.update->reduction_dims)
+                if (!contains_dim(user.dims, d)) points *= estimated_extent(d);
+        reads += points;
+        for (size_t i = 0; i < span.size(); ++i) {
+            double width = 0;
+            for (const Dim& d : free_dims(r.access->args[i])) width += estimated_extent(d);
+            span[i] = std::max(span[i], width);
+        }
+    }
+    for (const double s : span) cells *= s;
+    return reads / cells;
+}
+
+bool is_pointwise(const Expr& access) {
+    if (access->target().boundary != Boundary::none) return false;
+    std::vector<Dim> seen;
+    for (const Expr& index : access->args) {
+        if (index->op != Op::dim || contains_dim(seen, index->dim())) return false;
+        seen.push_back(index->dim());
+    }
+    return true;
+}
+
+}  // namespace tessera

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "schedule/stages.h"
+
+namespace tessera {
+
+/// Rough elements of a dim: its static extent, or its bound, or 1024.
+[[nodiscard]] double estimated_extent(const Dim& dim);
+/// Operations to compute one point of `e`, index arithmetic apart (add 1, divide 4, a transcendental 15, a load 1).
+[[nodiscard]] double expression_cost(const Expr& e);
+/// Operations for one cell of a stage: its value, or body times the reduced points.
+[[nodiscard]] double cell_cost(const Stage& stage);
+
+/// One read of a producer.
+struct Read {
+    size_t user = 0;
+    bool in_init = false;
+    Expr access;
+};
+/// All reads of `producer` by other stages.
+[[nodiscard]] std::vector<Read> reads_of(const StageGraph& graph, size_t producer);
+/// How often a cell of the producer is read, summed over all reads.
+[[nodiscard]] double reuse_of(const StageGraph& graph, size_t producer);
+/// Every index is a plain dim, each at most once.
+[[nodiscard]] bool is_pointwise(const Expr& access);
+
+}  // namespace tessera
