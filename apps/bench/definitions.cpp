@@ -1,0 +1,107 @@
+#include "definitions.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bench {
+namespace {
+
+using Plane = std::vector<float>;
+
+Plane gray_of(const std::vector<float>& in, Size2 size) {
+    const std::size_t plane = std::size_t(size.height) * size.width;
+    Plane gray(plane);
+    for (std::size_t i = 0; i < plane; ++i) gray[i] = 0.299f * in[i] + 0.587f * in[plane + i] + 0.114f * in[2 * plane + i];
+    return gray;
+}
+
+}  // namespace
+
+std::vector<std::uint16_t> defined_blur(const std::vector<std::uint16_t>& in, Size2 out) {
+    const int in_width = out.width + 2;
+    const auto mean = [](std::uint16_t a, std::uint16_t b, std::uint16_t c) {
+        return std::uint16_t(std::uint16_t(a + b + c) / 3);
+    };
+    std::vector<std::uint16_t> rows(std::size_t(out.height + 2) * out.width), result(std::size_t(out.height) * out.width);
+    for (int y = 0; y < out.height + 2; ++y) {
+        const std::uint16_t* line = &in[std::size_t(y) * in_width];
+        for (int x = 0; x < out.width; ++x) rows[std::size_t(y) * out.width + x] = mean(line[x], line[x + 1], line[x + 2]);
+    }
+    const std::size_t width = out.width;
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] = mean(rows[i], rows[i + width], rows[i + 2 * width]);
+    return result;
+}
+
+std::vector<float> defined_unsharp(const std::vector<float>& in, Size2 image) {
+    const std::size_t plane = std::size_t(image.height) * image.width;
+    const Plane gray = gray_of(in, image);
+    // gray outside the image is that of the nearest pixel, so blur_y of a column outside is that of the nearest column.
+    Plane blur_y(plane);
+    std::vector<float> out(3 * plane);
+    const auto seven_taps = [](auto&& at) {
+        const auto& k = unsharp_taps;
+        return k[0] * at(0) + k[1] * (at(-1) + at(1)) + k[2] * (at(-2) + at(2)) + k[3] * (at(-3) + at(3));
+    };
+    for (int y = 0; y < image.height; ++y) {
+        for (int x = 0; x < image.width; ++x) {
+            blur_y[std::size_t(y) * image.width + x] =
+                seven_taps([&](int d) { return gray[std::size_t(std::clamp(y + d, 0, image.height - 1)) * image.width + x]; });
+        }
+    }
+    for (int y = 0; y < image.height; ++y) {
+        const std::size_t line = std::size_t(y) * image.width;
+        for (int x = 0; x < image.width; ++x) {
+            const float blurred = seven_taps([&](int d) { return blur_y[line + std::clamp(x + d, 0, image.width - 1)]; });
+            const float ratio = (2.0f * gray[line + x] - blurred) / gray[line + x];
+            for (int c = 0; c < 3; ++c) out[c * plane + line + x] = ratio * in[c * plane + line + x];
+        }
+    }
+    return out;
+}
+
+std::vector<float> defined_harris(const std::vector<float>& in, Size2 out) {
+    const Size2 padded{out.height + 4, out.width + 4};
+    const Size2 slopes{out.height + 2, out.width + 2};
+    const Plane gray = gray_of(in, padded);
+    Plane gx(std::size_t(slopes.height) * slopes.width), gy(gx.size());
+    const float s = 1.0f / 12, d = 2.0f / 12;
+    for (int y = 0; y < slopes.height; ++y) {
+        const float *above = &gray[std::size_t(y) * padded.width], *here = above + padded.width, *below = here + padded.width;
+        for (int x = 0; x < slopes.width; ++x) {
+            const std::size_t i = std::size_t(y) * slopes.width + x;
+            gy[i] = above[x] * -s + below[x] * s + above[x + 1] * -d + below[x + 1] * d + above[x + 2] * -s + below[x + 2] * s;
+            gx[i] = above[x] * -s + above[x + 2] * s + here[x] * -d + here[x + 2] * d + below[x] * -s + below[x + 2] * s;
+        }
+    }
+    std::vector<float> result(std::size_t(out.height) * out.width);
+    for (int y = 0; y < out.height; ++y) {
+        for (int x = 0; x < out.width; ++x) {
+            const auto sum3x3 = [&](const Plane& f, const Plane& g) {
+                float sum = 0;
+                for (int column = 0; column < 3; ++column) {
+                    for (int row = 0; row < 3; ++row) {
+                        const std::size_t i = std::size_t(y + row) * slopes.width + x + column;
+                        const float product = f[i] * g[i];
+                        sum = column + row == 0 ? product : sum + product;
+                    }
+                }
+                return sum;
+            };
+            const float sxx = sum3x3(gx, gx), syy = sum3x3(gy, gy), sxy = sum3x3(gx, gy), trace = sxx + syy;
+            result[std::size_t(y) * out.width + x] = (sxx * syy - sxy * sxy) - 0.04f * trace * trace;
+        }
+    }
+    return result;
+}
+
+std::vector<float> defined_matmul_row(const std::vector<float>& a, const std::vector<float>& b, MatmulSize size, int m) {
+    std::vector<float> row(size.n, 0.0f);
+    for (int k = 0; k < size.k; ++k) {
+        const float scale = a[std::size_t(m) * size.k + k];
+        const float* from = &b[std::size_t(k) * size.n];
+        for (int n = 0; n < size.n; ++n) row[n] = std::fma(scale, from[n], row[n]);
+    }
+    return row;
+}
+
+}  // namespace bench

@@ -1,0 +1,57 @@
+// The exact arithmetic of the benchmark cases, as plain loops. Whoever takes part (a generator of Tessera or a rival) computes
+// these values; the harness compares every output with them. Arrays are row-major and dense, (…, y, x).
+//
+// blur (u16), a 3-tap mean along x, then along y. Arithmetic is u16 and wraps; / is unsigned division of the wrapped sum.
+//   in (height + 2, width + 2), out (height, width)
+//   rows(y, x) = (in(y, x) + in(y, x + 1) + in(y, x + 2)) / 3
+//   out(y, x)  = (rows(y, x) + rows(y + 1, x) + rows(y + 2, x)) / 3
+//
+// unsharp (f32), reads outside the image take the nearest pixel; sums associate to the left, nothing is contracted.
+//   in, out (3, height, width)
+//   gray(y, x)    = 0.299f * in(0, y, x) + 0.587f * in(1, y, x) + 0.114f * in(2, y, x)              y, x clamped into the image
+//   blur_y(y, x)  = k0 * gray(y, x) + k1 * (gray(y-1, x) + gray(y+1, x)) + k2 * (gray(y-2, x) + gray(y+2, x)) + k3 * (… 3 …)
+//   blur_x(y, x)  = the same of blur_y along x
+//   sharpen(y, x) = 2 * gray(y, x) - blur_x(y, x)
+//   out(c, y, x)  = sharpen(y, x) / gray(y, x) * in(c, y, x)
+//   k_i = exp(-i * i / (2 * 1.5 * 1.5)) / (sqrt(2 * pi) * 1.5), rounded to f32: unsharp_taps
+//
+// harris (f32), a corner measure; no boundary condition: the input is larger by 2 on each side.
+//   in (3, height + 4, width + 4), out (height, width)
+//   gray(y, x) as above, of in;  gx, gy (height + 2, width + 2), with Y = y + 1, X = x + 1 in gray:
+//   gy(y, x) = gray(Y-1,X-1) * -s + gray(Y+1,X-1) * s + gray(Y-1,X) * -d + gray(Y+1,X) * d + gray(Y-1,X+1) * -s + gray(Y+1,X+1) *
+//   s gx(y, x) = gray(Y-1,X-1) * -s + gray(Y-1,X+1) * s + gray(Y,X-1) * -d + gray(Y,X+1) * d + gray(Y+1,X-1) * -s + gray(Y+1,X+1)
+//   * s with s = 1.0f / 12, d = 2.0f / 12 sum3x3(f) = f(y,x) + f(y+1,x) + f(y+2,x) + f(y,x+1) + f(y+1,x+1) + f(y+2,x+1) +
+//   f(y,x+2) + f(y+1,x+2) + f(y+2,x+2) sxx = sum3x3(gx * gx), syy = sum3x3(gy * gy), sxy = sum3x3(gx * gy), trace = sxx + syy
+//   out(y, x) = (sxx * syy - sxy * sxy) - 0.04f * trace * trace
+//
+// matmul (f32): out(m, n) = sum over k ascending of fma(a(m, k), b(k, n), sum); a (m, k), b (k, n), out (m, n)
+//
+// Source of the three pipelines: apps/{blur,unsharp,harris} of github.com/halide/Halide at
+// abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace bench {
+
+struct Size2 {
+    int height = 0;
+    int width = 0;
+};
+
+inline constexpr float unsharp_taps[4] = {0.265961528f, 0.212965339f, 0.109340049f, 0.0359939784f};
+
+[[nodiscard]] std::vector<std::uint16_t> defined_blur(const std::vector<std::uint16_t>& in, Size2 out);
+[[nodiscard]] std::vector<float> defined_unsharp(const std::vector<float>& in, Size2 image);
+[[nodiscard]] std::vector<float> defined_harris(const std::vector<float>& in, Size2 out);
+
+struct MatmulSize {
+    int m = 0;
+    int n = 0;
+    int k = 0;
+};
+/// Row m of the product.
+[[nodiscard]] std::vector<float> defined_matmul_row(const std::vector<float>& a, const std::vector<float>& b, MatmulSize, int m);
+
+}  // namespace bench

@@ -1,0 +1,34 @@
+// blur: 3-tap mean along x, then along y, of u16; u16 arithmetic that wraps, unsigned division (definitions.h has the formulas).
+// Tile sizes and placement follow apps/blur/halide_blur_generator.cpp, github.com/halide/Halide at
+// abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8: strips of 32 rows in parallel, the row means kept in a ring over the strip.
+#include "halide_kernel.h"
+
+namespace bench::rivals {
+
+Kernel halide_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, Plan plan) {
+    using namespace Halide;
+    ImageParam image(UInt(16), 2, "image");
+    Var x("x"), y("y"), strip("strip"), row("row");
+    Func means("means"), blur("blur");
+    const Expr three = cast<std::uint16_t>(3);
+    means(x, y) = (image(x, y) + image(x + 1, y) + image(x + 2, y)) / three;
+    blur(x, y) = (means(x, y) + means(x, y + 1) + means(x, y + 2)) / three;
+
+    if (plan == Plan::published) {
+        blur.split(y, strip, row, 32).parallel(strip).vectorize(x, 16);
+        means.store_at(blur, strip).compute_at(blur, x).vectorize(x, 16);
+    } else {
+        const int lanes = 2 * native_floats();
+        blur.split(y, strip, row, 64).parallel(strip).vectorize(x, lanes);
+        means.store_at(blur, strip).compute_at(blur, row).vectorize(x, lanes);
+    }
+    start_at_zero(image);
+    start_at_zero(blur.output_buffer());
+    auto from = array(in, {out_size.width + 2, out_size.height + 2});
+    auto to = array(out, {out_size.width, out_size.height});
+    return [kernel = blur.compile_to_callable({image}, target_of(Arithmetic::strict)), from, to]() mutable {
+        run(kernel, from, to);
+    };
+}
+
+}  // namespace bench::rivals

@@ -1,0 +1,47 @@
+// harris: a corner measure of an f32 photo of 3 planes, the input larger by 2 on each side (definitions.h has the formulas).
+// Tile sizes and placement follow apps/harris/harris_generator.cpp, github.com/halide/Halide at
+// abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8: strips of 32 rows in parallel; gray and the two slopes in rings over the strip,
+// computed row by row, the slopes in one loop nest.
+#include "halide_kernel.h"
+
+namespace bench::rivals {
+
+Kernel halide_harris(const float* in, float* out, Size2 out_size, Plan plan, Arithmetic arithmetic) {
+    using namespace Halide;
+    ImageParam photo(Float(32), 3, "photo");
+    Var x("x"), y("y"), strip("strip"), row("row"), pair("pair");
+    Func gray("gray"), gx("gx"), gy("gy"), xx("xx"), yy("yy"), xy("xy"), sxx("sxx"), syy("syy"), sxy("sxy"), trace("trace"),
+        corner("corner");
+    gray(x, y) = 0.299f * photo(x, y, 0) + 0.587f * photo(x, y, 1) + 0.114f * photo(x, y, 2);
+    const float s = 1.0f / 12, d = 2.0f / 12;
+    gy(x, y) = gray(x, y) * -s + gray(x, y + 2) * s + gray(x + 1, y) * -d + gray(x + 1, y + 2) * d + gray(x + 2, y) * -s +
+               gray(x + 2, y + 2) * s;
+    gx(x, y) = gray(x, y) * -s + gray(x + 2, y) * s + gray(x, y + 1) * -d + gray(x + 2, y + 1) * d + gray(x, y + 2) * -s +
+               gray(x + 2, y + 2) * s;
+    xx(x, y) = gx(x, y) * gx(x, y);
+    yy(x, y) = gy(x, y) * gy(x, y);
+    xy(x, y) = gx(x, y) * gy(x, y);
+    const auto sum3x3 = [&](const Func& f) {
+        Expr sum = f(x, y);
+        for (int i = 1; i < 9; ++i) sum = sum + f(x + i / 3, y + i % 3);
+        return sum;
+    };
+    sxx(x, y) = sum3x3(xx);
+    syy(x, y) = sum3x3(yy);
+    sxy(x, y) = sum3x3(xy);
+    trace(x, y) = sxx(x, y) + syy(x, y);
+    corner(x, y) = (sxx(x, y) * syy(x, y) - sxy(x, y) * sxy(x, y)) - 0.04f * trace(x, y) * trace(x, y);
+
+    const int lanes = native_floats();
+    corner.split(y, strip, row, plan == Plan::published ? 32 : 64).parallel(strip).vectorize(x, lanes);
+    if (plan == Plan::tuned) corner.split(row, row, pair, 2).reorder(pair, x, row, strip).unroll(pair);
+    for (Func* stage : {&gray, &gx, &gy}) stage->store_at(corner, strip).compute_at(corner, row).vectorize(x, lanes);
+    gx.compute_with(gy, x);
+    start_at_zero(photo);
+    start_at_zero(corner.output_buffer());
+    auto from = array(in, {out_size.width + 4, out_size.height + 4, 3});
+    auto to = array(out, {out_size.width, out_size.height});
+    return [kernel = corner.compile_to_callable({photo}, target_of(arithmetic)), from, to]() mutable { run(kernel, from, to); };
+}
+
+}  // namespace bench::rivals
