@@ -1,0 +1,209 @@
+// Targets, just-in-time and ahead-of-time compilation, and the one place where Halide's errors become ours.
+#include "backend/cpu/halide_ir.h"
+#include "backend/cpu/loop_nest.h"
+#include "base/check.h"
+
+#include <fmt/format.h>
+
+#include <tessera/tessera_runtime.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+#include <map>
+
+namespace Halide::Internal {
+// Exported by libHalide, though not declared in Halide.h.
+std::string print_loop_nest(const std::vector<Function>& outputs);
+}  // namespace Halide::Internal
+
+namespace tessera::cpu {
+namespace {
+
+using Halide::Target;
+
+// ---- errors
+
+// Halide's text with its names of stages replaced by ours.
+std::string with_our_names(const BoundSchedule& bound, std::string text, std::string& first, SourceLoc& where) {
+    size_t found_at = std::string::npos;
+    for (size_t i = bound.graph.stages.size(); i-- > 0;) {
+        const std::string name = halide_name(bound, i);
+        for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at)) {
+            size_t end = at + name.size();
+            if (end < text.size() && text[end] == '$')
+                for (++end; end < text.size() && std::isdigit(static_cast<unsigned char>(text[end])) != 0;) ++end;
+            text.replace(at, end - at, bound.graph.stages[i].name);
+            if (at < found_at) {
+                found_at = at;
+                first = bound.graph.stages[i].name;
+                where = bound.graph.stages[i].where;
+            }
+        }
+    }
+    return text;
+}
+
+[[noreturn]] void translate_error(const BoundSchedule& bound, const Halide::Error& e) {
+    std::string stage;
+    SourceLoc where;
+    std::string text = with_our_names(bound, e.what(), stage, where);
+    while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
+    if (dynamic_cast<const Halide::CompileError*>(&e) == nullptr)
+        throw Bug(B0951_internal, where, fmt::format("the compiler of the CPU backend stopped at {}", stage.empty() ? "this algorithm" : stage), {note(text)});
+    const bool unbounded = text.find("unbounded") != std::string::npos;
+    if (unbounded)
+        throw Limit(L0901_not_on_target, where, fmt::format("how much of {} is read is not known before the kernel runs", stage.empty() ? "a stage" : stage),
+                    {note(text), fix("clamp the index that depends on values"), fix("evaluate with the interpreter target")});
+    throw Limit(L0903_schedule, where, fmt::format("the schedule of {} is beyond what the CPU backend compiles", stage.empty() ? "this algorithm" : stage),
+                {note(text), fix(fmt::format("compute {} at root with serial loops", stage.empty() ? "every stage" : stage)), fix("give unrolled and vectorised loops constant tiles")});
+}
+
+template <class F>
+auto guarded(const BoundSchedule& bound, F&& f) {
+    try {
+        return f();
+    } catch (const Halide::Error& e) {
+        translate_error(bound, e);
+    }
+}
+
+// ---- targets
+
+void add_implied(Target& target) {
+    const auto add = [&](Target::Feature has, std::initializer_list<Target::Feature> adds) {
+        if (target.has_feature(has))
+            for (const auto f : adds) target.set_feature(f);
+    };
+    add(Target::AVX512_SapphireRapids, {Target::AVX512_Skylake, Target::AVX512_Cannonlake});
+    add(Target::AVX512_Skylake, {Target::AVX512, Target::AVX2});
+    add(Target::AVX512, {Target::AVX2});
+    add(Target::AVX2, {Target::AVX, Target::F16C, Target::FMA});
+    add(Target::FMA, {Target::AVX});
+    add(Target::F16C, {Target::AVX});
+    add(Target::AVX, {Target::SSE41});
+}
+
+Target parse_target(std::string_view text) {
+    const std::string spelled(text);
+    Target target;
+    if (spelled == "host") target = Halide::get_host_target();
+    else if (Target::validate_target_string(spelled)) target = Target(spelled);
+    else throw Error(E0802_unknown_target, {}, fmt::format("target {} is not understood by the CPU backend", spelled),
+                     {expected("host, or arch-bits-os and features"), fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
+    if (target.arch == Target::ArchUnknown || target.os == Target::OSUnknown || target.bits == 0)
+        throw Error(E0802_unknown_target, {}, fmt::format("target {} names no architecture or no operating system", spelled), {fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
+    if (target.arch == Target::X86) add_implied(target);
+    return target;
+}
+
+Target kernel_target(const Target& target) {
+    return target.with_feature(Target::StrictFloat).with_feature(Target::NoAsserts).with_feature(Target::NoBoundsQuery);
+}
+
+void check_runs_here(const Target& target, std::string_view text) {
+    const Target host = Halide::get_host_target();
+    std::vector<std::string> missing;
+    if (target.arch != host.arch || target.bits != host.bits || target.os != host.os) missing.push_back("its architecture or operating system");
+    for (int f = 0; f < Target::FeatureEnd; ++f) {
+        const auto feature = static_cast<Target::Feature>(f);
+        if (target.has_feature(feature) && !host.has_feature(feature)) missing.push_back(Target::feature_to_name(feature));
+    }
+    if (missing.empty()) return;
+    throw Error(E0803_target_unavailable, {}, fmt::format("this machine cannot run target {}: it lacks {}", text, fmt::join(missing, ", ")),
+                {note("this machine is " + host.to_string()), fix("use \"host\"")});
+}
+
+// ---- pipelines
+
+struct Lowered {
+    Halide::Pipeline pipeline;
+    std::vector<Halide::Argument> arguments;
+    std::vector<Parameter> parameters;
+};
+
+Lowered build(const BoundSchedule& bound) {
+    Translation t = translate(bound);
+    apply_schedule(bound, t);
+    return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
+}
+
+int parallel_for(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, std::uint8_t*), int first, int count, std::uint8_t* closure) {
+    return halide_do_par_for(context, reinterpret_cast<halide_task_t>(task), first, count, closure);
+}
+
+// Kernels made here use the threads, memory and messages of Tessera's runtime.
+void set_runtime_functions() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        Halide::JITHandlers handlers;
+        handlers.custom_do_par_for = parallel_for;
+        handlers.custom_malloc = [](Halide::JITUserContext*, size_t bytes) { return tessera_malloc(bytes); };
+        handlers.custom_free = [](Halide::JITUserContext*, void* memory) { tessera_free(memory); };
+        handlers.custom_error = [](Halide::JITUserContext* context, const char* message) { halide_error(context, message); };
+        Halide::Internal::JITSharedRuntime::set_default_handlers(handlers);
+    });
+}
+
+}  // namespace
+
+std::vector<Parameter> parameters(const BoundSchedule& bound) {
+    const auto& algorithm = bound.graph.algorithm;
+    std::vector<Parameter> out;
+    for (size_t a = 0; a < algorithm.arguments().size(); ++a) out.push_back({Parameter::Kind::argument, a});
+    const auto& dims = algorithm.state().dims;
+    for (size_t d = 0; d < dims.size(); ++d) {
+        if (dims[d].is_pack())
+            throw Limit(L0901_not_on_target, dims[d].state().where, fmt::format("dims {} stand for any number of dims", dims[d].name()), {fix("compile the algorithm for a fixed rank")});
+        if (!dims[d].state().extent) out.push_back({Parameter::Kind::dim, d});
+    }
+    for (size_t o = 0; o < algorithm.outputs().size(); ++o)
+        for (int c = 0; c < algorithm.outputs()[o].components(); ++c) out.push_back({Parameter::Kind::output, o, static_cast<size_t>(c)});
+    return out;
+}
+
+std::string expanded_target(std::string_view target) { return parse_target(target).to_string(); }
+
+CompiledKernel jit(const BoundSchedule& bound, std::string_view text) {
+    const Target target = parse_target(text);
+    check_runs_here(target, text);
+    set_runtime_functions();
+    return guarded(bound, [&] {
+        Lowered lowered = build(bound);
+        const std::string name = "kernel";
+        const Halide::Module module = lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target).with_feature(Target::JIT));
+        const Halide::Internal::JITModule compiled(module, module.get_function_by_name(name));
+        const auto entry = compiled.argv_function();
+        TESSERA_CHECK(entry != nullptr, "the compiled kernel has no entry");
+        return CompiledKernel{lowered.parameters, [compiled, entry](void** argv) { return entry(argv); }};
+    });
+}
+
+std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, const std::string& function, Artifact artifact, const std::string& path) {
+    using Halide::OutputFileType;
+    static const std::map<Artifact, OutputFileType> types{{Artifact::object, OutputFileType::object}, {Artifact::assembly, OutputFileType::assembly},
+                                                          {Artifact::llvm, OutputFileType::llvm_assembly}, {Artifact::statement, OutputFileType::stmt}};
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder))
+        throw Error(E0605_file, {}, fmt::format("{} cannot be written: {} is no folder", path, folder.string()), {fix("make the folder first")});
+    const Target target = kernel_target(parse_target(text)).with_feature(Target::NoRuntime);
+    return guarded(bound, [&] {
+        Lowered lowered = build(bound);
+        lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);
+        return lowered.parameters;
+    });
+}
+
+std::vector<NestNode> loop_nest(const BoundSchedule& bound) {
+    return guarded(bound, [&] {
+        Translation t = translate(bound);
+        apply_schedule(bound, t);
+        std::vector<Halide::Internal::Function> outputs;
+        for (const Halide::Func& f : t.outputs) outputs.push_back(f.function());
+        std::map<std::string, size_t> names;
+        for (size_t i = 0; i < bound.graph.stages.size(); ++i) names[halide_name(bound, i)] = i;
+        return parse_loop_nest(Halide::Internal::print_loop_nest(outputs), names, bound);
+    });
+}
+
+}  // namespace tessera::cpu

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "backend/cpu/cpu_backend.h"
+
+#include <Halide.h>
+
+#include <map>
+#include <optional>
+
+// What the sources of this room that see Halide share.
+namespace tessera::cpu {
+
+// ---- values
+
+/// The Halide type in which values of a dtype are kept: f16 and bf16 as their bits, so that every conversion is ours.
+[[nodiscard]] Halide::Type value_type(DType dtype);
+/// The constant of an ExprNode.
+[[nodiscard]] Halide::Expr constant_value(DType dtype, std::uint64_t bits);
+/// The op table's meaning on values; `from` is the dtype of the first operand that is no condition.
+[[nodiscard]] Halide::Expr scalar_op(Op op, DType from, DType to, const std::vector<Halide::Expr>& args);
+/// Floor division and remainder of int32 indices; 0 where the divisor is.
+[[nodiscard]] Halide::Expr floor_division(const Halide::Expr& a, const Halide::Expr& b);
+[[nodiscard]] Halide::Expr floor_remainder(const Halide::Expr& a, const Halide::Expr& b);
+
+// ---- stages
+
+/// A stage as a Func. Row-major where the bound schedule is; Halide's order only in args.
+struct StageFunc {
+    Halide::Func func;
+    std::vector<Halide::Var> vars;    // per dim of the stage
+    Halide::RDom domain;              // one variable per reduction loop of the update nest, innermost first
+    std::map<size_t, size_t> domain_position;  // loop of the update nest -> variable of the domain
+};
+
+struct Translation {
+    std::vector<StageFunc> stages;
+    std::vector<Halide::Func> outputs;  // in the order of the algorithm's outputs
+    std::vector<Halide::Argument> arguments;
+    std::vector<Parameter> parameters;
+    std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
+    std::map<std::string, Halide::ImageParam> images;
+};
+[[nodiscard]] Translation translate(const BoundSchedule& bound);
+
+/// A name that Halide takes as it is, distinct per stage.
+[[nodiscard]] std::string halide_name(const BoundSchedule& bound, size_t stage);
+
+// ---- directives
+
+/// Sets loops, placement and storage of every stage.
+void apply_schedule(const BoundSchedule& bound, Translation& translation);
+
+}  // namespace tessera::cpu

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "expr/philox.h"
+
+#include <Halide.h>
+
+#include <cstdint>
+
+namespace tessera::cpu {
+
+/// The builder of expr/math_builder.h over Halide expressions. Exact under Target::StrictFloat, which every kernel is compiled with;
+/// fma is LLVM's own.
+template <int width>
+struct HalideMathBuilder {
+    using E = Halide::Expr;
+    using Float = E;
+    using Int = E;
+    using Bool = E;
+    static constexpr int bits = width;
+
+    static Halide::Type real() { return Halide::Float(width); }
+    static Halide::Type whole() { return Halide::Int(width); }
+    static E unsigned_bits(const E& a) { return Halide::reinterpret(Halide::UInt(width), a); }
+    static E signed_bits(const E& a) { return Halide::reinterpret(whole(), a); }
+
+    E constant(double value) const { return Halide::Internal::make_const(real(), value); }
+    E integer(std::int64_t value) const {
+        return Halide::Internal::IntImm::make(whole(), width == 32 ? static_cast<std::int32_t>(value) : value);
+    }
+    E add(E a, E b) const { return a + b; }
+    E sub(E a, E b) const { return a - b; }
+    E mul(E a, E b) const { return a * b; }
+    E div(E a, E b) const { return a / b; }
+    E sqrt(E a) const { return Halide::sqrt(a); }
+    E fma(E a, E b, E c) const {
+        return Halide::Internal::Call::make(real(), width == 32 ? "llvm.fma.f32" : "llvm.fma.f64", {a, b, c}, Halide::Internal::Call::PureExtern);
+    }
+    E abs(E a) const { return from_bits(to_bits(a) & integer(width == 32 ? 0x7fffffff : 0x7fffffffffffffff)); }
+    E floor(E a) const { return Halide::floor(a); }
+    E lt(E a, E b) const { return a < b; }
+    E le(E a, E b) const { return a <= b; }
+    E eq(E a, E b) const { return a == b; }
+    E ne(E a, E b) const { return a != b; }
+    E both(E a, E b) const { return a && b; }
+    E either(E a, E b) const { return a || b; }
+    E negate(E a) const { return !a; }
+    E select(E condition, E a, E b) const { return Halide::Internal::Select::make(condition, a, b); }
+    E to_bits(E a) const { return Halide::reinterpret(whole(), a); }
+    E from_bits(E a) const { return Halide::reinterpret(real(), a); }
+    E int_add(E a, E b) const { return signed_bits(unsigned_bits(a) + unsigned_bits(b)); }
+    E int_sub(E a, E b) const { return signed_bits(unsigned_bits(a) - unsigned_bits(b)); }
+    E int_and(E a, E b) const { return a & b; }
+    E int_or(E a, E b) const { return a | b; }
+    E int_xor(E a, E b) const { return a ^ b; }
+    E int_shl(E a, int by) const { return signed_bits(unsigned_bits(a) << by); }
+    E int_shr(E a, int by) const { return signed_bits(unsigned_bits(a) >> by); }
+    E int_ne(E a, E b) const { return a != b; }
+};
+
+/// The random builder of expr/philox.h over Halide expressions.
+class HalideRandomBuilder {
+public:
+    using E = Halide::Expr;
+    using U32 = E;
+    using I64 = E;
+    using Real32 = HalideMathBuilder<32>;
+    using Real64 = HalideMathBuilder<64>;
+
+    Real32& real32() { return real32_; }
+    Real64& real64() { return real64_; }
+    E u32(std::uint32_t value) const { return Halide::Internal::UIntImm::make(Halide::UInt(32), value); }
+    E u32_add(E a, E b) const { return a + b; }
+    E u32_mul(E a, E b) const { return a * b; }
+    E u32_xor(E a, E b) const { return a ^ b; }
+    E u32_shr(E a, int by) const { return a >> by; }
+    E mul_high(E a, E b) const {
+        const Halide::Type wide = Halide::UInt(64);
+        return Halide::cast(Halide::UInt(32), (Halide::cast(wide, a) * Halide::cast(wide, b)) >> 32);
+    }
+    E low_word(E a) const { return Halide::cast(Halide::UInt(32), a); }
+    E high_word(E a) const { return Halide::cast(Halide::UInt(32), Halide::reinterpret(Halide::UInt(64), a) >> 32); }
+    E to_f32(E a) const { return Halide::cast(Halide::Float(32), Halide::cast(Halide::Int(32), a)); }  // below 2^24
+    E to_f64(E a) const { return Halide::cast(Halide::Float(64), a); }
+
+private:
+    Real32 real32_;
+    Real64 real64_;
+};
+
+}  // namespace tessera::cpu

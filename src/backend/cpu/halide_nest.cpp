@@ -1,0 +1,251 @@
+// Loops, placement and storage of a bound schedule as Halide directives.
+#include "backend/cpu/halide_ir.h"
+#include "backend/cpu/placed_extents.h"
+#include "base/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace tessera::cpu {
+namespace {
+
+using Halide::TailStrategy;
+using Halide::VarOrRVar;
+
+// Distinct in all nests of a stage: Halide finds the loop of a placement by its name alone.
+std::string loop_variable(size_t loop, bool main) { return fmt::format("{}{}", main ? 'l' : 'p', loop); }
+
+class Scheduler {
+public:
+    Scheduler(const BoundSchedule& bound, Translation& translation) : bound_(bound), out_(translation), extents_(bound) {}
+
+    void run() {
+        note_placements();
+        for (size_t i = 0; i < out_.stages.size(); ++i) {
+            const StageFunc& f = out_.stages[i];
+            Halide::Func func = f.func;
+            arrange(i, func, bound_.stages[i].pure, false);
+            if (bound_.graph.stages[i].update) arrange(i, func.update(0), bound_.stages[i].update, true);
+        }
+        for (size_t i = 0; i < out_.stages.size(); ++i) {
+            place(i);
+            store(i);
+        }
+        for (size_t i = 0; i < out_.stages.size(); ++i) prefetch(i);
+    }
+
+private:
+    const Stage& stage(size_t i) const { return bound_.graph.stages[i]; }
+
+    void note_placements() {
+        for (const BoundStage& b : bound_.stages)
+            for (const auto& at : {b.compute_at, b.store_at, b.alloc_at})
+                if (at) used_.insert({at->stage, at->loop});
+    }
+
+    // ---- loops
+
+    [[nodiscard]] TailStrategy tail_of(size_t i, const BoundLoop& loop, bool first, bool update) const {
+        switch (loop.tail) {
+            case Tail::mask: return TailStrategy::Predicate;
+            case Tail::round_up: return TailStrategy::RoundUp;
+            case Tail::pad: return TailStrategy::RoundUp;
+            case Tail::shift_inwards: break;
+            case Tail::guard: return TailStrategy::GuardWithIf;
+        }
+        // The first block of a small output would start before it: guarded unless the extent is known to hold one tile.
+        if (update) return TailStrategy::GuardWithIf;
+        const auto extent = loop.dim.extent().constant();
+        const bool holds = !stage(i).output || !first || (extent && *extent >= loop.tile);
+        return holds ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf;
+    }
+
+    // A fused Func or one of its updates gets the loops of `nest`, named l0, l1, ... by position.
+    template <class S>
+    void arrange(size_t i, S target, const std::vector<BoundLoop>& nest, bool update) {
+        const StageFunc& f = out_.stages[i];
+        const bool main = is_main(i, update);
+        std::vector<VarOrRVar> loops;
+        std::map<const void*, VarOrRVar> rest;  // what the loops of a dim left over
+        std::map<const void*, std::int64_t> outer_tile;
+        for (size_t l = 0; l < nest.size(); ++l) {
+            const BoundLoop& loop = nest[l];
+            if (update && f.domain_position.count(l)) {
+                const Halide::RVar r = f.domain[static_cast<int>(f.domain_position.at(l))];
+                const Halide::RVar named(loop_variable(l, main));
+                target.rename(r, named);
+                loops.push_back(named);
+                continue;
+            }
+            const void* id = loop.dim.id();
+            const bool first = !rest.count(id);
+            const VarOrRVar whole = first ? VarOrRVar(variable_of(i, loop.dim)) : rest.at(id);
+            const Halide::Var named(loop_variable(l, main));
+            const bool last = loop.tile == 1 && !loop.parts;
+            if (last) target.rename(whole, named);
+            else {
+                const Halide::Var inner(fmt::format("{}{}", main ? 'i' : 'j', l));
+                const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
+                const TailStrategy tail = whole_tiles ? TailStrategy::RoundUp : tail_of(i, loop, first, update);
+                target.split(whole, named, inner, tile_of(loop, nest, l), tail);
+                rest.insert_or_assign(id, VarOrRVar(inner));
+                outer_tile[id] = loop.tile;
+            }
+            loops.push_back(named);
+        }
+        std::vector<VarOrRVar> order(loops.rbegin(), loops.rend());
+        if (order.size() > 1) target.reorder(order);
+        set_kinds(i, target, nest, loops, update);
+    }
+
+    [[nodiscard]] Halide::Var variable_of(size_t i, const Dim& d) const {
+        for (size_t k = 0; k < stage(i).dims.size(); ++k)
+            if (stage(i).dims[k].id() == d.id()) return out_.stages[i].vars[k];
+        throw Bug(B0951_internal, stage(i).where, fmt::format("loop over {} in stage {}, which has no such dim", d.name(), stage(i).name));
+    }
+
+    Halide::Expr tile_of(const BoundLoop& loop, const std::vector<BoundLoop>& nest, size_t l) const {
+        if (!loop.parts) return static_cast<int>(loop.tile);
+        std::int64_t next = 1;
+        for (size_t k = l + 1; k < nest.size() && next == 1; ++k)
+            if (nest[k].dim.id() == loop.dim.id()) next = nest[k].tile;
+        const auto extent = out_.extents.find(loop.dim.id());
+        if (extent == out_.extents.end())
+            throw Limit(L0903_schedule, {}, fmt::format("loop {} cuts {} into parts, but its extent is known only where it is computed", loop.name, loop.dim.name()), {fix("give the loop a tile")});
+        const int parts = static_cast<int>(*loop.parts), step = static_cast<int>(next);
+        return Halide::max((((extent->second + parts - 1) / parts + step - 1) / step) * step, step);
+    }
+
+    template <class S>
+    void set_kinds(size_t i, S& target, const std::vector<BoundLoop>& nest, const std::vector<VarOrRVar>& loops, bool update) {
+        std::optional<VarOrRVar> space;  // parallel loops next to each other are one
+        for (size_t l = 0; l < nest.size(); ++l) {
+            const BoundLoop& loop = nest[l];
+            VarOrRVar variable = loops[l];
+            const bool carried = variable.is_rvar && !loop.reduction;
+            if (carried && (loop.kind == LoopKind::parallel || loop.kind == LoopKind::vector)) target.allow_race_conditions();
+            if (loop.kind == LoopKind::parallel && space && !variable.is_rvar) {
+                const Halide::Var fused(loop_variable(l, is_main(i, update)) + "f");
+                target.fuse(variable, *space, fused);
+                renamed_[{i, l, update}] = fused.name();
+                variable = fused;
+            }
+            if (loop.kind == LoopKind::vector) target.vectorize(variable);
+            if (loop.kind == LoopKind::unroll) target.unroll(variable);
+            space.reset();
+            const bool joins = loop.kind == LoopKind::parallel && l + 1 < nest.size() && nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
+                               !(is_main(i, update) && used_.count({i, l}));
+            if (joins) space = variable;
+            else if (loop.kind == LoopKind::parallel) target.parallel(variable);
+            if (loop.partition != tessera::Partition::auto_)
+                target.partition(variable, loop.partition == tessera::Partition::never ? Halide::Partition::Never : Halide::Partition::Always);
+        }
+    }
+
+    [[nodiscard]] bool is_main(size_t i, bool update) const { return update == stage(i).update.has_value(); }
+
+    // ---- placement
+
+    Halide::LoopLevel level(const LoopPosition& at) {
+        const bool update = stage(at.stage).update.has_value();
+        const auto renamed = renamed_.find({at.stage, at.loop, update});
+        const std::string name = renamed == renamed_.end() ? loop_variable(at.loop, true) : renamed->second;
+        const StageFunc& f = out_.stages[at.stage];
+        if (update && f.domain_position.count(at.loop)) return {f.func, Halide::RVar(name)};
+        return {f.func, Halide::Var(name)};
+    }
+
+    void place(size_t i) {
+        const BoundStage& b = bound_.stages[i];
+        Halide::Func f = out_.stages[i].func;
+        if (!b.compute_at) {
+            if (!stage(i).output || !b.users.empty()) f.compute_root();
+            return;
+        }
+        f.compute_at(level(*b.compute_at));
+        if (b.store_root) f.store_root();
+        else if (b.store_at) f.store_at(level(*b.store_at));
+        if (b.alloc_at) f.hoist_storage(level(*b.alloc_at));
+    }
+
+    // ---- storage
+
+    [[nodiscard]] bool needs_constant(size_t i, const Dim& d) const {
+        const auto space = bound_.stages[i].storage.space;
+        if (space == Space::register_ || space == Space::stack) return true;
+        for (const auto* nest : {&bound_.stages[i].pure, &bound_.stages[i].update})
+            for (const BoundLoop& loop : *nest)
+                if (loop.dim.id() == d.id()) {
+                    if (loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector) return true;
+                    break;
+                }
+        return false;
+    }
+
+    void store(size_t i) {
+        const BoundStage& b = bound_.stages[i];
+        const StageFunc& f = out_.stages[i];
+        Halide::Func func = f.func;
+        if (b.storage.space == Space::heap) func.store_in(Halide::MemoryType::Heap);
+        if (b.storage.space == Space::stack) func.store_in(Halide::MemoryType::Stack);
+        if (b.storage.space == Space::register_) func.store_in(Halide::MemoryType::Register);
+        if (b.compute_at) {
+            const auto extents = extents_.of(i);
+            for (size_t d = 0; d < extents.size(); ++d)
+                if (extents[d] && needs_constant(i, stage(i).dims[d])) func.bound_extent(f.vars[d], static_cast<int>(*extents[d]));
+        }
+        for (const auto& [name, factor] : b.storage.align) func.align_storage(variable_of(i, dim_named(i, name)), static_cast<int>(factor));
+        for (const auto& [name, factor] : b.storage.fold) fold(i, dim_named(i, name), factor);
+    }
+
+    const Dim& dim_named(size_t i, const std::string& name) const {
+        for (const Dim& d : stage(i).dims)
+            if (d.name() == name) return d;
+        throw Bug(B0951_internal, stage(i).where, fmt::format("{} has no dim {}", stage(i).name, name));
+    }
+
+    void fold(size_t i, const Dim& d, std::int64_t factor) {
+        const BoundStage& b = bound_.stages[i];
+        if (!b.compute_at) throw Error(E0508_storage, stage(i).where, fmt::format("{} is computed at root and cannot be folded along {}", stage(i).name, d.name()), {fix("compute it at a loop and store it further out")});
+        const auto extents = extents_.of(i);
+        std::optional<std::int64_t> needed;
+        for (size_t k = 0; k < extents.size(); ++k)
+            if (stage(i).dims[k].id() == d.id()) needed = extents[k];
+        if (!needed || *needed > factor)
+            throw Error(E0508_storage, stage(i).where, fmt::format("{} is folded to {} along {}", stage(i).name, factor, d.name()),
+                        {needed ? expected(fmt::format("at least {}, which one iteration needs", *needed)) : note("how much one iteration needs is not a constant"), fix("fold to a larger extent, or remove the fold")});
+        Halide::Func func = out_.stages[i].func;
+        func.fold_storage(variable_of(i, d), static_cast<int>(factor));
+    }
+
+    void prefetch(size_t i) {
+        const bool update = stage(i).update.has_value();
+        const auto& nest = bound_.main_nest(i);
+        for (size_t l = 0; l < nest.size(); ++l)
+            for (const Prefetch& p : nest[l].prefetch) {
+                const bool rvar = update && out_.stages[i].domain_position.count(l);
+                const VarOrRVar at = rvar ? VarOrRVar(Halide::RVar(loop_variable(l, true))) : VarOrRVar(Halide::Var(loop_variable(l, true)));
+                const int distance = static_cast<int>(p.distance);
+                const auto image = out_.images.find(p.of);
+                const auto made = bound_.graph.find(p.of);
+                Halide::Stage target = update ? out_.stages[i].func.update(0) : Halide::Stage(out_.stages[i].func);
+                if (image != out_.images.end()) target.prefetch(image->second.parameter(), at, at, distance);
+                else if (made) target.prefetch(out_.stages[*made].func, at, at, distance);
+                else throw Error(E0501_unknown_stage, stage(i).where, fmt::format("loop {} of {} prefetches {}, which is neither input nor stage", nest[l].name, stage(i).name, p.of), {fix("name an input or a stage that is computed")});
+            }
+    }
+
+    const BoundSchedule& bound_;
+    Translation& out_;
+    PlacedExtents extents_;
+    std::set<std::pair<size_t, size_t>> used_;  // loops at which something is placed
+    std::map<std::tuple<size_t, size_t, bool>, std::string> renamed_;
+};
+
+}  // namespace
+
+void apply_schedule(const BoundSchedule& bound, Translation& translation) { Scheduler(bound, translation).run(); }
+
+}  // namespace tessera::cpu

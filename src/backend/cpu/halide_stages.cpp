@@ -1,0 +1,489 @@
+// Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
+#include "backend/cpu/halide_ir.h"
+#include "base/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace tessera::cpu {
+namespace {
+
+using E = Halide::Expr;
+
+constexpr double int32_range = 2147483648.0;
+// Sums of up to this many extents are computed in int32: buffers are below 2^31 elements, so extents that meet in one index are far
+// smaller.
+constexpr double most_int32_ranges = 64;
+
+std::string plain(const std::string& name) {
+    std::string out;
+    for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+    return out;
+}
+
+/// What an expression is translated for: the values of a definition or init, or an update.
+struct Scope {
+    const Stage* stage = nullptr;
+    std::map<const void*, E> index;      // of dims by id
+    std::set<const void*> over;          // dims that may run past what is read: reads by them are held inside inputs
+    std::set<const void*> vectorised;    // the innermost loop's dim: holding it is worth a loop of its own
+    std::unordered_map<const ExprNode*, E> values, indices;
+    std::unordered_set<const ExprNode*> guarded;  // accesses under a select: its other branch may be out of bounds
+};
+
+class Translator {
+public:
+    explicit Translator(const BoundSchedule& bound) : bound_(bound), graph_(bound.graph) {}
+
+    Translation run() {
+        declare_parameters();
+        out_.stages.resize(graph_.stages.size());
+        for (size_t i = 0; i < graph_.stages.size(); ++i) {
+            index_of_[graph_.stages[i].func.get()] = i;
+            define(i);
+        }
+        declare_outputs();
+        return std::move(out_);
+    }
+
+private:
+    // ---- parameters
+
+    void declare_parameters() {
+        out_.parameters = parameters(bound_);
+        const auto& algorithm = graph_.algorithm;
+        for (const Parameter& p : out_.parameters) {
+            if (p.kind == Parameter::Kind::output) continue;
+            const std::string name = fmt::format("p{}_", out_.arguments.size());
+            if (p.kind == Parameter::Kind::dim) {
+                const Dim& d = algorithm.state().dims[p.index];
+                Halide::Param<std::int32_t> extent(name + plain(d.name()));
+                extent.set_min_value(0);
+                out_.arguments.push_back(extent);
+                const int factor = static_cast<int>(d.state().multiple_of);
+                out_.extents[d.id()] = factor > 1 ? E(extent) / factor * factor : E(extent);
+                continue;
+            }
+            const auto& input = algorithm.arguments()[p.index].state();
+            if (input->scalar) {
+                Halide::Param<> scalar(value_type(input->dtype), name + plain(input->name));
+                out_.arguments.push_back(scalar);
+                scalars_[input.get()] = scalar;
+                continue;
+            }
+            Halide::ImageParam image(value_type(input->dtype), static_cast<int>(input->dims.size()), name + plain(input->name));
+            for (int d = 0; d < image.dimensions(); ++d) image.dim(d).set_min(0);
+            out_.arguments.push_back(image);
+            out_.images[input->name] = image;
+        }
+    }
+
+    E extent_of(const Dim& d) {
+        const auto found = out_.extents.find(d.id());
+        if (found != out_.extents.end()) return found->second;
+        TESSERA_CHECK(d.state().extent.has_value(), fmt::format("the extent of {} is no parameter", d.name()));
+        Scope none;
+        return out_.extents[d.id()] = index(Expr(*d.state().extent), none);
+    }
+
+    void declare_outputs() {
+        const auto& outputs = graph_.algorithm.outputs();
+        out_.outputs.resize(outputs.size());
+        for (size_t i = 0; i < graph_.stages.size(); ++i) {
+            const Stage& s = graph_.stages[i];
+            if (!s.output) continue;
+            Halide::Func f = out_.stages[i].func;
+            if (!is_exact(i)) f = copy_out(i);
+            for (auto& buffer : f.output_buffers())
+                for (size_t d = 0; d < s.dims.size(); ++d) buffer.dim(halide_dim(s, d)).set_bounds(0, extent_of(s.dims[d]));
+            out_.outputs[*s.output] = f;
+        }
+    }
+
+    // An output that other stages read may be needed outside [0, extent): the caller's buffer gets a copy.
+    Halide::Func copy_out(size_t i) {
+        const StageFunc& from = out_.stages[i];
+        Halide::Func to(halide_name(bound_, i) + "_out");
+        const std::vector<Halide::Var> args(from.vars.rbegin(), from.vars.rend());
+        const std::vector<E> at(args.begin(), args.end());
+        std::vector<E> values;
+        for (size_t c = 0; c < graph_.stages[i].dtypes.size(); ++c) values.push_back(component(from.func, at, c));
+        define_as(to, args, values);
+        if (!args.empty()) to.vectorize(args[0], 8, Halide::TailStrategy::GuardWithIf);
+        return to;
+    }
+
+    [[nodiscard]] bool is_exact(size_t i) const { return graph_.stages[i].output.has_value() && bound_.stages[i].users.empty(); }
+
+    // ---- definitions
+
+    static int halide_dim(const Stage& s, size_t d) { return static_cast<int>(s.dims.size() - 1 - d); }
+
+    static E component(const Halide::Func& f, const std::vector<E>& args, size_t c) {
+        const Halide::FuncRef ref = f(args);
+        return f.outputs() > 1 ? E(ref[static_cast<int>(c)]) : E(ref);
+    }
+
+    static void define_as(Halide::Func& f, const std::vector<Halide::Var>& args, const std::vector<E>& values) {
+        if (values.size() == 1) f(args) = values[0];
+        else f(args) = Halide::Tuple(values);
+    }
+
+    void define(size_t i) {
+        const Stage& s = graph_.stages[i];
+        StageFunc& made = out_.stages[i];
+        made.func = Halide::Func(halide_name(bound_, i));
+        Scope scope;
+        scope.stage = &s;
+        for (size_t d = 0; d < s.dims.size(); ++d) {
+            made.vars.emplace_back(fmt::format("d{}_{}", d, plain(s.dims[d].name())));
+            scope.index[s.dims[d].id()] = made.vars.back();
+            if (!is_exact(i)) scope.over.insert(s.dims[d].id());
+        }
+        note_vectorised(bound_.stages[i].pure, scope);
+        note_guarded(s.values, scope);
+        std::vector<E> values;
+        for (const Expr& v : s.values) values.push_back(value(v, scope));
+        define_as(made.func, {made.vars.rbegin(), made.vars.rend()}, values);
+        if (s.update) define_update(i);
+    }
+
+    static void note_vectorised(const std::vector<BoundLoop>& nest, Scope& scope) {
+        if (!nest.empty()) scope.vectorised.insert(nest.back().dim.id());
+        for (const BoundLoop& loop : nest)
+            if (loop.kind == LoopKind::vector) scope.vectorised.insert(loop.dim.id());
+    }
+
+    static void note_guarded(const std::vector<Expr>& values, Scope& scope) {
+        std::vector<Expr> branches;
+        for_each_node(values, [&](const Expr& n) {
+            if (n->op == Op::select) branches.insert(branches.end(), n->args.begin() + 1, n->args.end());
+            if (n->op == Op::and_ || n->op == Op::or_) branches.push_back(n->args[1]);
+        });
+        for_each_node(branches, [&](const Expr& n) {
+            if (n->op == Op::access) scope.guarded.insert(n.get());
+        });
+    }
+
+    // Dims of the update that it reads itself at other positions of: they run as part of the domain, in definition order.
+    static std::vector<Dim> carried_dims(const Stage& s) {
+        std::vector<Dim> out;
+        for (const Dim& d : update_pure_dims(s)) {
+            size_t at = 0;
+            while (s.dims[at].id() != d.id()) ++at;
+            for_each_node(s.update->values, [&](const Expr& n) {
+                if (n->op != Op::access || n->target().func != s.func) return;
+                const Expr& index = n->args[at];
+                if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) && !contains_dim(out, d)) out.push_back(d);
+            });
+        }
+        return out;
+    }
+
+    void define_update(size_t i) {
+        const Stage& s = graph_.stages[i];
+        const Update& u = *s.update;
+        StageFunc& made = out_.stages[i];
+        Scope scope;
+        scope.stage = &s;
+        const std::vector<Dim> carried = carried_dims(s);
+        for (size_t d = 0; d < s.dims.size(); ++d) {
+            if (contains_dim(carried, s.dims[d])) continue;
+            scope.index[s.dims[d].id()] = made.vars[d];
+            scope.over.insert(s.dims[d].id());
+        }
+        const std::vector<BoundLoop>& nest = bound_.stages[i].update;
+        const E inside = make_domain(i, nest, carried, scope);
+        note_vectorised(nest, scope);
+        std::vector<Expr> all = u.values;
+        all.insert(all.end(), u.place.begin(), u.place.end());
+        note_guarded(all, scope);
+        std::vector<E> place(s.dims.size());
+        for (size_t d = 0; d < s.dims.size(); ++d) place[static_cast<size_t>(halide_dim(s, d))] = place_index(u.place[d], s.dims[d], scope);
+        std::vector<E> values;
+        E condition = inside;
+        if (u.condition.defined()) {
+            const E wanted = value(u.condition, scope);
+            condition = condition.defined() ? condition && wanted : wanted;
+        }
+        for (size_t c = 0; c < u.values.size(); ++c) {
+            E v = value(u.values[c], scope);
+            if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
+            values.push_back(v);
+        }
+        if (condition.defined() && made.domain.defined()) made.domain.where(condition);
+        if (values.size() == 1) made.func(place) = values[0];
+        else made.func(place) = Halide::Tuple(values);
+    }
+
+    // One variable per reduction loop, in the order of the nest: Halide reorders only what it proves associative.
+    E make_domain(size_t i, const std::vector<BoundLoop>& nest, const std::vector<Dim>& carried, Scope& scope) {
+        StageFunc& made = out_.stages[i];
+        std::map<size_t, E> tiles;  // per reduction loop
+        std::map<const void*, std::vector<size_t>> loops_of;
+        for (size_t l = 0; l < nest.size(); ++l) {
+            if (!nest[l].reduction && !contains_dim(carried, nest[l].dim)) continue;
+            loops_of[nest[l].dim.id()].push_back(l);
+        }
+        if (loops_of.empty()) return {};
+        Halide::Region region;
+        std::vector<E> extents(nest.size());
+        for (const auto& [id, loops] : loops_of) {
+            E outer = extent_of(nest[loops[0]].dim);
+            for (size_t k = 0; k < loops.size(); ++k) {
+                const BoundLoop& loop = nest[loops[k]];
+                E tile = static_cast<int>(loop.tile);
+                if (loop.parts) {
+                    const int next = k + 1 < loops.size() ? static_cast<int>(nest[loops[k + 1]].tile) : 1;
+                    const int parts = static_cast<int>(*loop.parts);
+                    tile = Halide::max((((outer + parts - 1) / parts + next - 1) / next) * next, next);
+                }
+                tiles[loops[k]] = tile;
+                extents[loops[k]] = Halide::Internal::is_const_one(tile) ? outer : (outer + tile - 1) / tile;
+                outer = tile;
+            }
+        }
+        for (size_t l = nest.size(); l-- > 0;)
+            if (extents[l].defined()) {
+                made.domain_position[l] = region.size();
+                region.emplace_back(0, Halide::Internal::simplify(extents[l]));
+            }
+        made.domain = Halide::RDom(region, "r");
+        E inside;
+        for (const auto& [id, loops] : loops_of) {
+            E position;
+            for (size_t k = loops.size(); k-- > 0;) {
+                const E variable = made.domain[static_cast<int>(made.domain_position.at(loops[k]))];
+                const E step = Halide::Internal::is_const_one(tiles[loops[k]]) ? variable : variable * tiles[loops[k]];
+                position = position.defined() ? step + position : step;
+                if (k == 0 || divides(nest, loops, k, tiles)) continue;
+                inside = both(inside, position < tiles[loops[k - 1]]);
+            }
+            const Dim& d = nest[loops[0]].dim;
+            if (loops.size() > 1 && !divides(nest, loops, 0, tiles)) {
+                inside = both(inside, position < extent_of(d));
+                position = Halide::unsafe_promise_clamped(position, 0, extent_of(d) - 1);
+            }
+            scope.index[d.id()] = position;
+        }
+        return inside;
+    }
+
+    static E both(const E& a, const E& b) { return a.defined() ? a && b : b; }
+
+    // Whether the tile of loop `k` cuts what is outside it into whole pieces.
+    bool divides(const std::vector<BoundLoop>& nest, const std::vector<size_t>& loops, size_t k, const std::map<size_t, E>& tiles) {
+        const auto tile = Halide::Internal::as_const_int(tiles.at(loops[k]));
+        if (!tile) return false;
+        if (*tile == 1) return true;
+        const E outer = k == 0 ? extent_of(nest[loops[0]].dim) : tiles.at(loops[k - 1]);
+        return Halide::Internal::can_prove(outer % static_cast<int>(*tile) == 0);
+    }
+
+    // A data-dependent place is inside wherever the update's condition holds.
+    E place_index(const Expr& e, const Dim& d, Scope& scope) {
+        const E at = index(e, scope);
+        return is_affine(e) ? at : Halide::unsafe_promise_clamped(at, 0, extent_of(d) - 1);
+    }
+
+    // ---- indices
+
+    // An upper bound of |e| in units of 2^31, infinite where e is better computed in 64 bits.
+    double weight(const Expr& e) {
+        const auto known = weights_.find(e.get());
+        if (known != weights_.end()) return known->second;
+        return weights_[e.get()] = compute_weight(e);
+    }
+
+    double compute_weight(const Expr& e) {
+        constexpr double wide = std::numeric_limits<double>::infinity();
+        if (e->dtype != DType::i64) return dtype_bits(e->dtype) < 32 || e->dtype == DType::i32 ? 1 : wide;
+        const auto arg = [&](size_t i) { return weight(e->args[i]); };
+        static const std::map<Op, int> plain_ops{{Op::add, 2}, {Op::sub, 2}, {Op::neg, 1}, {Op::min, 2}, {Op::max, 2}};
+        if (e->op == Op::constant) return std::abs(static_cast<double>(e->integer())) / int32_range;
+        if (e->op == Op::dim || e->op == Op::extent) {
+            const auto extent = e->dim().extent().constant();
+            return extent && e->op == Op::extent ? static_cast<double>(*extent) / int32_range : 1;
+        }
+        if (e->op == Op::mul) return is_constant(e->args[0]) || is_constant(e->args[1]) ? arg(0) * arg(1) * int32_range : wide;
+        if (e->op == Op::select) return std::max(arg(1), arg(2));
+        if (e->op == Op::cast) return is_integer(e->args[0]->dtype) ? arg(0) : wide;
+        if ((e->op == Op::div || e->op == Op::mod) && arg(0) <= most_int32_ranges && arg(1) <= most_int32_ranges)
+            return e->op == Op::mod ? std::min(arg(0), arg(1)) : arg(0);
+        if (e->op == Op::access && e->target().input && (e->target().input->values || e->target().input->scalar)) return 1;
+        if (!plain_ops.count(e->op)) return wide;
+        double sum = 0;
+        for (const Expr& a : e->args) sum += weight(a);
+        return sum;
+    }
+
+    bool fits_int32(const Expr& e) { return e->dtype == DType::i64 && weight(e) <= most_int32_ranges; }
+
+    // Made of dims, extents, scalars and constants only.
+    static bool is_affine(const Expr& e) {
+        bool loads = false;
+        for_each_node({e}, [&](const Expr& n) { loads = loads || (n->op == Op::access && !(n->target().input && n->target().input->scalar)); });
+        return !loads;
+    }
+
+    static bool depends_on(const Expr& e, const std::set<const void*>& dims) {
+        bool found = false;
+        for_each_node({e}, [&](const Expr& n) { found = found || (n->op == Op::dim && dims.count(n->dim().id())); });
+        return found;
+    }
+
+    E index(const Expr& e, Scope& scope) {
+        const auto known = scope.indices.find(e.get());
+        if (known != scope.indices.end()) return known->second;
+        return scope.indices[e.get()] = compute_index(e, scope);
+    }
+
+    E compute_index(const Expr& e, Scope& scope) {
+        const auto arg = [&](size_t i) { return index(e->args[i], scope); };
+        if (e->dtype != DType::i64) {
+            const E v = value(e, scope);
+            return dtype_bits(e->dtype) < 32 || e->dtype == DType::i32 ? Halide::cast<std::int32_t>(v) : narrowed(v);
+        }
+        if (e->op == Op::dim) {
+            const auto at = scope.index.find(e->dim().id());
+            TESSERA_CHECK(at != scope.index.end(), fmt::format("dim {} is free in {}", e->dim().name(), scope.stage ? scope.stage->name : "an extent"));
+            return at->second;
+        }
+        if (e->op == Op::extent) return extent_of(e->dim());
+        if (e->op == Op::constant && std::abs(static_cast<double>(e->integer())) < int32_range) return static_cast<int>(e->integer());
+        if (e->op == Op::add) return arg(0) + arg(1);
+        if (e->op == Op::sub) return arg(0) - arg(1);
+        if (e->op == Op::mul) return arg(0) * arg(1);
+        if (e->op == Op::neg) return 0 - arg(0);
+        if (e->op == Op::min || e->op == Op::max) {
+            const E a = marked(e->args[0], e->args[1], scope), b = marked(e->args[1], e->args[0], scope);
+            return e->op == Op::min ? Halide::min(a, b) : Halide::max(a, b);
+        }
+        if (e->op == Op::select) return Halide::select(value(e->args[0], scope), arg(1), arg(2));
+        if (e->op == Op::cast && is_integer(e->args[0]->dtype)) return arg(0);
+        if ((e->op == Op::div || e->op == Op::mod) && fits_int32(e)) {
+            if (e->args[1]->op == Op::extent) return e->op == Op::div ? arg(0) / arg(1) : arg(0) % arg(1);  // not negative; Halide's x / 0 is 0
+            return e->op == Op::div ? floor_division(arg(0), arg(1)) : floor_remainder(arg(0), arg(1));
+        }
+        if (e->op == Op::access && e->target().input && e->target().input->values && e->target().boundary != Boundary::constant) {
+            const auto& [low, high] = *e->target().input->values;
+            Scope none;
+            return Halide::unsafe_promise_clamped(Halide::cast<std::int32_t>(value(e, scope)), index(Expr(low), none), index(Expr(high), none) - 1);
+        }
+        return narrowed(value(e, scope));
+    }
+
+    // A clamp by something that stands still holds only at the edges.
+    E marked(const Expr& e, const Expr& other, Scope& scope) {
+        const E at = index(e, scope);
+        return depends_on(e, scope.vectorised) && !depends_on(other, scope.vectorised) && is_affine(e) ? Halide::likely(at) : at;
+    }
+
+    static E narrowed(const E& v) {
+        const Halide::Type t = v.type();
+        const E high = Halide::Internal::make_const(t, std::int64_t{std::numeric_limits<std::int32_t>::max()});
+        if (t.is_uint()) return Halide::cast<std::int32_t>(Halide::min(v, high));
+        return Halide::cast<std::int32_t>(Halide::clamp(v, Halide::Internal::make_const(t, std::int64_t{std::numeric_limits<std::int32_t>::min()}), high));
+    }
+
+    // ---- values
+
+    E value(const Expr& root, Scope& scope) {
+        // Args first, so that deep definitions need no deep stack.
+        for_each_node({root}, [&](const Expr& n) {
+            if (!scope.values.count(n.get())) scope.values[n.get()] = compute_value(n, scope);
+        });
+        return scope.values.at(root.get());
+    }
+
+    E compute_value(const Expr& e, Scope& scope) {
+        if (e->op == Op::constant) return constant_value(e->dtype, e->bits);
+        if (e->op == Op::dim || e->op == Op::extent) return Halide::cast<std::int64_t>(index(e, scope));
+        if (e->op == Op::access) return access(e, scope);
+        TESSERA_CHECK(is_scalar_op(e->op), fmt::format("{} is left in stage {}", op_row(e->op).name, scope.stage ? scope.stage->name : "an extent"));
+        const bool comparison = e->op == Op::eq || e->op == Op::ne || e->op == Op::lt || e->op == Op::le;
+        if (comparison && fits_int32(e->args[0]) && fits_int32(e->args[1]))
+            return scalar_op(e->op, DType::i32, DType::bool_, {index(e->args[0], scope), index(e->args[1], scope)});
+        if (e->op == Op::cast && fits_int32(e->args[0]) && weight(e->args[0]) <= 1 + 0x1p-16) return scalar_op(Op::cast, DType::i32, e->dtype, {index(e->args[0], scope)});
+        std::vector<E> args;
+        for (const Expr& a : e->args) args.push_back(scope.values.at(a.get()));
+        const size_t typed = e->op == Op::select ? 1 : 0;
+        return scalar_op(e->op, e->args[typed]->dtype, e->dtype, args);
+    }
+
+    // ---- accesses
+
+    E access(const Expr& e, Scope& scope) {
+        const AccessTarget& target = e->target();
+        if (target.input && target.input->scalar) return scalars_.at(target.input.get());
+        const size_t rank = e->index_count();
+        const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
+        const bool guarded = scope.guarded.count(e.get()) != 0;
+        const bool self = scope.stage && target.func == scope.stage->func;
+        std::vector<E> args(rank);
+        E outside;
+        for (size_t d = 0; d < rank; ++d) {
+            const Expr& at = e->args[d];
+            E i = index(at, scope);
+            const bool edge = depends_on(at, scope.vectorised) && is_affine(at);
+            if (target.boundary != Boundary::none) {
+                const E extent = extent_of(dims[d]);
+                if (target.boundary == Boundary::constant) outside = outside.defined() ? outside || i < 0 || i >= extent : i < 0 || i >= extent;
+                i = bounded(target.boundary, i, extent, edge);
+            } else if (target.input && (guarded || depends_on(at, scope.over))) i = held(i, extent_of(dims[d]), edge);
+            else if (target.input && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+            else if (self && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+            args[rank - 1 - d] = i;
+        }
+        E loaded;
+        if (target.input) loaded = out_.images.at(target.input->name)(args);
+        else loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
+        if (target.boundary != Boundary::constant || !outside.defined()) return loaded;
+        return Halide::select(outside, scope.values.at(e->args[rank].get()), Halide::likely(loaded));
+    }
+
+    size_t stage_of(const AccessTarget& target, const Expr& e) {
+        const auto found = index_of_.find(target.func.get());
+        TESSERA_CHECK(found != index_of_.end(), fmt::format("{} is read before it is computed", e->target().func->name));
+        return found->second;
+    }
+
+    static E held(const E& i, const E& extent, bool edge) { return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0); }
+
+    // The forms of Halide's BoundaryConditions: `likely` marks the interior.
+    static E bounded(Boundary boundary, const E& i, const E& extent, bool edge) {
+        if (boundary == Boundary::clamp || boundary == Boundary::constant) return held(i, extent, edge);
+        E inside;
+        if (boundary == Boundary::periodic) inside = i % extent;
+        else if (boundary == Boundary::mirror) {
+            const E around = i % (2 * extent);
+            inside = Halide::select(around >= extent, 2 * extent - 1 - around, around);
+        } else {
+            const E last = extent - 1, around = i % Halide::max(2 * last, 1);
+            inside = Halide::select(around > last, 2 * last - around, around);
+        }
+        inside = Halide::clamp(inside, 0, extent - 1);
+        return Halide::select(i < 0 || i >= extent, inside, held(i, extent, edge));
+    }
+
+    const BoundSchedule& bound_;
+    const StageGraph& graph_;
+    Translation out_;
+    std::map<const InputState*, E> scalars_;
+    std::map<const FuncState*, size_t> index_of_;
+    std::unordered_map<const ExprNode*, double> weights_;
+};
+
+}  // namespace
+
+std::string halide_name(const BoundSchedule& bound, size_t stage) { return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage); }
+
+Translation translate(const BoundSchedule& bound) { return Translator(bound).run(); }
+
+}  // namespace tessera::cpu

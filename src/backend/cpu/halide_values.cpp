@@ -1,0 +1,305 @@
+// The op table in Halide expressions, bit for bit as the interpreter computes it.
+#include "backend/cpu/halide_ir.h"
+#include "backend/cpu/halide_math_builder.h"
+#include "base/check.h"
+
+#include <tessera/half.h>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace tessera::cpu {
+namespace {
+
+using E = Halide::Expr;
+using Halide::cast;
+using Halide::reinterpret;
+using Halide::select;
+using Args = std::vector<E>;
+
+bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
+Halide::Type unsigned_of(Halide::Type t) { return t.with_code(halide_type_uint); }
+E number(Halide::Type t, double value) { return Halide::Internal::make_const(t, value); }
+E integer(Halide::Type t, std::int64_t value) {
+    if (t.is_uint()) return Halide::Internal::UIntImm::make(t, static_cast<std::uint64_t>(value));
+    return Halide::Internal::IntImm::make(t, value);
+}
+
+// ---- 16-bit floats
+
+E half_to_f32(DType from, const E& bits) {
+    if (from == DType::f16) return cast(Halide::Float(32), reinterpret(Halide::Float(16), bits));
+    return reinterpret(Halide::Float(32), cast(Halide::UInt(32), bits) << 16);
+}
+
+E f32_to_half(DType to, const E& x) {
+    if (to == DType::f16) return reinterpret(Halide::UInt(16), cast(Halide::Float(16), x));
+    const E bits = reinterpret(Halide::UInt(32), x);
+    const E one = integer(Halide::UInt(32), 1);
+    const E rounded = (bits + integer(Halide::UInt(32), 0x7fff) + ((bits >> 16) & one)) >> 16;
+    const E quiet = (bits >> 16) | integer(Halide::UInt(32), 0x40);
+    return cast(Halide::UInt(16), select(x != x, quiet, rounded));
+}
+
+// The f32 next to x towards zero with its last bit set where x is not an f32: rounding that again rounds once.
+E f64_to_odd_f32(const E& x) {
+    const E near = cast(Halide::Float(32), x);
+    const E back = cast(Halide::Float(64), near);
+    const E bits = reinterpret(Halide::UInt(32), near);
+    const E too_far = Halide::abs(back) > Halide::abs(x);
+    const E towards_zero = select(too_far, bits - integer(Halide::UInt(32), 1), bits);
+    return select(back == x || x != x, near, reinterpret(Halide::Float(32), towards_zero | integer(Halide::UInt(32), 1)));
+}
+
+// Likewise for 64-bit integers, which an f64 does not hold.
+E wide_integer_to_odd_f64(const E& x) {
+    const Halide::Type u64 = Halide::UInt(64);
+    const E bits = cast(u64, x);
+    const E negative = x.type().is_int() ? x < 0 : Halide::Internal::const_false();
+    const E magnitude = select(negative, integer(u64, 0) - bits, bits);
+    const E sticky = select((magnitude & integer(u64, 0x7ff)) != 0, integer(u64, 1), integer(u64, 0));
+    const E cut = cast(Halide::Float(64), (magnitude >> 11) | sticky) * number(Halide::Float(64), 2048);
+    const E value = select(magnitude < integer(u64, std::int64_t{1} << 53), cast(Halide::Float(64), magnitude), cut);
+    return select(negative, number(Halide::Float(64), 0) - value, value);
+}
+
+E to_half(DType from, DType to, const E& x) {
+    if (from == DType::f32) return f32_to_half(to, x);
+    if (from == DType::f64) return f32_to_half(to, f64_to_odd_f32(x));
+    if (dtype_bits(from) <= 16 || to == DType::f16) return f32_to_half(to, cast(Halide::Float(32), x));
+    if (dtype_bits(from) == 32) return f32_to_half(to, f64_to_odd_f32(cast(Halide::Float(64), x)));
+    return f32_to_half(to, f64_to_odd_f32(wide_integer_to_odd_f64(x)));
+}
+
+// ---- conversions
+
+E real_to_integer(DType to, const E& x) {
+    const Halide::Type type = value_type(to), real = x.type();
+    const int digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
+    const double end = std::ldexp(1.0, digits);
+    const double last = real.bits() == 32 ? static_cast<double>(std::nextafter(static_cast<float>(end), 0.0F)) : std::nextafter(end, 0.0);
+    const double first = is_unsigned(to) ? 0.0 : -end;
+    const E inside = Halide::max(Halide::min(x, number(real, last)), number(real, first));
+    const E converted = dtype_bits(to) < 32 ? cast(type, cast(Halide::Int(32), inside)) : cast(type, inside);
+    return select(x != x, Halide::Internal::make_zero(type), x >= number(real, end), type.max(), x <= number(real, first), type.min(), converted);
+}
+
+E convert(DType from, DType to, const E& x) {
+    if (from == to) return x;
+    if (is_half(from)) {
+        const E wide = half_to_f32(from, x);
+        return to == DType::f32 ? wide : convert(DType::f32, to, wide);
+    }
+    if (to == DType::bool_) return x != Halide::Internal::make_zero(x.type());
+    if (is_half(to)) return to_half(from, to, x);
+    if (is_float(from) && is_integer(to)) return real_to_integer(to, x);
+    return cast(value_type(to), x);
+}
+
+E saturate_integer(DType from, DType to, const E& x) {
+    const Halide::Type t = value_type(to), s = x.type();
+    E v = x;
+    if (is_signed_integer(from) && is_unsigned(to)) {
+        v = Halide::max(v, Halide::Internal::make_zero(s));
+        if (dtype_bits(to) < dtype_bits(from)) v = Halide::min(v, cast(s, t.max()));
+        return cast(t, v);
+    }
+    const int from_digits = dtype_bits(from) - (is_signed_integer(from) ? 1 : 0), to_digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
+    if (from_digits > to_digits) v = Halide::min(v, cast(s, t.max()));
+    if (is_signed_integer(from) && from_digits > to_digits) v = Halide::max(v, cast(s, t.min()));
+    return cast(t, v);
+}
+
+E saturate(DType from, DType to, const E& x) {
+    if (from == DType::bool_ || to == DType::bool_) return convert(from, to, x);
+    if (is_integer(from) && is_integer(to)) return saturate_integer(from, to, x);
+    if (is_integer(to)) return convert(from, to, x);
+    const double highest = to == DType::f16 ? 65504 : to == DType::bf16 ? 0x1.fep127 : to == DType::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+    const E value = convert(from, DType::f64, x);
+    const E high = number(Halide::Float(64), highest), low = number(Halide::Float(64), -highest);
+    return select(value > high, convert(DType::f64, to, high), value < low, convert(DType::f64, to, low), convert(from, to, x));
+}
+
+// ---- arithmetic
+
+// Signed overflow is undefined in Halide at 32 and 64 bits, so values wrap as unsigned ones.
+template <class F>
+E wrapping(const E& a, const E& b, F&& f) {
+    const Halide::Type t = a.type();
+    if (!t.is_int() || t.bits() < 32) return f(a, b);
+    return cast(t, f(cast(unsigned_of(t), a), cast(unsigned_of(t), b)));
+}
+
+E negate(const E& a) {
+    const Halide::Type t = a.type();
+    if (t.is_float()) {
+        const Halide::Type u = Halide::UInt(t.bits());
+        return reinterpret(t, reinterpret(u, a) ^ integer(u, t.bits() == 32 ? 0x80000000LL : std::numeric_limits<std::int64_t>::min()));
+    }
+    return wrapping(Halide::Internal::make_zero(t), a, [](const E& x, const E& y) { return x - y; });
+}
+
+struct Quotient {
+    E quotient, remainder;
+};
+
+// Through magnitudes: no operand traps, the lowest value divided by -1 wraps.
+Quotient divide(const E& a, const E& b) {
+    const Halide::Type t = a.type(), u = unsigned_of(t);
+    const E zero = integer(u, 0), one = integer(u, 1);
+    if (t.is_uint()) {
+        const E divisor = Halide::max(b, one);
+        return {select(b == zero, zero, a / divisor), select(b == zero, zero, a % divisor)};
+    }
+    const E ua = select(a < 0, zero - cast(u, a), cast(u, a)), ub = select(b < 0, zero - cast(u, b), cast(u, b));
+    const E divisor = Halide::max(ub, one);
+    const E q = ua / divisor, r = ua - q * divisor;
+    const E opposite = (a < 0) != (b < 0);
+    const E floored = select(opposite, zero - select(r != zero, q + one, q), q);
+    const E remainder = cast(u, a) - floored * cast(u, b);
+    const E none = b == Halide::Internal::make_zero(t);
+    return {cast(t, select(none, zero, floored)), cast(t, select(none, zero, remainder))};
+}
+
+bool is_positive_constant(const E& b) {
+    const auto value = Halide::Internal::as_const_int(b);
+    return (value && *value > 0) || Halide::Internal::is_positive_const(b);
+}
+
+E floor_div(const E& a, const E& b) { return a.type().is_float() || is_positive_constant(b) ? a / b : divide(a, b).quotient; }
+E floor_mod(const E& a, const E& b) {
+    if (a.type().is_float()) return a - b * Halide::floor(a / b);
+    return is_positive_constant(b) ? a % b : divide(a, b).remainder;
+}
+
+E smaller(const E& a, const E& b) { return a.type().is_float() ? select(a < b || a != a, a, b) : Halide::min(a, b); }
+E larger(const E& a, const E& b) { return a.type().is_float() ? select(a > b || a != a, a, b) : Halide::max(a, b); }
+
+E fused_multiply_add(const E& a, const E& b, const E& c) {
+    return a.type().bits() == 32 ? HalideMathBuilder<32>().fma(a, b, c) : HalideMathBuilder<64>().fma(a, b, c);
+}
+
+E magnitude(const E& a) { return a.type().is_uint() ? a : cast(a.type(), Halide::abs(a)); }
+
+E shift(const E& a, const E& b, bool left) {
+    const Halide::Type t = a.type(), u = unsigned_of(t);
+    const E count = cast(u, b), width = integer(u, t.bits()), last = integer(u, t.bits() - 1);
+    const E held = Halide::min(count, last);
+    if (left) return select(count < width, cast(t, cast(u, a) << held), Halide::Internal::make_zero(t));
+    const E beyond = t.is_int() ? a >> last : Halide::Internal::make_zero(t);
+    return select(count < width, a >> held, beyond);
+}
+
+// ---- functions
+
+#define TESSERA_MATH_1(name) {Op::name, [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0]); }); }}
+#define TESSERA_MATH_2(name) {Op::name, [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0], x[1]); }); }}
+
+template <class F>
+E with_builder(const Args& a, F&& f) {
+    if (a[0].type().bits() == 32) {
+        HalideMathBuilder<32> b;
+        return f(b, a);
+    }
+    HalideMathBuilder<64> b;
+    return f(b, a);
+}
+
+template <class F>
+E draw(const Args& a, F&& f) {
+    HalideRandomBuilder b;
+    const std::array<E, 4> key{a[1], a[2], a[3], a[4]};
+    return f(b, a[0], std::span<const E>(key));
+}
+
+using Rule = E (*)(const Args&);
+
+// Every op that computes in the type of its operands.
+const std::map<Op, Rule>& rules() {
+    static const std::map<Op, Rule> table{
+        {Op::add, [](const Args& a) { return wrapping(a[0], a[1], [](const E& x, const E& y) { return x + y; }); }},
+        {Op::sub, [](const Args& a) { return wrapping(a[0], a[1], [](const E& x, const E& y) { return x - y; }); }},
+        {Op::mul, [](const Args& a) { return wrapping(a[0], a[1], [](const E& x, const E& y) { return x * y; }); }},
+        {Op::div, [](const Args& a) { return floor_div(a[0], a[1]); }},
+        {Op::mod, [](const Args& a) { return floor_mod(a[0], a[1]); }},
+        {Op::neg, [](const Args& a) { return negate(a[0]); }},
+        {Op::min, [](const Args& a) { return smaller(a[0], a[1]); }},
+        {Op::max, [](const Args& a) { return larger(a[0], a[1]); }},
+        {Op::fma, [](const Args& a) { return fused_multiply_add(a[0], a[1], a[2]); }},
+        {Op::abs, [](const Args& a) { return magnitude(a[0]); }},
+        {Op::bit_and, [](const Args& a) { return a[0] & a[1]; }},
+        {Op::bit_or, [](const Args& a) { return a[0] | a[1]; }},
+        {Op::bit_xor, [](const Args& a) { return a[0] ^ a[1]; }},
+        {Op::bit_not, [](const Args& a) { return ~a[0]; }},
+        {Op::shl, [](const Args& a) { return shift(a[0], a[1], true); }},
+        {Op::shr, [](const Args& a) { return shift(a[0], a[1], false); }},
+        {Op::eq, [](const Args& a) { return a[0] == a[1]; }},
+        {Op::ne, [](const Args& a) { return a[0] != a[1]; }},
+        {Op::lt, [](const Args& a) { return a[0] < a[1]; }},
+        {Op::le, [](const Args& a) { return a[0] <= a[1]; }},
+        {Op::and_, [](const Args& a) { return a[0] && a[1]; }},
+        {Op::or_, [](const Args& a) { return a[0] || a[1]; }},
+        {Op::not_, [](const Args& a) { return !a[0]; }},
+        {Op::is_nan, [](const Args& a) { return a[0] != a[0]; }},
+        {Op::round, [](const Args& a) { return Halide::round(a[0]); }},
+        {Op::floor, [](const Args& a) { return Halide::floor(a[0]); }},
+        {Op::ceil, [](const Args& a) { return Halide::ceil(a[0]); }},
+        {Op::trunc, [](const Args& a) { return Halide::trunc(a[0]); }},
+        {Op::sqrt, [](const Args& a) { return Halide::sqrt(a[0]); }},
+        TESSERA_MATH_1(exp), TESSERA_MATH_1(exp2), TESSERA_MATH_1(expm1), TESSERA_MATH_1(log), TESSERA_MATH_1(log2), TESSERA_MATH_1(log1p),
+        TESSERA_MATH_1(sin), TESSERA_MATH_1(cos), TESSERA_MATH_1(tan), TESSERA_MATH_1(asin), TESSERA_MATH_1(acos), TESSERA_MATH_1(atan),
+        TESSERA_MATH_2(atan2), TESSERA_MATH_1(sinh), TESSERA_MATH_1(cosh), TESSERA_MATH_1(tanh), TESSERA_MATH_1(erf), TESSERA_MATH_2(pow),
+        {Op::uniform, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::uniform_f32(b, s, k); }); }},
+        {Op::normal, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::normal_f32(b, s, k); }); }},
+        {Op::random_bits, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::random_bits(b, s, k); }); }},
+    };
+    return table;
+}
+#undef TESSERA_MATH_1
+#undef TESSERA_MATH_2
+
+}  // namespace
+
+Halide::Type value_type(DType dtype) {
+    if (dtype == DType::bool_) return Halide::Bool();
+    if (is_half(dtype)) return Halide::UInt(16);
+    if (is_float(dtype)) return Halide::Float(dtype_bits(dtype));
+    return is_unsigned(dtype) ? Halide::UInt(dtype_bits(dtype)) : Halide::Int(dtype_bits(dtype));
+}
+
+E constant_value(DType dtype, std::uint64_t bits) {
+    const Halide::Type t = value_type(dtype);
+    if (is_float(dtype)) {
+        const double value = std::bit_cast<double>(bits);
+        if (is_half(dtype)) return integer(t, dtype == DType::f16 ? half_bits::from_double<10, -14>(value) : half_bits::from_double<7, -126>(value));
+        return Halide::Internal::FloatImm::make(t, value);
+    }
+    if (dtype == DType::bool_) return Halide::Internal::make_bool(bits != 0);
+    const int cut = 64 - dtype_bits(dtype);
+    if (t.is_uint()) return Halide::Internal::UIntImm::make(t, (bits << cut) >> cut);
+    return Halide::Internal::IntImm::make(t, static_cast<std::int64_t>(bits << cut) >> cut);
+}
+
+E scalar_op(Op op, DType from, DType to, const Args& args) {
+    if (op == Op::cast) return convert(from, to, args[0]);
+    if (op == Op::saturate_cast) return saturate(from, to, args[0]);
+    if (op == Op::bitcast) return reinterpret(value_type(to), args[0]);
+    if (op == Op::straight_through) return args[0];
+    if (op == Op::select) return Halide::Internal::Select::make(args[0], args[1], args[2]);
+    const auto rule = rules().find(op);
+    TESSERA_CHECK(rule != rules().end(), fmt::format("the CPU backend has no {}", op_row(op).name));
+    if (!is_half(from)) return rule->second(args);
+    Args wide;
+    for (const E& a : args) wide.push_back(half_to_f32(from, a));
+    const E result = rule->second(wide);
+    return is_half(to) ? f32_to_half(to, result) : result;
+}
+
+E floor_division(const E& a, const E& b) { return floor_div(a, b); }
+E floor_remainder(const E& a, const E& b) { return floor_mod(a, b); }
+
+}  // namespace tessera::cpu

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "schedule/bound.h"
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace tessera::cpu {
+
+/// Constant upper bounds of how much of a stage one iteration of the loop where it is computed needs: what lets its loops unroll and its
+/// storage be registers. Exact in extent for reads at `dim + constant`; unknown for anything else.
+class PlacedExtents {
+public:
+    explicit PlacedExtents(const BoundSchedule& bound) : bound_(bound) {}
+
+    /// Per dim of `stage`, which is computed at a loop; rounded up to the outermost tile of its own nests.
+    [[nodiscard]] std::vector<std::optional<std::int64_t>> of(size_t stage);
+
+private:
+    using Extents = std::vector<std::optional<std::int64_t>>;
+
+    Extents required(size_t stage, LoopPosition at);
+    std::optional<std::int64_t> extent_inside(size_t stage, const Dim& dim, LoopPosition at);
+    std::optional<std::int64_t> read_extent(const std::vector<std::pair<size_t, Expr>>& reads, LoopPosition at);
+    bool shift_and_width(size_t user, const Expr& e, LoopPosition at, std::int64_t scale, std::int64_t& offset, std::int64_t& width,
+                         std::map<const void*, std::int64_t>& moving, std::map<const ExprNode*, std::int64_t>& still);
+
+    const BoundSchedule& bound_;
+    std::map<size_t, Extents> known_;
+    LoopPosition known_at_;
+};
+
+}  // namespace tessera::cpu
