@@ -4,6 +4,7 @@
 #include "schedule/bind_loops.h"
 #include "schedule/derived_stages.h"
 #include "schedule/inline_stages.h"
+#include "schedule/target_support.h"
 #include "schedule/tile_record.h"
 
 #include <fmt/format.h>
@@ -19,6 +20,8 @@ public:
     Binder(const Algorithm& algorithm, Schedule schedule) : schedule_(std::move(schedule)), bound_{make_stages(algorithm), {}} {}
 
     BoundSchedule run() {
+        verify(schedule_);
+        require_cpu_support(schedule_);
         check_names();
         expand_tile_records(bound_.graph, schedule_);
         apply_derived_stages(bound_.graph, schedule_);
@@ -99,7 +102,6 @@ private:
         BoundStage& b = bound_.stages[i];
         const StageSpec* spec = spec_of(s.name);
         const std::vector<LoopSpec> loops = spec && spec->loops ? *spec->loops : std::vector<LoopSpec>{};
-        refuse_unsupported(s, spec);
         if (s.update) {
             std::vector<Dim> pure = update_pure_dims(s);
             b.update = bind_loops(s, loops, pure, s.update->reduction_dims, true);
@@ -124,22 +126,6 @@ private:
                     if (s.kind != Stage::Kind::reduction) out.back().name.clear();
                 }
         return out;
-    }
-
-    static void refuse_unsupported(const Stage& s, const StageSpec* spec) {
-        if (!spec) return;
-        const auto limit = [&](std::string_view field, std::string_view instead) {
-            throw Limit(L0903_schedule, s.where, fmt::format("{} of {} is not supported on this target yet", field, s.name), {fix(std::string(instead))});
-        };
-        if (spec->fuse_with) limit("fuse_with", "compute the stages one after the other");
-        if (spec->mma) limit("mma", "vectorise and unroll the loops of the contraction");
-        if (spec->method && *spec->method != Method::serial) limit("method", "use serial");
-        if (spec->store.buffers.value_or(1) > 1) limit("store.buffers", "use one buffer");
-        if (spec->store.swizzle.value_or(Swizzle::none) != Swizzle::none) limit("store.swizzle", "use layout and align");
-        if (spec->store.in) limit("store.in", "remove it");
-        if (spec->store.space == Space::shared || spec->store.space == Space::global) limit("store.space", "use auto, heap, stack or register");
-        if (spec->engine && *spec->engine != Engine::auto_) limit("engine", "use auto");
-        if (spec->kernel) limit("kernel", "all roots form one kernel");
     }
 
     static void check_constant_loops(const Stage& s, const std::vector<BoundLoop>& nest, bool inside) {
@@ -186,7 +172,8 @@ private:
             if (loop.kind == LoopKind::vector)
                 throw Error(E0504_placement, s.where, fmt::format("{} is computed at the vector loop {} of {}", s.name, loop.name, graph().stages[b.compute_at->stage].name), {fix("use the loop outside it")});
         }
-        if (spec && spec->store.at) b.store_at = resolve(*spec->store.at, s, "store.at");
+        if (spec && spec->store.at && spec->store.at->stage == "root") b.store_root = b.compute_at.has_value();
+        else if (spec && spec->store.at) b.store_at = resolve(*spec->store.at, s, "store.at");
         if (spec && spec->store.alloc) b.alloc_at = resolve(*spec->store.alloc, s, "store.alloc");
         for (const auto& level : {b.store_at, b.alloc_at})
             if (level && (!b.compute_at || !encloses(*level, *b.compute_at)))
