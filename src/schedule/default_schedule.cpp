@@ -153,9 +153,14 @@ private:
             return;
         }
         const Dim& y = s.dims[rank - 2];
-        for (size_t d = 0; d + 2 < rank; ++d) edit.parallel(s.dims[d].name());
+        // Small leading dims (colours) run inside a row, so that what does not depend on them is computed once.
+        const auto small = [](const Dim& d) { return d.extent().constant() && *d.extent().constant() <= 16; };
+        for (size_t d = 0; d + 2 < rank; ++d)
+            if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
         if (estimated_extent(y) > rows_per_task) edit.parallel(y.name(), rows_per_task, "task").serial(y.name(), 0, "row");
         else edit.serial(y.name(), 0, "row");
+        for (size_t d = 0; d + 2 < rank; ++d)
+            if (small(s.dims[d])) edit.serial(s.dims[d].name());
         columns(edit, s.dims.back(), width);
     }
 

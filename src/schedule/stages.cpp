@@ -150,7 +150,10 @@ private:
                 const auto& [stage, component] = states_.at(n->target().func.get());
                 AccessTarget target = n->target();
                 target.func = stage;
-                done[n.get()] = make_access(target, args, n->dtype, component, n->where);
+                done[n.get()] = make_access(target, args, n->dtype, component, {});
+            } else if (n->op == Op::access) {
+                // Bounds were proved with the places of the reads; from here on equal reads are one node.
+                done[n.get()] = make_access(n->target(), args, n->dtype, n->component(), {});
             } else done[n.get()] = changed ? with_args(n, std::move(args)) : n;
         });
         return done.at(root.get());
