@@ -106,6 +106,7 @@ private:
 class Scalar {
 public:
     Scalar(std::string name, DType dtype, SourceLoc where = SourceLoc::current());
+    explicit Scalar(std::shared_ptr<InputState> state) : state_(std::move(state)) {}
     /// Promise, checked at entry: low <= value < high. Integers only (E0204).
     Scalar& values_in(const Extent& low, const Extent& high) &;
     Scalar values_in(const Extent& low, const Extent& high) &&;

@@ -81,6 +81,7 @@ using Dims = std::vector<Dim>;
 /// Over nothing: the lowest / highest value (-inf / inf for floats). NaN when any value is NaN.
 [[nodiscard]] Expr max(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr min(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
+// Chosen for {j}, which could also be the first operand of max(a, b).
 [[nodiscard]] Expr max(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr min(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr all(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});

@@ -65,6 +65,8 @@ Expr read_input(const std::shared_ptr<const InputState>& input, Boundary mode, c
     return in_compute(input->numerics, make_access({input, nullptr, mode}, std::move(args), input->dtype, 0, where));
 }
 
+}  // namespace
+
 Expr read_func(const std::shared_ptr<FuncState>& func, int component, Boundary mode, const Expr& outside, const std::vector<Index>& indices, SourceLoc where) {
     if (!func->defined)
         throw Error(E0303_undefined, where, fmt::format("{} is read before it is defined", func->name),
@@ -79,8 +81,6 @@ Expr read_func(const std::shared_ptr<FuncState>& func, int component, Boundary m
     if (mode == Boundary::constant) args.push_back(resolve_weak(outside, dtype, where));
     return in_compute(func->numerics, make_access({nullptr, func, mode}, std::move(args), dtype, component, where));
 }
-
-}  // namespace
 
 Input::Input(std::string name, DType dtype, std::vector<Dim> dims, SourceLoc where)
     : state_(make_input(std::move(name), dtype, std::move(dims), where)) {}
@@ -128,8 +128,19 @@ Extent::Extent(const Scalar& scalar) {
 
 Bounded::Bounded(const Input& input, Boundary mode, Expr outside) : input_(input.state()), mode_(mode), outside_(std::move(outside)) {}
 Bounded::Bounded(const Func& func, Boundary mode, Expr outside) : func_(func.state()), mode_(mode), outside_(std::move(outside)) {}
+
+namespace {
+[[noreturn]] void throw_one_value_needed(const FuncState& f, SourceLoc where) {
+    throw Error(E0305_tuple, where, fmt::format("{} has {} components; one value is needed", f.name, f.dtypes.size()),
+                {token(f.name), note(f.where, fmt::format("{} defined here", f.name)), fix(fmt::format("choose one: {}(...)[0]", f.name)),
+                 fix("define a Func of one component first and put the boundary condition on that")});
+}
+}  // namespace
+
 Expr Bounded::at(const std::vector<Index>& indices, SourceLoc where) const {
-    return input_ ? read_input(input_, mode_, outside_, indices, where) : read_func(func_, 0, mode_, outside_, indices, where);
+    if (input_) return read_input(input_, mode_, outside_, indices, where);
+    if (func_->defined && func_->dtypes.size() > 1) throw_one_value_needed(*func_, where);
+    return read_func(func_, 0, mode_, outside_, indices, where);
 }
 Bounded clamp(const Input& input) { return {input, Boundary::clamp, {}}; }
 Bounded clamp(const Func& func) { return {func, Boundary::clamp, {}}; }
@@ -240,9 +251,7 @@ void FuncRef::operator=(const FuncRef& value) && { define(*func_, indices_, {Ope
 
 Expr FuncRef::operator[](int i) const { return read_func(func_, i, Boundary::none, {}, indices_, where_); }
 Expr FuncRef::read() const {
-    if (func_->defined && func_->dtypes.size() > 1)
-        throw Error(E0305_tuple, where_, fmt::format("{} has {} components; one value is needed", func_->name, func_->dtypes.size()),
-                    {token(func_->name), note(func_->where, fmt::format("{} defined here", func_->name)), fix(fmt::format("choose one: {}(...)[0]", func_->name))});
+    if (func_->defined && func_->dtypes.size() > 1) throw_one_value_needed(*func_, where_);
     return read_func(func_, 0, Boundary::none, {}, indices_, where_);
 }
 Expr::Expr(const FuncRef& access) : Expr(access.read()) {}

@@ -35,6 +35,17 @@ void check_name(const std::string& name, std::string_view kind, SourceLoc where)
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
 [[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);
 
+/// sum, prod, …: the monoids that the text knows by name.
+[[nodiscard]] const std::vector<Monoid>& builtin_monoids();
+
+/// A read of a component of a defined Func, as f(...)[component] makes it. `outside` is for Boundary::constant.
+[[nodiscard]] Expr read_func(const std::shared_ptr<FuncState>& func, int component, Boundary mode, const Expr& outside,
+                             const std::vector<Index>& indices, SourceLoc where);
+
+/// The two halves of recurrence(): between them the states may be read.
+[[nodiscard]] std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<StateVar>& states, bool reverse, SourceLoc where);
+void finish_recurrence(const Recurrence& recurrence, const Tuple& step, SourceLoc where);
+
 /// Every access of an Input is inside [0, extent) for all points of the domain, or wrapped: throws E0401 / E0402 otherwise.
 void prove_accesses(const AlgorithmState& algorithm);
 

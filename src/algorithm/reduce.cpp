@@ -30,6 +30,18 @@ std::vector<Expr> typed(const Tuple& values, const std::vector<DType>& dtypes, c
     return out;
 }
 
+// A monoid is a function of its operands alone.
+void check_closed(const MonoidState& m, const std::vector<Expr>& values, const Instance& instance, SourceLoc where) {
+    for_each_node(values, [&](const Expr& n) {
+        bool own = is_constant(n) || is_scalar_op(n->op);
+        for (const auto* variables : {&instance.left, &instance.right})
+            for (const Expr& v : *variables) own = own || v.same_as(n);
+        if (!own)
+            throw Error(E0310_monoid, where, fmt::format("monoid {} reads something else than its operands: a {}", m.name, op_row(n->op).name),
+                        {token(m.name), expected("scalar operations on the two operands"), fix("pass it as one more operand of the reduction")});
+    });
+}
+
 const Instance& instance_of(const std::shared_ptr<const MonoidState>& monoid, const std::vector<DType>& dtypes, SourceLoc where) {
     static std::mutex mutex;
     // Keyed by the living monoid: the entry keeps it alive, so an address is never reused.
@@ -44,6 +56,8 @@ const Instance& instance_of(const std::shared_ptr<const MonoidState>& monoid, co
     }
     made.identity = typed(monoid->identity(dtypes), dtypes, *monoid, "identity", where);
     made.combined = typed(monoid->combine(Tuple(made.left), Tuple(made.right)), dtypes, *monoid, "combine", where);
+    check_closed(*monoid, made.identity, {}, where);
+    check_closed(*monoid, made.combined, made, where);
     return (*instances)[key] = std::move(made);
 }
 
@@ -131,7 +145,7 @@ Tuple reduce(const Monoid& m, const Dims& dims, const std::vector<Operand>& oper
     r->name = options.name;
     if (options.order.kind == Order::Kind::pairwise && options.order.block < 1)
         throw Error(E0309_reduction, where, fmt::format("order pairwise({}) has no block", options.order.block), {expected("a block >= 1")});
-    if (options.order.kind == Order::Kind::kahan && (m.name() != "sum" || !is_float(args[0].dtype())))
+    if (options.order.kind == Order::Kind::kahan && (m.shared() != plus.shared() || !is_float(args[0].dtype())))
         throw Error(E0309_reduction, where, fmt::format("order kahan is for sums of floats, not {} of {}", m.name(), dtype_name(args[0].dtype())),
                     {fix("use order ascending or pairwise")});
     r->has_where = predicate.condition.defined();
@@ -144,7 +158,7 @@ namespace {
 Expr reduce_one(const Monoid& m, const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) {
     const DType t = body.expr.dtype();
     const bool half = t == DType::f16 || t == DType::bf16;
-    const bool accumulates = m.name() == "sum" || m.name() == "prod";
+    const bool accumulates = m.shared() == plus.shared() || m.shared() == times.shared();
     const DType accumulate = options.accumulate.value_or(half && accumulates ? DType::f32 : t);
     if (accumulate == t || body.expr.is_weak()) return reduce(m, dims, {body}, w, options)[0];
     return cast(t, reduce(m, dims, {Operand(cast(accumulate, body), body.where)}, w, options)[0]);
@@ -288,45 +302,9 @@ Expr scatter(const Monoid& m, const std::vector<To>& destination, const Dims& ov
     return scatter(m, destination, over, std::vector<Operand>{value}, options)[0];
 }
 
-void recurrence(const Dim& t, const std::vector<StateVar>& states, const std::function<Tuple(const Self&)>& step, const RecurrenceOptions& options, SourceLoc where) {
-    if (states.empty()) throw Error(E0311_recurrence, where, "a recurrence has no state", {fix("give it at least one: {h(t, i), h0(i)}")});
-    auto r = std::make_shared<Recurrence>(Recurrence{t, options.reverse, {}});
-    std::vector<Func> handles;
-    for (const StateVar& s : states) {
-        FuncState& f = *s.at.func();
-        if (f.defined) throw Error(E0302_redefined, where, fmt::format("{} is defined twice", f.name), {note(f.where, "first defined here")});
-        f.dims.clear();
-        for (const Index& i : s.at.indices()) {
-            if (i.expr->op != Op::dim || contains_dim(f.dims, i.expr->dim()))
-                throw Error(E0306_left_hand_side, i.where, fmt::format("state {} is indexed by something else than distinct Dims", f.name), {token(f.name)});
-            f.dims.push_back(i.expr->dim());
-        }
-        if (!contains_dim(f.dims, t))
-            throw Error(E0311_recurrence, s.at.where(), fmt::format("state {} does not have the time dim {}", f.name, t.name()), {token(f.name), fix(fmt::format("write {}({}, ...)", f.name, t.name()))});
-        if (is_constant(s.init.expr) && s.init.expr->weak)
-            throw Error(E0203_literal, s.init.where, fmt::format("the init of state {} is a literal; its dtype is open", f.name), {fix("write cast(f32, 0)")});
-        f.init = s.init.expr->weak ? resolve_weak(s.init.expr, s.init.expr.dtype(), s.init.where) : s.init.expr;
-        f.dtypes = {f.init.dtype()};
-        f.recurrence = r;
-        f.where = s.at.where();
-        f.defined = true;
-        r->states.push_back(s.at.func());
-        handles.emplace_back(s.at.func());
-    }
-    const Tuple next = step(Self(handles));
-    if (next.size() != states.size())
-        throw Error(E0305_tuple, where, fmt::format("the step of a recurrence yields {} values for {} states", next.size(), states.size()), {fix("return one value per state")});
-    for (size_t i = 0; i < states.size(); ++i) {
-        FuncState& f = *states[i].at.func();
-        const Expr value = resolve_weak(next[i], f.dtypes[0], where);
-        if (value.dtype() != f.dtypes[0])
-            throw Error(E0205_narrowing, where, fmt::format("state {} starts as {} but its step yields {}", f.name, dtype_name(f.dtypes[0]), dtype_name(value.dtype())), {fix("cast the step or the init")});
-        for (const Expr& e : {value, f.init})
-            for (const Dim& d : free_dims(e))
-                if (!contains_dim(f.dims, d))
-                    throw Error(E0103_unknown_dim, where, fmt::format("dim {} is free in state {} but not among its dims", d.name(), f.name), {token(d.name()), fix("add it to the state's dims")});
-        f.values = {value};
-    }
+const std::vector<Monoid>& builtin_monoids() {
+    static const std::vector<Monoid> all{plus, times, minimum, maximum, logical_and, logical_or, last, arg_largest, arg_smallest, welford_monoid};
+    return all;
 }
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 
 namespace tessera {
 namespace {
@@ -43,14 +44,28 @@ Expr literal_in(const Expr& e, DType dtype, SourceLoc where) {
     return make_constant(dtype, value);
 }
 
-// A weak index expression as strong i64.
-Expr strong(const Expr& e) {
-    if (!e->weak) return e;
-    ExprNode node = *e;
-    node.weak = false;
-    for (Expr& a : node.args) a = strong(a);
-    return make_node(std::move(node));
-}
+// A weak expression as a strong one: i64 for an index, `dtype` for float literals under operators. Shared nodes once.
+class Strengthened {
+public:
+    Strengthened(DType dtype, SourceLoc where) : dtype_(dtype), where_(where) {}
+
+    Expr of(const Expr& e) {
+        if (!e->weak) return e;
+        if (is_constant(e)) return literal_in(e, dtype_, where_);
+        Expr& done = done_[e.get()];
+        if (done.defined()) return done;
+        ExprNode node = *e;
+        node.weak = false;
+        node.dtype = dtype_;
+        for (Expr& a : node.args) a = of(a);
+        return done_[e.get()] = make_node(std::move(node));
+    }
+
+private:
+    DType dtype_;
+    SourceLoc where_;
+    std::unordered_map<const ExprNode*, Expr> done_;
+};
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
     if (b == 0) return 0;
@@ -164,12 +179,11 @@ Expr resolve_weak(const Expr& e, DType dtype, SourceLoc where) {
     if (is_constant(e)) return literal_in(e, dtype, where);
     if (e->op == Op::select)
         return make_op(Op::select, dtype, {e->args[0], resolve_weak(e->args[1], dtype, where), resolve_weak(e->args[2], dtype, where)});
-    if (is_float(e->dtype) && is_float(dtype)) {
-        std::vector<Expr> args;
-        for (const Expr& a : e->args) args.push_back(resolve_weak(a, dtype, where));
-        return make_op(e->op, dtype, std::move(args));
+    if (is_float(e->dtype) && is_float(dtype)) return Strengthened(dtype, where).of(e);
+    if (is_integer(dtype) && dtype_bits(dtype) >= 32 && !is_float(e->dtype)) {
+        const Expr index = Strengthened(DType::i64, where).of(e);
+        return dtype == DType::i64 ? index : make_op(Op::cast, dtype, {index});
     }
-    if (is_integer(dtype) && dtype_bits(dtype) >= 32) return dtype == DType::i64 ? strong(e) : make_op(Op::cast, dtype, {strong(e)});
     throw Error(E0203_literal, where, fmt::format("an index or extent meets {}; its value may not fit", dtype_name(dtype)),
                 {expected("an integer of at least 32 bits"), received(std::string(dtype_name(dtype))),
                  fix(fmt::format("write the conversion: cast({}, index)", dtype_name(dtype)))});

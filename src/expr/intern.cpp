@@ -1,8 +1,12 @@
+#include <tessera/half.h>
+
 #include "base/check.h"
 #include "base/hash.h"
 #include "expr/expr_node.h"
 
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <mutex>
 #include <unordered_map>
 
@@ -128,6 +132,17 @@ Pool& pool() {
 
 }  // namespace
 
+// The value that a constant of `dtype` has: equal constants are one node.
+static double rounded_to(DType dtype, double value) {
+    if (std::isnan(value)) return std::numeric_limits<double>::quiet_NaN();
+    switch (dtype) {
+        case DType::f16: return static_cast<float>(float16(value));
+        case DType::bf16: return static_cast<float>(bfloat16(value));
+        case DType::f32: return static_cast<double>(static_cast<float>(value));
+        default: return value;
+    }
+}
+
 Expr make_node(ExprNode node) { return pool().intern(std::move(node)); }
 
 Expr make_op(Op op, DType dtype, std::vector<Expr> args, bool weak) {
@@ -135,6 +150,7 @@ Expr make_op(Op op, DType dtype, std::vector<Expr> args, bool weak) {
 }
 
 Expr make_constant_bits(DType dtype, std::uint64_t bits, bool weak) {
+    if (is_float(dtype)) bits = std::bit_cast<std::uint64_t>(rounded_to(dtype, std::bit_cast<double>(bits)));
     return make_node({.op = Op::constant, .dtype = dtype, .weak = weak, .bits = bits});
 }
 Expr make_constant(DType dtype, std::int64_t value) {
