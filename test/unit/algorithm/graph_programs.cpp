@@ -96,8 +96,8 @@ Algorithm coupled_states() {
     Func h("h"), m("m"), mixed("mixed"), out("out");
     recurrence(t, {{h(t, i), h0(i)}, {m(t), constant(f32, -std::numeric_limits<double>::infinity())}},
                [&](const Self& s) -> Tuple {
-                   mixed(t, i) = sum({j}, w(i, j) * s[0](t - 1, j));
-                   return {tanh(mixed(t, i)), max(s[1](t - 1), cast(f32, t))};
+                   mixed(t, i) = sum({j}, w(i, j) * s[0](t + 1, j));
+                   return {tanh(mixed(t, i)), max(s[1](t + 1), cast(f32, t))};
                },
                {.reverse = true});
     out(t, i) = h(t, i) + m(t);
