@@ -9,7 +9,7 @@ namespace bench::rivals {
 Kernel halide_harris(const float* in, float* out, Size2 out_size, Plan plan, Arithmetic arithmetic) {
     using namespace Halide;
     ImageParam photo(Float(32), 3, "photo");
-    Var x("x"), y("y"), strip("strip"), row("row"), pair("pair");
+    Var x("x"), y("y"), strip("strip"), row("row"), line("line");
     Func gray("gray"), gx("gx"), gy("gy"), xx("xx"), yy("yy"), xy("xy"), sxx("sxx"), syy("syy"), sxy("sxy"), trace("trace"),
         corner("corner");
     gray(x, y) = 0.299f * photo(x, y, 0) + 0.587f * photo(x, y, 1) + 0.114f * photo(x, y, 2);
@@ -33,9 +33,13 @@ Kernel halide_harris(const float* in, float* out, Size2 out_size, Plan plan, Ari
     corner(x, y) = (sxx(x, y) * syy(x, y) - sxy(x, y) * sxy(x, y)) - 0.04f * trace(x, y) * trace(x, y);
 
     const int lanes = native_floats();
-    corner.split(y, strip, row, plan == Plan::published ? 32 : 64).parallel(strip).vectorize(x, lanes);
-    if (plan == Plan::tuned) corner.split(row, row, pair, 2).reorder(pair, x, row, strip).unroll(pair);
+    corner.split(y, strip, row, 32).parallel(strip).vectorize(x, lanes);
     for (Func* stage : {&gray, &gx, &gy}) stage->store_at(corner, strip).compute_at(corner, row).vectorize(x, lanes);
+    if (plan == Plan::tuned) {
+        // Two rows at a time, of the result and of the slopes, share what they read. Heights are even.
+        corner.split(row, row, line, 2).reorder(line, x, row, strip).unroll(line);
+        for (Func* slope : {&gx, &gy}) slope->split(y, y, line, 2, TailStrategy::RoundUp).reorder(line, x, y).unroll(line);
+    }
     gx.compute_with(gy, x);
     start_at_zero(photo);
     start_at_zero(corner.output_buffer());

@@ -9,7 +9,7 @@ namespace bench::rivals {
 Kernel halide_unsharp(const float* in, float* out, Size2 image, Plan plan, Arithmetic arithmetic) {
     using namespace Halide;
     ImageParam photo(Float(32), 3, "photo");
-    Var x("x"), y("y"), c("c"), strip("strip"), row("row");
+    Var x("x"), y("y"), c("c"), strip("strip"), row("row"), line("line");
     const Func edged = BoundaryConditions::repeat_edge(photo, {{0, photo.width()}, {0, photo.height()}});
     const auto seven_taps = [](auto&& at) {
         const auto& k = unsharp_taps;
@@ -27,9 +27,11 @@ Kernel halide_unsharp(const float* in, float* out, Size2 image, Plan plan, Arith
         sharp.split(y, strip, row, 32).vectorize(x, lanes).parallel(strip).reorder(x, c, row, strip);
         for (Func* stage : {&gray, &blur_y, &ratio}) stage->compute_at(sharp, row).store_at(sharp, strip).vectorize(x, lanes);
     } else {
-        sharp.split(y, strip, row, 64).vectorize(x, lanes).parallel(strip).bound(c, 0, 3).reorder(c, x, row, strip).unroll(c);
+        // Four rows at a time share what they read of the rings; the ratio stays in a register for the three planes.
+        sharp.split(y, strip, row, 32).split(row, row, line, 4).vectorize(x, lanes).parallel(strip).bound(c, 0, 3);
+        sharp.reorder(c, line, x, row, strip).unroll(c).unroll(line);
         for (Func* stage : {&gray, &blur_y}) stage->compute_at(sharp, row).store_at(sharp, strip).vectorize(x, lanes);
-        ratio.compute_at(sharp, x).vectorize(x, lanes);
+        ratio.compute_at(sharp, line).vectorize(x, lanes);
     }
     start_at_zero(photo);
     start_at_zero(sharp.output_buffer());
