@@ -78,7 +78,7 @@ Program::Node Program::made_combination(const Expr& e) {
     n.slots = slots;
     n.slots.insert(n.slots.end(), c->destination.begin(), c->destination.end());
     if (e->op == Op::scan) n.slots.push_back(c->dims[0]);
-    c->by_key = e->op != Op::reduce;
+    c->by_key = e->op != Op::reduce || comes_back(c->slots);
 
     const Expr& whole = r.combined[0];
     if (count == 1 && whole->args.size() == 2 && is_scalar_op(whole->op) && whole->op != Op::and_ && whole->op != Op::or_ && whole->args[0].same_as(r.left[0]) && whole->args[1].same_as(r.right[0])) {
@@ -93,6 +93,13 @@ Program::Node Program::made_combination(const Expr& e) {
     combinations_.push_back(std::move(c));
     siblings.emplace_back(e.get(), n);
     return n;
+}
+
+/// Whether the same values of `slots` are met again after others: a dim of the scope that changes less often is not among them.
+bool Program::comes_back(const std::vector<std::uint32_t>& slots) const {
+    size_t found = 0;
+    while (found < scope_.size() && std::find(slots.begin(), slots.end(), scope_[found]) != slots.end()) ++found;
+    return found < scope_.size() && found < slots.size();
 }
 
 Bits Program::combined(const Node& n) {
@@ -126,7 +133,7 @@ const std::vector<Bits>& Program::results(Combination& c) {
     for (const std::uint32_t s : c.slots) key.push_back(s == memory_slot ? slots_[s].stamp : slots_[s].value);
     auto found = c.results.find(key);
     if (found == c.results.end()) {
-        std::vector<Bits> made = c.op == Op::scan ? scanned(c) : scattered(c);
+        std::vector<Bits> made = c.op == Op::scan ? scanned(c) : c.op == Op::scatter ? scattered(c) : reduced(c);
         found = c.results.emplace(std::move(key), std::move(made)).first;
     }
     c.latest = &found->second;

@@ -135,6 +135,7 @@ private:
         const FuncState& f = *d.func;
         d.program = std::make_unique<Program>(arguments_, *this);
         for (const Dim& dim : f.dims) d.dims.push_back(d.program->slot(dim));
+        d.program->set_scope(d.dims);
         for (const Expr& v : f.values) d.values.push_back(d.program->add(v));
         if (f.recurrence) {
             d.init = d.program->add(f.init);
@@ -186,6 +187,10 @@ private:
         }
         if (d.cells->state(cell) == Cells::State::running)
             throw Error(E0311_recurrence, d.func->where, fmt::format("the value of {} at {} needs itself", d.func->name, index_text(index)),
+                        {token(d.func->name), fix("read states at times before the step's only")});
+        constexpr int deepest = 2000;
+        if (d.running > deepest)
+            throw Error(E0311_recurrence, d.func->where, fmt::format("the value of {} at {} is more than {} reads of itself deep", d.func->name, index_text(index), deepest),
                         {token(d.func->name), fix("read states at times before the step's only")});
         d.cells->set_state(cell, Cells::State::running);
         try {

@@ -37,6 +37,8 @@ public:
     Program(const Program&) = delete;
     Program& operator=(const Program&) = delete;
 
+    /// Before any add(): the dims whose values the caller sets, the first changing least often.
+    void set_scope(std::vector<std::uint32_t> slots) { scope_ = std::move(slots); }
     /// The node of `e`, to be evaluated any number of times.
     [[nodiscard]] size_t add(const Expr& e);
     /// The slot of a dim or variable. Slots start as 0.
@@ -100,6 +102,7 @@ private:
     std::uint32_t make(const Expr& e);
     Node made_access(const Expr& e);
     Node made_combination(const Expr& e);
+    [[nodiscard]] bool comes_back(const std::vector<std::uint32_t>& slots) const;
     std::vector<std::uint32_t> slots_of(const std::vector<std::uint32_t>& args) const;
 
     [[nodiscard]] std::uint64_t newest(const std::vector<std::uint32_t>& slots) const {
@@ -126,6 +129,7 @@ private:
     Memory& memory_;
     std::uint64_t clock_ = 1;
     std::vector<Slot> slots_;
+    std::vector<std::uint32_t> scope_;
     std::unordered_map<const void*, std::uint32_t> slot_numbers_;
     std::vector<Node> nodes_;
     std::unordered_map<const ExprNode*, std::uint32_t> numbers_;

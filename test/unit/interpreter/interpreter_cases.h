@@ -34,9 +34,9 @@ std::vector<T> ramp(size_t count, int seed = 1) {
     std::uint32_t state = static_cast<std::uint32_t>(seed) * 2654435761u + 12345u;
     for (size_t i = 0; i < count; ++i) {
         state = state * 1664525u + 1013904223u;
-        const int v = static_cast<int>(state >> 24) - 128;
-        if constexpr (std::is_integral_v<T>) values.push_back(static_cast<T>(v));
-        else values.push_back(static_cast<T>(static_cast<float>(v) / 7.0f));
+        // Floats with a full mantissa, so that sums depend on their order.
+        if constexpr (std::is_integral_v<T>) values.push_back(static_cast<T>(static_cast<int>(state >> 24) - 128));
+        else values.push_back(static_cast<T>(static_cast<float>(static_cast<std::int32_t>(state)) / 1e8f));
     }
     return values;
 }
