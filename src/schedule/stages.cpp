@@ -219,6 +219,13 @@ private:
             s.values.push_back(s.values[0]);
         }
         s.func = make_stage_func(name, s.dims, s.dtypes, n->where);
+        // What the stage computes, whole: ranges of its values are known from it.
+        for (size_t i = 0; i < r.components(); ++i) {
+            ExprNode component = *n;
+            component.bits = i;
+            component.dtype = r.identity[i].dtype();
+            s.func->values.push_back(make_node(std::move(component)));
+        }
         s.update = n->op == Op::reduce ? reduction_update(s, n, args, kahan) : n->op == Op::scan ? scan_update(s, n, args) : scatter_update(s, n, args);
         s.update->order = r.order;
         s.update->monoid = r.monoid;

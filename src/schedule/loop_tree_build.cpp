@@ -1,0 +1,382 @@
+#include "schedule/loop_tree.h"
+
+#include "base/check.h"
+#include "base/match.h"
+#include "expr/index_analysis.h"
+#include "schedule/loop_split.h"
+#include "schedule/stage_region.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace tessera {
+namespace {
+
+template <class Node>
+StatementPtr statement(Node node) {
+    return std::make_shared<const Statement>(Statement{std::move(node)});
+}
+StatementPtr block(std::vector<StatementPtr> statements) {
+    return statements.size() == 1 ? statements[0] : statement(Block{std::move(statements)});
+}
+StatementPtr with_lets(const std::vector<std::pair<Expr, Expr>>& lets, StatementPtr body) {
+    for (size_t i = lets.size(); i-- > 0;) body = statement(Let{lets[i].first, lets[i].second, std::move(body)});
+    return body;
+}
+bool is_simple(const Expr& e) { return is_constant(e) || e->op == Op::variable || e->op == Op::extent; }
+
+void conjuncts_of(const Expr& e, std::vector<Expr>& out) {
+    if (!e.defined()) return;
+    if (e->op != Op::and_) return out.push_back(e);
+    for (const Expr& a : e->args) conjuncts_of(a, out);
+}
+
+// One nest of a stage being built: what is left of its dims, and the conjuncts of the update's condition not yet in a loop's range.
+struct Nest {
+    size_t stage = 0;
+    const std::vector<BoundLoop>* loops = nullptr;
+    bool main = false;    // stages may be placed at its loops
+    bool update = false;
+    std::vector<Dim> dims;  // parts[i] is of dims[i]
+    std::vector<DimPart> parts;
+    std::vector<Expr> conditions;
+    std::vector<Interval> required;  // of the stage, before rounding
+
+    [[nodiscard]] size_t find(const Dim& d) const {
+        for (size_t i = 0; i < dims.size(); ++i)
+            if (dims[i].id() == d.id()) return i;
+        throw Bug(B0951_internal, {}, fmt::format("a loop over {}, which is no dim of its nest", d.name()));
+    }
+    [[nodiscard]] std::vector<Expr> indices() const {
+        std::vector<Expr> out;
+        for (const DimPart& p : parts) out.push_back(p.index);
+        return out;
+    }
+};
+
+// The loop around a level, for sliding windows.
+struct Surrounding {
+    Expr variable, first;
+    std::vector<std::pair<Expr, Expr>> lets;
+    LoopKind kind = LoopKind::serial;
+};
+
+class TreeBuilder {
+public:
+    explicit TreeBuilder(BoundSchedule bound) : tree_{std::move(bound), nullptr} {}
+
+    LoopTree run() {
+        RegionsInside regions(bound(), {}, {});
+        tree_.root = place_stages({}, regions, nullptr, nullptr);
+        note_derived_extents();
+        if (!derived_.empty()) tree_.root = with_known_extents(tree_.root);
+        return std::move(tree_);
+    }
+
+private:
+    // ---- extents of dims that the schedule made ("k/4"), which the entry does not know
+
+    void note_derived_extents() {
+        const auto add = [&](const Dim& d) {
+            const auto& extent = d.state().extent;
+            if (!extent || extent->constant() || contains_dim(bound().graph.algorithm.state().dims, d)) return;
+            derived_[simplify_index(Expr(d.extent()))] = simplify_index(Expr(*extent));
+        };
+        for (const Stage& s : bound().graph.stages) {
+            for (const Dim& d : s.dims) add(d);
+            if (s.update)
+                for (const Dim& d : s.update->reduction_dims) add(d);
+        }
+    }
+    Expr known(const Expr& e) const {
+        bool found = false;
+        const Expr out = rewrite(e, [&](const Expr& n) -> Expr {
+            if (n->op != Op::extent) return {};
+            const auto at = derived_.find(simplify_index(n));
+            if (at == derived_.end()) return {};
+            found = true;
+            return known(at->second);
+        });
+        return found ? out : e;
+    }
+    std::vector<Expr> known(std::vector<Expr> exprs, bool simple) const {
+        for (Expr& e : exprs) {
+            const Expr k = known(e);
+            if (!k.same_as(e)) e = simple ? simplify_index(k) : k;
+        }
+        return exprs;
+    }
+    StatementPtr with_known_extents(const StatementPtr& s) const {
+        const auto inner = [&](const StatementPtr& body) { return with_known_extents(body); };
+        return match(
+            s->node,
+            [&](const Block& b) {
+                Block out;
+                for (const StatementPtr& child : b.statements) out.statements.push_back(inner(child));
+                return statement(std::move(out));
+            },
+            [&](const Loop& l) { return statement(Loop{l.name, l.variable, known({l.begin}, true)[0], known({l.extent}, true)[0], l.kind, inner(l.body)}); },
+            [&](const Let& l) { return statement(Let{l.variable, known({l.value}, true)[0], inner(l.body)}); },
+            [&](const Guard& g) { return statement(Guard{known(g.condition), inner(g.body)}); },
+            [&](const Allocate& a) { return statement(Allocate{a.stage, a.space, known(a.begin, true), known(a.extent, true), inner(a.body)}); },
+            [&](const Produce& p) { return statement(Produce{p.stage, known(p.begin, true), known(p.extent, true), inner(p.body)}); },
+            [&](const Store& w) { return statement(Store{w.stage, known(w.place, false), known(w.values, false)}); });
+    }
+
+    const BoundSchedule& bound() const { return tree_.bound; }
+    const Stage& stage(size_t i) const { return bound().graph.stages[i]; }
+
+    // ---- stages at a level
+
+    // Where the memory of a stage is taken.
+    std::optional<LoopPosition> memory_level(size_t i) const {
+        const BoundStage& b = bound().stages[i];
+        if (b.alloc_at) return b.alloc_at;
+        if (b.store_root) return std::nullopt;
+        return b.store_at ? b.store_at : b.compute_at;
+    }
+    bool slides(size_t i) const {
+        const BoundStage& b = bound().stages[i];
+        return b.compute_at && !b.alloc_at && (b.store_root || (b.store_at && *b.store_at != *b.compute_at)) &&
+               !(stage(i).update && (stage(i).update->sequential || stage(i).kind == Stage::Kind::scatter));
+    }
+
+    // Allocations and computations of the stages placed at `level`, then `inner`.
+    StatementPtr place_stages(std::optional<LoopPosition> level, RegionsInside& regions, const Surrounding* around, StatementPtr inner) {
+        std::vector<StatementPtr> tail;
+        if (inner) tail.push_back(std::move(inner));
+        for (size_t i = bound().stages.size(); i-- > 0;) {
+            const bool computed = bound().stages[i].compute_at == level;
+            const bool allocated = !stage(i).output && memory_level(i) == level;
+            if (!computed && !allocated) continue;
+            std::vector<std::pair<Expr, Expr>> lets;
+            const std::vector<Interval> whole = named_begins(i, regions.computed(i), lets);
+            if (computed) {
+                std::vector<std::pair<Expr, Expr>> window;
+                std::vector<Interval> region = whole;
+                if (around && slides(i)) region = new_part(i, regions.computed(i), whole, *around, window);
+                tail.insert(tail.begin(), produce(i, region, regions.required(i)));
+                if (!window.empty()) tail = {with_lets(window, block(std::move(tail)))};
+            }
+            if (allocated) tail = {allocate(i, whole, block(std::move(tail)))};
+            if (!lets.empty()) tail = {with_lets(lets, block(std::move(tail)))};
+        }
+        return block(std::move(tail));
+    }
+
+    // The region with a name for every begin that is a longer expression.
+    std::vector<Interval> named_begins(size_t i, const std::vector<Interval>& region, std::vector<std::pair<Expr, Expr>>& lets) {
+        std::vector<Interval> out = region;
+        for (size_t d = 0; d < region.size(); ++d) {
+            if (is_simple(region[d].low)) continue;
+            const Expr name = make_variable(fmt::format("{}.{}.begin", stage(i).name, stage(i).dims[d].name()), DType::i64);
+            lets.emplace_back(name, region[d].low);
+            out[d] = {name, index_sum(name, index_difference(extent_of(region[d]), index_number(1)))};
+        }
+        return out;
+    }
+
+    // Storage outlives the loop `around` whose iterations compute the stage: where the region moves upwards along one dim, what the
+    // iteration before computed is kept and only the part behind it is computed.
+    std::vector<Interval> new_part(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& named, const Surrounding& around,
+                                   std::vector<std::pair<Expr, Expr>>& lets) {
+        if (around.kind != LoopKind::serial && around.kind != LoopKind::unroll) return named;
+        const Expr before = index_difference(around.variable, index_number(1));
+        const auto now = [&](Expr e) {
+            for (size_t k = around.lets.size(); k-- > 0;) e = substitute(e, {{around.lets[k].first.get(), around.lets[k].second}});
+            return simplify_index(e);
+        };
+        const auto previous = [&](const Expr& e) { return simplify_index(substitute(now(e), {{around.variable.get(), before}})); };
+        std::optional<size_t> moving;
+        for (size_t k = 0; k < region.size(); ++k) {
+            if (previous(region[k].low).same_as(now(region[k].low)) && previous(region[k].high).same_as(now(region[k].high))) continue;
+            if (moving) return named;
+            moving = k;
+        }
+        if (!moving) return named;
+        const size_t d = *moving;
+        const Expr high = previous(region[d].high);
+        if (!proves_nonnegative(index_difference(now(region[d].low), previous(region[d].low))) || !proves_nonnegative(index_difference(now(region[d].high), high)))
+            return named;
+        std::vector<Interval> out = named;
+        const Expr start = greater(named[d].low, index_sum(high, index_number(1)));
+        const Expr is_first = make_op(Op::eq, DType::bool_, {around.variable, around.first});
+        const Expr name = make_variable(fmt::format("{}.{}.next", stage(i).name, stage(i).dims[d].name()), DType::i64);
+        lets.emplace_back(name, make_op(Op::select, DType::i64, {is_first, named[d].low, start}));
+        out[d].low = name;
+        return out;
+    }
+
+    StatementPtr allocate(size_t i, const std::vector<Interval>& region, StatementPtr body) const {
+        Allocate a;
+        a.stage = i;
+        const StoreSpec& storage = bound().stages[i].storage;
+        a.space = storage.space.value_or(Space::auto_);
+        for (size_t d = 0; d < region.size(); ++d) {
+            a.begin.push_back(region[d].low);
+            Expr extent = extent_of(region[d]);
+            const auto align = storage.align.find(stage(i).dims[d].name());
+            if (align != storage.align.end()) {
+                const Expr factor = index_number(align->second);
+                const Expr blocks = make_op(Op::div, DType::i64, {index_sum(extent, index_number(align->second - 1)), factor});
+                extent = simplify_index(make_op(Op::mul, DType::i64, {blocks, factor}));
+            }
+            a.extent.push_back(extent);
+        }
+        a.body = std::move(body);
+        return statement(std::move(a));
+    }
+
+    // ---- one stage
+
+    StatementPtr produce(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& required) {
+        const Stage& s = stage(i);
+        Produce p;
+        p.stage = i;
+        for (const Interval& r : region) {
+            p.begin.push_back(r.low);
+            p.extent.push_back(extent_of(r));
+        }
+        const auto nest = [&](const std::vector<BoundLoop>& loops, bool update) {
+            Nest n;
+            n.stage = i;
+            n.loops = &loops;
+            n.update = update;
+            n.main = update == s.update.has_value();
+            n.required = required;
+            n.dims = update ? update_pure_dims(s) : s.dims;
+            for (const Dim& d : n.dims)
+                for (size_t k = 0; k < s.dims.size(); ++k)
+                    if (s.dims[k].id() == d.id()) n.parts.push_back(DimPart::of(p.begin[k], p.extent[k]));
+            if (update) {
+                for (const Dim& d : s.update->reduction_dims) {
+                    n.dims.push_back(d);
+                    n.parts.emplace_back();
+                }
+                conjuncts_of(s.update->condition, n.conditions);
+            }
+            return loops_from(n, 0);
+        };
+        std::vector<StatementPtr> body{nest(bound().stages[i].pure, false)};
+        if (s.update) body.push_back(nest(bound().stages[i].update, true));
+        p.body = block(std::move(body));
+        return statement(std::move(p));
+    }
+
+    StatementPtr loops_from(const Nest& nest, size_t at) {
+        if (at == nest.loops->size()) return store(nest);
+        const BoundLoop& loop = (*nest.loops)[at];
+        Nest inside = nest;
+        const size_t d = inside.find(loop.dim);
+        if (!inside.parts[d].begin.defined()) inside.parts[d] = reduction_range(inside, loop.dim);
+        bool last = true;
+        std::int64_t inner_tile = 1;
+        for (size_t k = nest.loops->size(); k-- > at + 1;)
+            if ((*nest.loops)[k].dim.id() == loop.dim.id()) {
+                last = false;
+                inner_tile = (*nest.loops)[k].tile;
+            }
+        const std::string name = fmt::format("{}.{}", stage(nest.stage).name, loop.name);
+        const Split split = split_part(inside.parts[d], loop, name, last, inner_tile);
+        inside.parts[d] = split.rest;
+        StatementPtr body = level_body(inside, at, split, loop.kind);
+        if (split.condition.defined()) body = statement(Guard{split.condition, std::move(body)});
+        body = with_lets(split.lets, std::move(body));
+        return with_lets(split.outside, statement(Loop{name, split.variable, split.begin, split.extent, loop.kind, std::move(body)}));
+    }
+
+    StatementPtr level_body(const Nest& nest, size_t at, const Split& split, LoopKind kind) {
+        StatementPtr inner = loops_from(nest, at + 1);
+        const LoopPosition here{nest.stage, at};
+        bool any = false;
+        for (size_t i = 0; i < bound().stages.size(); ++i) any = any || bound().stages[i].compute_at == here || (!stage(i).output && memory_level(i) == std::optional(here));
+        if (!nest.main || !any) return inner;
+        Domain tile;
+        for (size_t i = 0; i < nest.dims.size(); ++i) tile.set(nest.dims[i], nest.parts[i].begin.defined() ? nest.parts[i].interval() : whole_dim(nest.dims[i]));
+        RegionsInside regions(bound(), here, tile);
+        const Surrounding around{split.variable, split.begin, split.lets, kind};
+        return place_stages(here, regions, &around, std::move(inner));
+    }
+
+    // [0, extent) narrowed by conjuncts that bound the dim by what is known outside the loop; those leave the condition.
+    DimPart reduction_range(Nest& nest, const Dim& d) {
+        Interval range = whole_dim(d);
+        std::vector<Expr> kept;
+        for (const Expr& c : nest.conditions) {
+            const auto fact = bound_on(c, nest, d);
+            if (!fact) {
+                kept.push_back(c);
+                continue;
+            }
+            if (fact->low.defined()) range.low = greater(range.low, fact->low);
+            if (fact->high.defined()) range.high = lesser(range.high, fact->high);
+        }
+        nest.conditions = std::move(kept);
+        return DimPart::of(range.low, extent_of(range));
+    }
+
+    // The bound that `condition` puts on `d` when it is a comparison with an index that is known already.
+    std::optional<Interval> bound_on(const Expr& condition, const Nest& nest, const Dim& d) const {
+        if ((condition->op != Op::lt && condition->op != Op::le) || !is_integer(condition->args[0]->dtype)) return std::nullopt;
+        IndexAnalysis plain;
+        Polynomial difference = plain.normal(condition->args[1]) - plain.normal(condition->args[0]);
+        if (condition->op == Op::lt) difference = difference - Polynomial(1);
+        const auto split = split_linear(difference, make_dim(d));
+        const auto factor = split ? split->factor.constant() : std::nullopt;
+        if (!factor || (*factor != 1 && *factor != -1)) return std::nullopt;
+        const Expr rest = split->rest.expr();
+        std::vector<Expr> indices;
+        for (const Dim& free : free_dims(rest)) {
+            if (free.id() == d.id() || !contains_dim(nest.dims, free) || !nest.parts[nest.find(free)].index.defined()) return std::nullopt;
+            indices.push_back(nest.parts[nest.find(free)].index);
+        }
+        bool reads_stage = false;
+        for_each_node({rest}, [&](const Expr& n) { reads_stage = reads_stage || (n->op == Op::access && n->target().func); });
+        if (reads_stage) return std::nullopt;
+        const Expr known = substitute_dims(rest, free_dims(rest), indices);
+        if (*factor == 1) return Interval{index_difference(index_number(0), known), {}};
+        return Interval{{}, simplify_index(known)};
+    }
+
+    StatementPtr store(const Nest& nest) const {
+        const Stage& s = stage(nest.stage);
+        const std::vector<Expr> indices = nest.indices();
+        const auto placed = [&](const Expr& e) { return substitute_dims(e, nest.dims, indices); };
+        Store out;
+        out.stage = nest.stage;
+        if (!nest.update) {
+            out.place = indices;
+            for (const Expr& v : s.values) out.values.push_back(padded(nest, placed(v)));
+            return statement(std::move(out));
+        }
+        for (const Expr& p : s.update->place) out.place.push_back(placed(p));
+        for (const Expr& v : s.update->values) out.values.push_back(placed(v));
+        Expr condition;
+        for (const Expr& c : nest.conditions) condition = condition.defined() ? make_op(Op::and_, DType::bool_, {condition, placed(c)}) : placed(c);
+        StatementPtr stored = statement(std::move(out));
+        return condition.defined() ? statement(Guard{condition, std::move(stored)}) : stored;
+    }
+
+    // 0 behind the required region of dims whose tail is pad.
+    Expr padded(const Nest& nest, const Expr& value) const {
+        Expr inside;
+        for (size_t d = 0; d < nest.dims.size(); ++d) {
+            const auto first = std::find_if(nest.loops->begin(), nest.loops->end(), [&](const BoundLoop& l) { return l.dim.id() == nest.dims[d].id(); });
+            if (first == nest.loops->end() || first->tail != Tail::pad || first->tile == 1) continue;
+            const Expr here = make_op(Op::le, DType::bool_, {nest.parts[d].index, nest.required[d].high});
+            inside = inside.defined() ? make_op(Op::and_, DType::bool_, {inside, here}) : here;
+        }
+        return inside.defined() ? make_op(Op::select, value->dtype, {inside, value, make_constant(value->dtype, std::int64_t{0})}) : value;
+    }
+
+    LoopTree tree_;
+    std::map<Expr, Expr, NodeOrder> derived_;  // extent -> what it is made of
+};
+
+}  // namespace
+
+LoopTree build_loop_tree(BoundSchedule bound) { return TreeBuilder(std::move(bound)).run(); }
+
+}  // namespace tessera

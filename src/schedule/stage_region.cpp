@@ -1,0 +1,147 @@
+#include "schedule/stage_region.h"
+
+#include "expr/index_analysis.h"
+#include "expr/index_text.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+namespace tessera {
+namespace {
+
+Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
+Expr sum_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
+
+[[noreturn]] void throw_unbounded(const Stage& user, const Stage& read, const Expr& access, size_t dim) {
+    const std::string index = index_text(access->args[dim]);
+    throw Error(E0402_unbounded, access->where.known() ? access->where : user.where,
+                fmt::format("{} reads {} at {} = {}, which has no finite range", user.name, read.name, read.dims[dim].name(), index),
+                {token(read.name), expected("an index with a known range"),
+                 fix("declare the range of the input that the index comes from: .values_in(0, n)"),
+                 fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index, read.dims[dim].name()))});
+}
+
+}  // namespace
+
+Expr extent_of(const Interval& interval) {
+    IndexAnalysis plain;
+    const Polynomial p = plain.normal(interval.high) - plain.normal(interval.low) + Polynomial(1);
+    for (const Expr& atom : atoms_of(p)) {
+        if (atom->op != Op::min && atom->op != Op::max) continue;
+        const auto split = split_linear(p, atom);
+        if (!split || !(split->factor == Polynomial(1))) continue;
+        std::vector<Expr> ends;
+        for (const Expr& a : atom->args) ends.push_back((plain.normal(a) + split->rest).expr());
+        return simplify_index(make_op(atom->op, DType::i64, std::move(ends)));
+    }
+    return p.expr();
+}
+
+std::int64_t rounding_tile(const BoundSchedule& bound, size_t stage, size_t dim) {
+    const Dim& d = bound.graph.stages[stage].dims[dim];
+    std::int64_t tile = 1;
+    for (const auto* nest : {&bound.stages[stage].pure, &bound.stages[stage].update})
+        for (const BoundLoop& loop : *nest) {
+            if (loop.dim.id() != d.id() || loop.reduction) continue;
+            if (loop.tile > 1 && !loop.parts && (loop.tail == Tail::round_up || loop.tail == Tail::pad)) tile = std::lcm(tile, loop.tile);
+            break;
+        }
+    return tile;
+}
+
+RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile)
+    : bound_(bound), level_(level), tile_(std::move(tile)) {}
+
+const std::vector<Interval>& RegionsInside::required(size_t stage) {
+    if (const auto found = required_.find(stage); found != required_.end()) return found->second;
+    const Stage& s = bound_.graph.stages[stage];
+    std::vector<Interval> region;
+    if (s.output && !level_)
+        for (const Dim& d : s.dims) region.push_back(whole_dim(d));
+    for (const size_t user : bound_.stages[stage].users) add_use(region, stage, user);
+    if (region.empty())
+        for (const Dim& d : s.dims) region.push_back(whole_dim(d));
+    close_over_update(region, stage);
+    return required_[stage] = std::move(region);
+}
+
+const std::vector<Interval>& RegionsInside::computed(size_t stage) {
+    if (const auto found = computed_.find(stage); found != computed_.end()) return found->second;
+    std::vector<Interval> region = required(stage);
+    const bool here = bound_.stages[stage].compute_at == level_;
+    for (size_t d = 0; d < region.size(); ++d) {
+        const std::int64_t tile = rounding_tile(bound_, stage, d);
+        if (tile == 1) continue;
+        const Expr extent = extent_of(region[d]);
+        if (here && is_multiple(IndexAnalysis().normal(extent), tile)) continue;
+        // Further out the rounded regions of all iterations end somewhere below one more tile.
+        const Expr blocks = make_op(Op::div, DType::i64, {sum_of(extent, number(tile - 1)), number(tile)});
+        const Expr rounded = make_op(Op::mul, DType::i64, {blocks, number(tile)});
+        region[d].high = here ? sum_of(sum_of(region[d].low, rounded), number(-1)) : sum_of(region[d].high, number(tile - 1));
+    }
+    return computed_[stage] = std::move(region);
+}
+
+void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {
+    const Stage& u = bound_.graph.stages[user];
+    const bool owner = level_ && level_->stage == user;
+    Domain cells;
+    if (!owner) {
+        const std::vector<Interval>& computed_user = computed(user);
+        for (size_t d = 0; d < u.dims.size(); ++d) cells.set(u.dims[d], computed_user[d]);
+    }
+    // Inside a loop of an update the cells have their start values already.
+    if (!owner || !u.update) add_reads(region, stage, user, u.values, owner ? tile_ : cells);
+    if (!u.update) return;
+    Domain points = owner ? tile_ : cells;
+    if (!owner)
+        for (const Dim& d : u.update->reduction_dims) points.set(d, whole_dim(d));
+    std::vector<Expr> always = u.update->place;
+    if (u.update->condition.defined()) always.push_back(u.update->condition);
+    add_reads(region, stage, user, always, points);
+    add_reads(region, stage, user, u.update->values, u.update->condition.defined() ? points.narrowed(u.update->condition) : points);
+}
+
+void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs, const Domain& domain) {
+    const Stage& s = bound_.graph.stages[stage];
+    AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
+        if (access->target().func != s.func) return;
+        const std::vector<Interval> read = read_region(access, d, InputReads::symbolic);
+        for (size_t i = 0; i < read.size(); ++i)
+            if (!read[i].bounded()) throw_unbounded(bound_.graph.stages[user], s, access, i);
+        if (region.empty()) {
+            region = read;
+            return;
+        }
+        for (size_t i = 0; i < read.size(); ++i) region[i] = hull(region[i], read[i]);
+    });
+}
+
+// A scatter may reach every cell of its destination dims; a scan or recurrence runs through all times and reads earlier ones.
+void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stage) {
+    const Stage& s = bound_.graph.stages[stage];
+    if (!s.update) return;
+    const std::vector<Dim> pure = update_pure_dims(s);
+    bool all_pure = true;
+    for (size_t d = 0; d < s.dims.size(); ++d) {
+        if (contains_dim(pure, s.dims[d])) continue;
+        region[d] = hull(region[d], whole_dim(s.dims[d]));
+        all_pure = false;
+    }
+    if (all_pure || !s.update->sequential) return;
+    for (int round = 0; round < 4; ++round) {
+        const std::vector<Interval> before = region;
+        Domain points;
+        for (size_t d = 0; d < s.dims.size(); ++d) points.set(s.dims[d], region[d]);
+        for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
+        add_reads(region, stage, stage, s.update->values, s.update->condition.defined() ? points.narrowed(s.update->condition) : points);
+        bool same = true;
+        for (size_t d = 0; d < region.size(); ++d) same = same && region[d].low.same_as(before[d].low) && region[d].high.same_as(before[d].high);
+        if (same) return;
+    }
+    throw Error(E0402_unbounded, s.where, fmt::format("the region of {} grows with every step", s.name),
+                {token(s.name), fix("guard the read at the edge: select(index >= 0, read, 0)")});
+}
+
+}  // namespace tessera

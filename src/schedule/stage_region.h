@@ -1,0 +1,40 @@
+#pragma once
+
+#include "algorithm/required_region.h"
+#include "schedule/bound.h"
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace tessera {
+
+/// Regions of stages while the body of one loop runs once: the loops inside take all their values, those outside are fixed.
+class RegionsInside {
+public:
+    /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole program.
+    RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile);
+
+    /// What the uses inside read of `stage`, and what computing that needs of the stage itself.
+    const std::vector<Interval>& required(size_t stage);
+    /// What is computed: the required region, rounded up to the stage's round_up and pad tiles.
+    const std::vector<Interval>& computed(size_t stage);
+
+private:
+    void add_use(std::vector<Interval>& region, size_t stage, size_t user);
+    void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs, const Domain& domain);
+    void close_over_update(std::vector<Interval>& region, size_t stage);
+
+    const BoundSchedule& bound_;
+    std::optional<LoopPosition> level_;
+    Domain tile_;
+    std::map<size_t, std::vector<Interval>> required_, computed_;
+};
+
+/// The tile that the region of `stage` along its dim number `dim` is rounded up to; 1: none.
+[[nodiscard]] std::int64_t rounding_tile(const BoundSchedule& bound, size_t stage, size_t dim);
+
+/// Number of cells of an interval, min and max of its ends taken apart: min(5, n - b) rather than min(b + 5, n) - b.
+[[nodiscard]] Expr extent_of(const Interval& interval);
+
+}  // namespace tessera
