@@ -1,0 +1,155 @@
+#include "fuzz/random_schedule.h"
+
+#include "schedule/derived_stages.h"
+#include "schedule/stages.h"
+
+#include <algorithm>
+
+namespace tessera::fuzz {
+namespace {
+
+class Generator {
+public:
+    Generator(Random& random, const Algorithm& algorithm) : random_(random), graph_(make_stages(algorithm)) {}
+
+    Schedule run() {
+        if (chance(random_, 0.25)) add_copy();
+        if (chance(random_, 0.25)) add_partial();
+        for (size_t i = graph_.stages.size(); i-- > 0;) place(graph_.stages[i]);
+        return std::move(out_);
+    }
+
+private:
+    void place(const Stage& s) {
+        const bool keep = s.output.has_value();
+        if (!keep && chance(random_, 0.3)) return;
+        if (out_.stages.count(s.name) && out_.stages.at(s.name).compute) return;
+        StageEdit edit = out_.stage(s.name);
+        const auto user = random_user(s);
+        if (keep || !user || chance(random_, 0.35)) edit.root();
+        else {
+            const auto& loops = *out_.stages.at(*user).loops;
+            std::vector<std::string> places;
+            for (const LoopSpec& l : loops) {
+                if (l.as == LoopKind::vector) break;
+                places.push_back(l.name);
+            }
+            if (places.empty()) edit.root();
+            else {
+                const size_t at = static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(places.size()) - 1));
+                edit.at(*user, places[at]);
+                if (at > 0 && chance(random_, 0.3)) edit.store_at(*user, places[static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(at) - 1))]);
+            }
+        }
+        std::vector<std::string> pure, reduced;
+        for (const Dim& d : s.update ? update_pure_dims(s) : s.dims) pure.push_back(d.name());
+        if (s.update)
+            for (const Dim& d : s.update->reduction_dims) reduced.push_back(d.name());
+        edit.spec().loops = loops_over(pure, reduced, s.update.has_value());
+    }
+
+    std::optional<std::string> random_user(const Stage& s) {
+        std::vector<std::string> users;
+        for (const Stage& u : graph_.stages)
+            if (reads(u, s.func.get()) && out_.stages.count(u.name) && out_.stages.at(u.name).loops) users.push_back(u.name);
+        if (users.empty()) return std::nullopt;
+        return pick(random_, users);
+    }
+
+    // Tiles of each dim from outside in, interleaved at random.
+    std::vector<LoopSpec> loops_over(const std::vector<std::string>& pure, const std::vector<std::string>& reduced, bool update) {
+        std::vector<std::vector<LoopSpec>> chains;
+        for (const std::string& d : pure) chains.push_back(chain(d, false, update));
+        for (const std::string& d : reduced) chains.push_back(chain(d, true, update));
+        std::vector<LoopSpec> loops;
+        while (true) {
+            std::vector<size_t> left;
+            for (size_t c = 0; c < chains.size(); ++c)
+                if (!chains[c].empty()) left.push_back(c);
+            if (left.empty()) break;
+            auto& chain = chains[pick(random_, left)];
+            loops.push_back(chain.front());
+            chain.erase(chain.begin());
+        }
+        return loops;
+    }
+
+    std::vector<LoopSpec> chain(const std::string& dim, bool reduced, bool update) {
+        std::vector<LoopSpec> loops;
+        std::int64_t tile = pick(random_, std::vector<std::int64_t>{1, 2, 3, 4, 5, 8, 16});
+        const std::int64_t outer = tile * draw(random_, 2, 4);
+        if (tile > 1 && chance(random_, 0.3)) loops.push_back(loop(dim, outer, reduced, update, loops.empty()));
+        if (tile > 1) loops.push_back(loop(dim, tile, reduced, update, loops.empty()));
+        LoopSpec last = loop(dim, 0, reduced, update, loops.empty());
+        if (!loops.empty()) {
+            if (chance(random_, 0.3)) last.as = LoopKind::unroll;
+            else if (!reduced && chance(random_, 0.5)) last.as = LoopKind::vector;
+        }
+        loops.push_back(last);
+        return loops;
+    }
+
+    LoopSpec loop(const std::string& dim, std::int64_t tile, bool reduced, bool update, bool first) {
+        LoopSpec l;
+        l.dim = dim;
+        if (tile > 0) l.tile = tile;
+        l.name = dim + "_" + std::to_string(names_++);
+        if (first && !reduced && chance(random_, 0.3)) l.as = LoopKind::parallel;
+        if (tile > 0 && chance(random_, 0.4)) {
+            std::vector<Tail> tails{Tail::guard};
+            if (!update && !reduced) tails.push_back(Tail::shift_inwards);
+            if (update && !reduced) tails.push_back(Tail::round_up);
+            l.tail = pick(random_, tails);
+        }
+        return l;
+    }
+
+    void add_copy() {
+        std::vector<std::pair<std::string, std::string>> reads;  // input, stage
+        for (const Stage& s : graph_.stages)
+            for_each_node(exprs_of(s), [&](const Expr& n) {
+                if (n->op == Op::access && n->target().input && !n->target().input->scalar) reads.emplace_back(n->target().input->name, s.name);
+            });
+        if (reads.empty()) return;
+        const auto [input, user] = pick(random_, reads);
+        for (const Argument& arg : graph_.algorithm.arguments())
+            if (arg.state()->name == input) {
+                StageEdit edit = out_.copy(input + ".c", input, {user});
+                edit.root();
+                const std::vector<Dim>& dims = arg.state()->dims;
+                std::vector<std::string> names;
+                for (const Dim& d : dims) names.push_back(d.name());
+                edit.spec().loops = loops_over(names, {}, true);
+                for (LoopSpec& l : *edit.spec().loops) l.tail.reset();
+                if (dims.size() == 2 && chance(random_, 0.5)) {
+                    edit.layout({names[1] + "/8", names[0], names[1] + "%8"});
+                    edit.spec().loops = std::vector<LoopSpec>{{.dim = names[1], .tile = 8, .name = "panel"}, {.dim = names[0], .name = "line"}, {.dim = names[1], .as = LoopKind::vector, .name = "lane"}};
+                }
+            }
+    }
+
+    void add_partial() {
+        std::vector<const Stage*> reductions;
+        for (const Stage& s : graph_.stages)
+            if (s.kind == Stage::Kind::reduction) reductions.push_back(&s);
+        if (reductions.empty()) return;
+        const Stage& s = *pick(random_, reductions);
+        const std::string k = pick(random_, s.update->reduction_dims).name();
+        const std::string kept = k + (chance(random_, 0.5) ? "/" : "%") + std::to_string(draw(random_, 2, 8));
+        out_.partial(s.name + ".part", s.name, {kept}).root();
+        StageEdit edit = out_.stage(s.name);
+        edit.root();
+        edit.spec().loops = std::vector<LoopSpec>{};
+    }
+
+    Random& random_;
+    StageGraph graph_;
+    Schedule out_;
+    int names_ = 0;
+};
+
+}  // namespace
+
+Schedule random_schedule(Random& random, const Algorithm& algorithm) { return Generator(random, algorithm).run(); }
+
+}  // namespace tessera::fuzz
