@@ -59,8 +59,20 @@ std::string with_our_names(const BoundSchedule& bound, std::string text, std::st
                 {note(text), fix(fmt::format("compute {} at root with serial loops", stage.empty() ? "every stage" : stage)), fix("give unrolled and vectorised loops constant tiles")});
 }
 
+// Halide writes warnings to the terminal unless someone else takes them; whoever does takes its errors as well.
+class QuietReporter : public Halide::CompileTimeErrorReporter {
+public:
+    void warning(const char*) override {}
+    void error(const char* text) override {
+        if (std::string_view(text).find("Internal Error") != std::string_view::npos) throw Halide::InternalError(text);
+        throw Halide::CompileError(text);
+    }
+};
+
 template <class F>
 auto guarded(const BoundSchedule& bound, F&& f) {
+    static QuietReporter reporter;
+    Halide::set_custom_compile_time_error_reporter(&reporter);
     try {
         return f();
     } catch (const Halide::Error& e) {

@@ -38,7 +38,7 @@ struct HalideMathBuilder {
     E abs(E a) const { return from_bits(to_bits(a) & integer(width == 32 ? 0x7fffffff : 0x7fffffffffffffff)); }
     E floor(E a) const { return Halide::floor(a); }
     E lt(E a, E b) const { return a < b; }
-    E le(E a, E b) const { return a <= b; }
+    E le(E a, E b) const { return a < b || a == b; }  // Halide's <= is "not above", which a NaN is
     E eq(E a, E b) const { return a == b; }
     E ne(E a, E b) const { return a != b; }
     E both(E a, E b) const { return a && b; }

@@ -70,6 +70,7 @@ private:
         std::vector<VarOrRVar> loops;
         std::map<const void*, VarOrRVar> rest;  // what the loops of a dim left over
         std::map<const void*, std::int64_t> outer_tile;
+        std::map<const void*, TailStrategy> outer_tail;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
             if (update && f.domain_position.count(l)) {
@@ -88,10 +89,13 @@ private:
             else {
                 const Halide::Var inner(fmt::format("{}{}", main ? 'i' : 'j', l));
                 const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
-                const TailStrategy tail = whole_tiles ? TailStrategy::RoundUp : tail_of(i, loop, first, update);
+                TailStrategy tail = tail_of(i, loop, first, update);
+                // No tail at all; but Halide refuses to round an update up, even by nothing, inside a guarded split.
+                if (whole_tiles) tail = update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
                 target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
                 outer_tile[id] = loop.tile;
+                outer_tail[id] = tail;
             }
             loops.push_back(named);
         }

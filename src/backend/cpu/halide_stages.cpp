@@ -100,8 +100,9 @@ private:
             if (!s.output) continue;
             Halide::Func f = out_.stages[i].func;
             if (!is_exact(i)) f = copy_out(i);
-            for (auto& buffer : f.output_buffers())
-                for (size_t d = 0; d < s.dims.size(); ++d) buffer.dim(halide_dim(s, d)).set_bounds(0, extent_of(s.dims[d]));
+            // The components of a tuple share the bounds of the first.
+            Halide::OutputImageParam buffer = f.output_buffers()[0];
+            for (size_t d = 0; d < s.dims.size(); ++d) buffer.dim(halide_dim(s, d)).set_bounds(0, extent_of(s.dims[d]));
             out_.outputs[*s.output] = f;
         }
     }
@@ -213,13 +214,37 @@ private:
             condition = condition.defined() ? condition && wanted : wanted;
         }
         for (size_t c = 0; c < u.values.size(); ++c) {
-            E v = value(u.values[c], scope);
+            E v = show_reads(s, made, c, place, value(u.values[c], scope));
             if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
             values.push_back(v);
         }
         if (condition.defined() && made.domain.defined()) made.domain.where(condition);
         if (values.size() == 1) made.func(place) = values[0];
         else made.func(place) = Halide::Tuple(values);
+    }
+
+    // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does not see
+    // reads inside calls, which strict arithmetic is made of: each such read is repeated in plain sight, in a branch never taken.
+    E show_reads(const Stage& s, const StageFunc& made, size_t c, const std::vector<E>& place, E v) {
+        if (s.dtypes.size() < 2) return v;
+        std::set<size_t> others;
+        for_each_node({s.update->values[c]}, [&](const Expr& n) {
+            if (n->op == Op::access && n->target().func == s.func && static_cast<size_t>(n->component()) != c) others.insert(static_cast<size_t>(n->component()));
+        });
+        for (const size_t other : others) {
+            const E read = component(made.func, place, other);
+            v = Halide::select(never(s), read.type() == v.type() ? read : Halide::cast(v.type(), read), v);
+        }
+        return v;
+    }
+
+    // False whatever the arguments, which Halide does not know.
+    E never(const Stage& s) const {
+        for (const auto& [name, image] : out_.images)
+            if (image.dimensions() > 0) return image.dim(0).extent() == -1;
+        for (const Dim& d : graph_.algorithm.state().dims)
+            if (!d.state().extent) return out_.extents.at(d.id()) == -1;
+        throw Limit(L0901_not_on_target, s.where, fmt::format("{} combines tuples in an algorithm without inputs and symbolic dims", s.name), {fix("make an extent symbolic"), fix("evaluate with the interpreter target")});
     }
 
     // One variable per reduction loop, in the order of the nest: Halide reorders only what it proves associative.

@@ -50,7 +50,7 @@ E f64_to_odd_f32(const E& x) {
     const E near = cast(Halide::Float(32), x);
     const E back = cast(Halide::Float(64), near);
     const E bits = reinterpret(Halide::UInt(32), near);
-    const E too_far = Halide::abs(back) > Halide::abs(x);
+    const E too_far = HalideMathBuilder<64>().abs(back) > HalideMathBuilder<64>().abs(x);
     const E towards_zero = select(too_far, bits - integer(Halide::UInt(32), 1), bits);
     return select(back == x || x != x, near, reinterpret(Halide::Float(32), towards_zero | integer(Halide::UInt(32), 1)));
 }
@@ -183,7 +183,14 @@ E fused_multiply_add(const E& a, const E& b, const E& c) {
     return a.type().bits() == 32 ? HalideMathBuilder<32>().fma(a, b, c) : HalideMathBuilder<64>().fma(a, b, c);
 }
 
-E magnitude(const E& a) { return a.type().is_uint() ? a : cast(a.type(), Halide::abs(a)); }
+// Halide's <= is "not above", which a NaN is.
+E at_most(const E& a, const E& b) { return a.type().is_float() ? a < b || a == b : a <= b; }
+
+E magnitude(const E& a) {
+    const Halide::Type t = a.type();
+    if (t.is_float()) return t.bits() == 32 ? HalideMathBuilder<32>().abs(a) : HalideMathBuilder<64>().abs(a);
+    return t.is_uint() ? a : cast(t, Halide::abs(a));
+}
 
 E shift(const E& a, const E& b, bool left) {
     const Halide::Type t = a.type(), u = unsigned_of(t);
@@ -240,7 +247,7 @@ const std::map<Op, Rule>& rules() {
         {Op::eq, [](const Args& a) { return a[0] == a[1]; }},
         {Op::ne, [](const Args& a) { return a[0] != a[1]; }},
         {Op::lt, [](const Args& a) { return a[0] < a[1]; }},
-        {Op::le, [](const Args& a) { return a[0] <= a[1]; }},
+        {Op::le, [](const Args& a) { return at_most(a[0], a[1]); }},
         {Op::and_, [](const Args& a) { return a[0] && a[1]; }},
         {Op::or_, [](const Args& a) { return a[0] || a[1]; }},
         {Op::not_, [](const Args& a) { return !a[0]; }},

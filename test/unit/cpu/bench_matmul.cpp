@@ -1,4 +1,4 @@
-// Times matmul under the schedule of the CPU notes: bench_matmul [m n k]. Not a test.
+// Times matmul under the schedule of the CPU notes: bench_matmul [m n k [static|blocked]]. Not a test.
 #include "unit/cpu/kernel_run.h"
 
 #include <tessera/schedule.h>
@@ -14,7 +14,8 @@ using namespace tessera;
 int main(int argc, char** argv) {
     const auto size = [&](int i) { return argc > i ? std::atol(argv[i]) : 1024; };
     const std::int64_t M = size(1), N = size(2), K = size(3);
-    const bool fixed = argc > 4;
+    const std::string form = argc > 4 ? argv[4] : "";
+    const bool fixed = form == "static";
     Dim m = fixed ? Dim("m", M) : Dim("m"), n = fixed ? Dim("n", N) : Dim("n"), k = fixed ? Dim("k", K) : Dim("k");
     Input A("A", f32, {m, k}), B("B", f32, {k, n});
     Func C("C");
@@ -24,6 +25,16 @@ int main(int argc, char** argv) {
     s.stage("C").root().parallel("n", 256, "nb").serial("n", 64, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
     s.stage("C.sum").at("C", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
     s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({"n/64", "k", "n%64"}).serial("n", 64).serial("k").unroll("n", 16).vector("n");
+    if (form == "blocked") {
+        s = {};
+        s.stage("C").root().parallel("m", 8).serial("m").serial("n", 16, "nv").vector("n");
+        s.stage("C.sum").root().parallel("n", 256, "nb").serial("k/512", 0, "kb").serial("n", 64, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
+        for (LoopSpec& loop : *s.stage("C.sum").spec().loops)
+            if (loop.tile) loop.tail = Tail::guard;
+        s.stage("C.sum").init({{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
+        s.partial("C.part", "C.sum", {"k/512"}).at("C.sum", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
+        s.copy("B.p", "B", {"C.part"}).at("C.sum", "kb").layout({"n/64", "k", "n%64"}).serial("n", 64).serial("k").unroll("n", 16).vector("n");
+    }
     const BoundSchedule bound = bind(a, s);
     auto t0 = std::chrono::steady_clock::now();
     const auto kernel = cpu::jit(bound);

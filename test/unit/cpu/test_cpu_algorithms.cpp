@@ -1,0 +1,289 @@
+// Algorithms of every kind under schedules of every kind, against the interpreter: equal bits.
+#include "backend/interpreter/interpreter.h"
+#include "unit/cpu/kernel_run.h"
+
+#include <tessera/schedule.h>
+#include <tessera/tessera.h>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace tessera {
+namespace {
+
+using Shapes = std::vector<std::map<std::string, std::int64_t>>;
+
+AnyBuffer random_buffer(const InputState& input, std::vector<std::int64_t> shape, std::map<std::string, std::int64_t> extents, unsigned seed) {
+    AnyBuffer b(test::buffer_dtype(input.dtype), std::move(shape));
+    std::mt19937 random(seed);
+    std::int64_t low = -100, high = 100;
+    if (input.values) {
+        const auto end = [&](const Extent& e) { return e.constant() ? *e.constant() : extents.at(Expr(e)->dim().name()); };
+        low = end(input.values->first);
+        high = end(input.values->second);
+    }
+    for (std::int64_t i = 0; i < b.size(); ++i) {
+        const std::int64_t whole = high > low ? std::uniform_int_distribution<std::int64_t>(low, high - 1)(random) : low;
+        const auto put = [&](auto value) { static_cast<decltype(value)*>(b.data())[i] = value; };
+        const double real = std::uniform_real_distribution<double>(-2, 2)(random);
+        switch (input.dtype) {
+            case f16: put(float16(real)); break;
+            case bf16: put(bfloat16(real)); break;
+            case f32: put(static_cast<float>(real)); break;
+            case f64: put(real); break;
+            case u8:
+            case i8: put(static_cast<std::int8_t>(whole)); break;
+            case u16:
+            case i16: put(static_cast<std::int16_t>(whole)); break;
+            case u32:
+            case i32: put(static_cast<std::int32_t>(whole)); break;
+            case bool_: put(static_cast<std::uint8_t>(whole & 1)); break;
+            default: put(whole); break;
+        }
+    }
+    return b;
+}
+
+// Runs `algorithm` for every set of extents of symbolic dims and compares all outputs.
+void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Shapes& shapes, const std::string& target = "host", const std::map<std::string, std::int64_t>& scalars = {}) {
+    const cpu::CompiledKernel kernel = cpu::jit(bind(algorithm, schedule), target);
+    for (const auto& extents : shapes) {
+        std::string text;
+        for (const auto& [name, extent] : extents) text += fmt::format(" {}={}", name, extent);
+        test::Arguments given;
+        given.integers = scalars;
+        interpreter::Inputs inputs;
+        for (const auto& [name, value] : scalars) inputs[name] = value;
+        unsigned seed = 1;
+        for (const tessera::Argument& a : algorithm.arguments()) {
+            const InputState& input = *a.state();
+            if (input.scalar) continue;
+            std::vector<std::int64_t> shape;
+            for (const Dim& d : input.dims) shape.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
+            given.buffers[input.name] = random_buffer(input, shape, extents, ++seed);
+            inputs[input.name] = given.buffers[input.name];
+        }
+        test::Call call(algorithm, kernel.parameters, given, extents);
+        ASSERT_EQ(kernel.call(call.argv()), 0) << text;
+        interpreter::Outputs want;
+        for (const auto& [name, buffer] : call.outputs) want[name] = AnyBuffer(buffer.dtype(), buffer.extents());
+        interpreter::evaluate(algorithm, inputs, want);
+        for (const auto& [name, buffer] : call.outputs) {
+            const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(buffer.dtype()));
+            for (std::int64_t i = 0; i < buffer.size(); ++i)
+                if (std::memcmp(static_cast<const char*>(buffer.data()) + i * bytes, static_cast<const char*>(want.at(name).data()) + i * bytes, static_cast<size_t>(bytes)) != 0) {
+                    ADD_FAILURE() << name << "[" << i << "] of" << text << " differs";
+                    break;
+                }
+        }
+    }
+}
+
+Schedule roots(const Algorithm& algorithm) {
+    Schedule s;
+    for (const Stage& stage : make_stages(algorithm).stages) s.stage(stage.name).root();
+    return s;
+}
+
+const Dim m("m"), n("n"), k("k"), y("y"), x("x"), t("t");
+const Shapes matrices{{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 7}, {"n", 3}, {"k", 5}}, {{"m", 13}, {"n", 67}, {"k", 0}}, {{"m", 131}, {"n", 257}, {"k", 67}}, {{"m", 64}, {"n", 128}, {"k", 32}}, {{"m", 5}, {"n", 300}, {"k", 9}}};
+const Shapes lines{{{"x", 1}, {"y", 1}}, {{"x", 7}, {"y", 3}}, {{"x", 131}, {"y", 17}}, {{"x", 64}, {"y", 16}}, {{"x", 2}, {"y", 40}}};
+
+struct Matmul {
+    Input A{"A", f32, {m, k}}, B{"B", f32, {k, n}}, bias{"bias", f32, {n}};
+    Func C{"C"};
+    Matmul() { C(m, n) = relu(sum({k}, A(m, k) * B(k, n)) + bias(n)); }
+    Algorithm algorithm() const { return Algorithm({C}, {A, B, bias}); }
+};
+
+Schedule tiled_matmul(int rows, int lanes) {
+    Schedule s;
+    s.stage("C").root().parallel("n", 4 * lanes, "nb").serial("n", 2 * lanes, "nt").serial("m", rows, "mt").unroll("m", 0, "mi").unroll("n", lanes, "nu").vector("n", 0, "nv");
+    s.stage("C.sum").at("C", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", lanes).vector("n");
+    s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({fmt::format("n/{}", 2 * lanes), "k", fmt::format("n%{}", 2 * lanes)}).serial("n", 2 * lanes).serial("k").unroll("n", lanes).vector("n");
+    return s;
+}
+
+TEST(cpu_algorithms, matmul_plain) { expect_same(Matmul().algorithm(), roots(Matmul().algorithm()), matrices); }
+TEST(cpu_algorithms, matmul_in_registers_with_packed_panels) { expect_same(Matmul().algorithm(), tiled_matmul(6, 16), matrices); }
+TEST(cpu_algorithms, matmul_for_a_smaller_instruction_set) { expect_same(Matmul().algorithm(), tiled_matmul(3, 8), matrices, "x86-64-linux-avx2"); }
+TEST(cpu_algorithms, matmul_with_guarded_rows_and_tiled_reduction) {
+    Schedule s;
+    s.stage("C").root().parallel("m", 8, "mb").parallel("n", 32, "nb").serial("m").vector("n");
+    s.stage("C").spec().loops->at(0).tail = Tail::guard;
+    s.stage("C.sum").at("C", "nb").serial("k", 16).serial("m").serial("k", 4).unroll("k").serial("n", 8).vector("n");
+    expect_same(Matmul().algorithm(), s, matrices);
+}
+
+TEST(cpu_algorithms, integer_matmul_with_blocked_reduction) {
+    const Input A("A", i32, {m, k}), B("B", i32, {k, n});
+    Func C("C");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    Schedule s;
+    s.stage("C").root();
+    s.stage("C.sum").root().serial("k", 0, "kb").serial("m", 4, "mt").serial("n", 16, "nt").serial("m").vector("n");
+    s.partial("C.part", "C.sum", {"k/16"}).at("C.sum", "nt");
+    s.stage("C.sum").spec().loops->at(0).dim = "k/16";
+    expect_same(Algorithm({C}, {A, B}), s, matrices);
+}
+
+struct Stencil {
+    Input in{"in", f32, {y, x}};
+    Func a{"a"}, b{"b"};
+    Algorithm algorithm(const Bounded& bounded) {
+        a(y, x) = bounded(y, x - 1) + bounded(y, x) * 2.0 + bounded(y, x + 3);
+        b(y, x) = a(y - 1, x) + a(y + 2, x) - a(y, x + 1);
+        return Algorithm({b}, {in});
+    }
+};
+
+TEST(cpu_algorithms, boundaries) {
+    const auto with = [](auto wrap) {
+        Stencil s;
+        const Algorithm algorithm = s.algorithm(wrap(s.in));
+        expect_same(algorithm, roots(algorithm), lines);
+        Schedule tiled;
+        tiled.stage("b").root().parallel("y", 8, "yo").serial("x", 16, "xo").serial("y", 0, "yi").vector("x");
+        tiled.stage("a").at("b", "xo").serial("y").serial("x", 8).vector("x");
+        expect_same(algorithm, tiled, lines);
+        Schedule sliding;
+        sliding.stage("b").root().parallel("y", 8, "yo").serial("y", 0, "yi").serial("x", 8).vector("x");
+        sliding.stage("a").at("b", "yi").store_at("b", "yo").fold("y", 4).serial("y").serial("x", 8).vector("x");
+        expect_same(algorithm, sliding, lines);
+    };
+    with([](const Input& i) { return clamp(i); });
+    with([](const Input& i) { return mirror(i); });
+    with([](const Input& i) { return mirror_interior(i); });
+    with([](const Input& i) { return periodic(i); });
+    with([](const Input& i) { return constant(i, 3.5); });
+}
+
+TEST(cpu_algorithms, selects_guard_reads) {
+    const Input in("in", f32, {y, x});
+    Func f("f"), g("g");
+    f(y, x) = select(Expr(x) > 0, in(y, x - 1), in(y, x)) + select(Expr(y) + 1 < y.extent(), in(y + 1, x), 0);
+    g(y, x) = f(y, x) * 3.0;
+    const Algorithm a({g}, {in});
+    expect_same(a, roots(a), lines);
+    Schedule s;
+    s.stage("g").root().serial("x", 16, "xo").serial("y").vector("x", 0, "xi");
+    s.stage("f").at("g", "xo").serial("y", 4).serial("x", 8).unroll("y").vector("x");
+    expect_same(a, s, lines);
+}
+
+TEST(cpu_algorithms, outputs_that_other_outputs_read) {
+    const Input in("in", f32, {y, x});
+    Func f("f"), g("g");
+    f(y, x) = clamp(in)(y, x) * 2.0;
+    g(y, x) = f(y + 1, x - 2) + f(y, x);
+    const Algorithm a({f, g}, {in});
+    expect_same(a, roots(a), lines);
+}
+
+TEST(cpu_algorithms, tuples_and_argmax) {
+    const Input in("in", f32, {y, x});
+    Func best("best"), both("both");
+    best(y) = argmax(x, in(y, x));
+    both(y) = welford({x}, in(y, x));
+    const Algorithm a({best, both}, {in});
+    expect_same(a, roots(a), lines);
+    Schedule s = roots(a);
+    s.stage("best").serial("y", 4, "yo").vector("y");
+    s.stage("best.argmax").at("best", "yo").serial("x").vector("y", 0, "yv");
+    try {
+        expect_same(a, s, lines);
+    } catch (const Error& e) {
+        GTEST_LOG_(INFO) << e.what();
+    }
+}
+
+TEST(cpu_algorithms, reductions_with_predicates) {
+    const Input in("in", i32, {y, x});
+    Func s("s"), triangle("triangle");
+    s() = sum({y, x}, in(y, x), where(in(y, x) % 3 == 0));
+    triangle(y) = max({x}, in(y, x), where(Expr(x) <= y));
+    const Algorithm a({s, triangle}, {in});
+    expect_same(a, roots(a), lines);
+}
+
+TEST(cpu_algorithms, scans) {
+    const Input in("in", f32, {y, x});
+    Func f("f"), g("g"), h("h");
+    f(y, x) = scan(plus, x, in(y, x));
+    g(y, x) = scan(maximum, x, in(y, x), {.exclusive = true});
+    h(y, x) = scan(plus, y, in(y, x), {.reverse = true});
+    const Algorithm a({f, g, h}, {in});
+    expect_same(a, roots(a), lines);
+    Schedule s = roots(a);
+    s.stage("h.scan").parallel("x", 32).serial("y").vector("x");
+    expect_same(a, s, lines);
+}
+
+TEST(cpu_algorithms, scatters) {
+    Dim bins("bins", 17);
+    const Input values("values", i32, {x}), index("index", i32, {x});
+    Func histogram("histogram"), last_one("last_one");
+    histogram(bins) = scatter(plus, {to(bins, index(x))}, {x}, values(x));
+    last_one(bins) = scatter(last, {to(bins, index(x) + 3)}, {x}, values(x), {.init = {Operand(7)}});
+    const Algorithm a({histogram, last_one}, {values, index});
+    expect_same(a, roots(a), {{{"x", 0}}, {{"x", 1}}, {{"x", 500}}});
+}
+
+TEST(cpu_algorithms, gathers) {
+    Dim rows("rows");
+    Input table("table", f32, {rows, x}), index("index", i64, {y});
+    index.values_in(0, rows.extent());
+    Func f("f"), g("g");
+    f(rows, x) = table(rows, x) + 1.0;
+    g(y, x) = f(index(y), x) * table(index(y), x);
+    const Algorithm a({g}, {table, index});
+    expect_same(a, roots(a), {{{"x", 5}, {"y", 9}, {"rows", 4}}, {{"x", 33}, {"y", 1}, {"rows", 1}}});
+    Schedule s;
+    s.stage("g").root().parallel("y", 4).serial("x", 8).serial("y").vector("x");
+    expect_same(a, s, {{{"x", 5}, {"y", 9}, {"rows", 4}}, {{"x", 33}, {"y", 1}, {"rows", 1}}});
+}
+
+TEST(cpu_algorithms, derived_extents_and_scalars) {
+    Dim half("half", (x.extent() + 1) / 2);
+    const Input in("in", i16, {x});
+    const Scalar shift("shift", i32);
+    Func f("f");
+    f(half) = cast(i32, in(Expr(half) * 2)) + shift;
+    const Algorithm a({f}, {in, shift});
+    Schedule s;
+    s.stage("f").root().serial("half", 8).vector("half");
+    expect_same(a, s, {{{"x", 1}}, {{"x", 2}}, {{"x", 101}}, {{"x", 0}}}, "host", {{"shift", -5}});
+}
+
+TEST(cpu_algorithms, kahan_and_halves) {
+    const Input in("in", f32, {x}), half("half", f16, {x}), brain("brain", bf16, {x});
+    Func f("f"), g("g");
+    f() = sum({x}, in(x) * 1000.0, {.order = Order::kahan()});
+    g(x) = half(x) * cast(f16, brain(x)) + cast(f16, in(x));
+    const Algorithm a({f, g}, {in, half, brain});
+    expect_same(a, roots(a), {{{"x", 0}}, {{"x", 1}}, {{"x", 3001}}});
+}
+
+TEST(cpu_algorithms, static_extents) {
+    const Dim p("p", 24), q("q", 40);
+    const Input in("in", f32, {p, q});
+    Func f("f");
+    f(q, p) = exp(in(p, q)) / (1.0 + abs(in(p, q)));
+    const Algorithm a({f}, {in});
+    Schedule s;
+    s.stage("f").root().serial("q", 8, "qo").serial("p", 8, "po").unroll("q").vector("p");
+    expect_same(a, s, {{}});
+}
+
+TEST(cpu_algorithms, unsupported_schedules_say_so) {
+    const Algorithm a = Matmul().algorithm();
+    Schedule s;
+    s.stage("C").root().serial("m").serial("n", 16, "nt").vector("n");
+    s.stage("C.sum").root().serial("k").serial("m").serial("n", 16).vector("n");
+    EXPECT_THROW((void)cpu::jit(bind(a, s), "riscv-banana"), Error);
+    EXPECT_THROW((void)cpu::jit(bind(a, s), "arm-64-linux"), Error);
+    EXPECT_EQ(cpu::expanded_target("x86-64-linux-avx2"), "x86-64-linux-avx-avx2-f16c-fma-sse41");
+}
+
+}  // namespace
+}  // namespace tessera
