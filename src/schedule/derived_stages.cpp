@@ -389,13 +389,7 @@ private:
             parts[at].emplace_back(entries[e], made);
         }
         for (size_t i = 0; i < old.size(); ++i) position[i] = layout_position(name, s, old[i], parts[i]);
-        std::vector<Expr> clamped;
-        for (size_t i = 0; i < old.size(); ++i) {
-            clamped.push_back(position[i]);
-            // Blocks reach beyond the extent: the cells there repeat the last element and are read by nobody.
-            if (parts[i].size() > 1) clamped.back() = min(position[i], Expr(old[i].extent()) - 1);
-        }
-        for (Expr& v : s.values) v = substitute_dims(v, old, clamped);
+        for (Expr& v : s.values) v = substitute_dims(v, old, position);
         const auto func = make_stage_func(name, dims, s.dtypes, s.where);
         const FuncState* before = s.func.get();
         for (Stage& user : graph_.stages)

@@ -1,5 +1,6 @@
 #include "schedule/stage_cost.h"
 
+#include "expr/op_cost.h"
 #include "schedule/derived_stages.h"
 
 #include <algorithm>
@@ -12,27 +13,9 @@ double estimated_extent(const Dim& dim) {
     return 1024;
 }
 
-namespace {
-double op_cost(const Expr& n) {
-    switch (n->op) {
-        case Op::constant:
-        case Op::dim:
-        case Op::extent:
-        case Op::variable: return 0;
-        case Op::div:
-        case Op::mod: return is_float(n->dtype) ? 4 : 8;
-        case Op::sqrt: return 6;
-        case Op::uniform:
-        case Op::normal:
-        case Op::random_bits: return 60;
-        default: return is_math_function(n->op) ? 15 : 1;
-    }
-}
-}  // namespace
-
 double expression_cost(const Expr& e) {
     double cost = 0;
-    for_each_node({e}, [&](const Expr& n) { cost += op_cost(n); });
+    for_each_node({e}, [&](const Expr& n) { cost += op_cost(*n); });
     return cost;
 }
 

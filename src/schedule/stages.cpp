@@ -97,6 +97,7 @@ public:
     StageGraph run() {
         for (const Func& f : graph_.algorithm.funcs())
             if (const auto& r = f.state()->recurrence) note_cycle(*r);
+        find_twins();
         for (const Func& f : graph_.algorithm.funcs()) {
             if (inlined_.count(f.state().get())) continue;
             if (f.state()->recurrence) add_recurrence(*f.state());
@@ -153,7 +154,9 @@ private:
                 done[n.get()] = make_access(target, args, n->dtype, component, {});
             } else if (n->op == Op::access) {
                 // Bounds were proved with the places of the reads; from here on equal reads are one node.
-                done[n.get()] = make_access(n->target(), args, n->dtype, n->component(), {});
+                AccessTarget target = n->target();
+                if (const auto twin = twins_.find(target.func.get()); twin != twins_.end()) target.func = twin->second;
+                done[n.get()] = make_access(target, args, n->dtype, n->component(), {});
             } else done[n.get()] = changed ? with_args(n, std::move(args)) : n;
         });
         return done.at(root.get());
@@ -170,8 +173,35 @@ private:
         s.dtypes = f.dtypes;
         s.where = f.where;
         for (const Expr& v : f.values) s.values.push_back(split(f, inline_cycle(v)));
+        if (const auto twin = twins_.find(&f); twin != twins_.end()) {
+            Stage inner = s;
+            inner.func = twin->second;
+            inner.name = inner.func->name;
+            graph_.stages.push_back(std::move(inner));
+            for (size_t c = 0; c < s.values.size(); ++c) s.values[c] = read_stage(twin->second, dim_exprs(s.dims), static_cast<int>(c));
+        }
         set_output(s);
         graph_.stages.push_back(std::move(s));
+    }
+
+    // An output has the region of its extents. One that other definitions may read elsewhere gets a stage "<func>.value" beside it.
+    void find_twins() {
+        const auto is_output = [&](const FuncState* f) {
+            for (const Func& o : graph_.algorithm.outputs())
+                if (o.state().get() == f) return true;
+            return false;
+        };
+        const auto note = [&](const Func& reader, const Expr& n) {
+            if (n->op != Op::access || !n->target().func || n->target().boundary != Boundary::none) return;
+            const auto& read = n->target().func;
+            if (!is_output(read.get()) || read->recurrence || read == reader.state() || twins_.count(read.get())) return;
+            bool same = is_output(reader.state().get());
+            for (size_t d = 0; same && d < n->args.size(); ++d)
+                same = n->args[d]->op == Op::dim && contains_dim(reader.dims(), n->args[d]->dim()) && n->args[d]->dim().id() == read->dims[d].id();
+            if (!same) twins_[read.get()] = make_stage_func(read->name + ".value", read->dims, read->dtypes, read->where);
+        };
+        for (const Func& f : graph_.algorithm.funcs())
+            for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
     }
 
     void set_output(Stage& s) {
@@ -187,7 +217,17 @@ private:
         auto& made = stage_of_[key.get()];
         if (!made) made = add_structured(f, n, args, stage_names_.at(key.get()));
         alive_.push_back(key);
-        return read_stage(made, dim_exprs(made->dims), n->component());
+        return read_stage(made, n->op == Op::scan ? scan_indices(*made, n->reduction()) : dim_exprs(made->dims), n->component());
+    }
+
+    // A scan's stage holds the inclusive combinations of [0, extent) and the identity before the first one. Outside, and for an
+    // exclusive scan, the value is one of these.
+    static std::vector<Expr> scan_indices(const FuncState& stage, const Reduction& r) {
+        const Dim& t = r.dims[0];
+        const Expr extent = resolve_weak(Expr(t.extent()), DType::i64, {}), at = make_dim(t);
+        const Expr one = make_constant(DType::i64, std::int64_t{1}), zero = make_constant(DType::i64, std::int64_t{0});
+        const Expr index = !r.exclusive ? at : r.reverse ? at + one : at - one;
+        return substituted(dim_exprs(stage.dims), t, r.reverse ? max(min(index, extent), zero) : max(min(index, extent - one), zero - one));
     }
 
     // Free dims, those of the definition's left-hand side first and in its order.
@@ -289,9 +329,8 @@ private:
         u.sequential = true;
         u.place = substituted(dim_exprs(s.dims), t, here);
         std::vector<Expr> operands;
-        for (const Expr& a : args) operands.push_back(substitute_dims(a, {t}, {r.exclusive ? before : here}));
+        for (const Expr& a : args) operands.push_back(substitute_dims(a, {t}, {here}));
         u.values = combine(r, self(s, substituted(dim_exprs(s.dims), t, before)), operands);
-        if (r.exclusive) u.condition = one <= step;
         return u;
     }
 
@@ -441,6 +480,7 @@ private:
     std::unordered_set<const FuncState*> inlined_;
     std::unordered_map<const FuncState*, std::pair<std::shared_ptr<FuncState>, int>> states_;  // while their step is split
     std::unordered_set<const FuncState*> done_states_;
+    std::unordered_map<const FuncState*, std::shared_ptr<FuncState>> twins_;
     std::shared_ptr<FuncState> current_recurrence_;
 };
 
