@@ -1,0 +1,85 @@
+#pragma once
+
+#include <tessera/algorithm.h>
+#include <tessera/buffer.h>
+#include <tessera/schedule.h>
+#include <tessera/target.h>
+#include <tessera/tessera_kernel.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <variant>
+
+namespace tessera {
+
+/// What a module is called with: a buffer, or the value of a Scalar (converted to the Scalar's dtype).
+class ArgumentValue {
+public:
+    ArgumentValue(AnyBuffer buffer) : value_(std::move(buffer)) {}
+    template <class T>
+    ArgumentValue(const Buffer<T>& buffer) : value_(buffer.any()) {}
+    template <class T>
+        requires std::is_arithmetic_v<T>
+    ArgumentValue(T value) : value_(widened(value)) {}
+    using Value = std::variant<AnyBuffer, std::int64_t, std::uint64_t, double>;
+    [[nodiscard]] const Value& value() const { return value_; }
+
+private:
+    template <class T>
+    static Value widened(T value) {
+        if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
+        else if constexpr (std::is_unsigned_v<T>) return static_cast<std::uint64_t>(value);
+        else return static_cast<std::int64_t>(value);
+    }
+    Value value_;
+};
+/// By name; an output that is a tuple takes "f.0", "f.1", ...
+using NamedInputs = std::map<std::string, ArgumentValue>;
+using NamedOutputs = std::map<std::string, AnyBuffer>;
+
+enum class IrLevel {
+    graph,     // the algorithm
+    schedule,  // its loop tree under the schedule
+    tile,      // what the backend lowered it to
+    target     // assembly
+};
+
+struct CompileOptions {
+    bool disk_cache = true;  // keep the machine code for the next process, see kernel_cache_folder()
+};
+
+/// Where machine code is kept: $TESSERA_CACHE_DIR, else $XDG_CACHE_HOME/tessera, else ~/.cache/tessera; "" without a home.
+[[nodiscard]] std::string kernel_cache_folder();
+
+struct ModuleState;
+
+/// A compiled algorithm in this process; a handle. May be called from several threads at once.
+class Module {
+public:
+    explicit Module(std::shared_ptr<const ModuleState> state) : state_(std::move(state)) {}
+
+    /// Checks every argument, then runs: `gemm({{"A", a}, {"B", b}, {"alpha", 0.5}}, {{"C", c}})`. Extents come from the buffers.
+    /// Throws E0701 for a name that is missing or unknown, E07xx and L0902 for what does not fit; nothing is written then.
+    void operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const;
+
+    /// Text of one level of the compilation. Throws L0901 for a level that the target does not have.
+    [[nodiscard]] std::string inspect_ir(IrLevel level) const;
+    [[nodiscard]] const Algorithm& algorithm() const;
+    [[nodiscard]] const Schedule& schedule() const;
+    [[nodiscard]] const Target& target() const;
+    /// The kernel as tessera_call() takes it; lives as long as the module.
+    [[nodiscard]] const tessera_kernel_descriptor& descriptor() const;
+    /// Whether the machine code came from the cache on disk.
+    [[nodiscard]] bool from_disk_cache() const;
+
+private:
+    std::shared_ptr<const ModuleState> state_;
+};
+
+/// Compiles for this process. Variants of the schedule become several kernels, chosen by the extents of each call.
+/// Throws E05xx and L0903 for a schedule that does not fit, E0803 for a target that this machine cannot run.
+[[nodiscard]] Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {}, const CompileOptions& options = {});
+
+}  // namespace tessera

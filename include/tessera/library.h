@@ -1,0 +1,36 @@
+#pragma once
+
+#include <tessera/compile.h>
+
+#include <string>
+#include <vector>
+
+namespace tessera {
+
+/// One function of a library.
+struct LibraryKernel {
+    std::string name;  // of the C function
+    Algorithm algorithm;
+    Schedule schedule;
+    std::string schedule_origin = "given";  // shown in header and metadata: "default", "file blur.json"
+};
+
+struct LibraryOptions {
+    std::vector<IrLevel> emit;  // texts of these levels beside the library: <name>.graph, .schedule, .stmt, .s
+};
+
+/// Paths of what was written.
+struct LibraryFiles {
+    std::string archive, header, metadata;
+    std::vector<std::string> texts;
+};
+
+/// Compiles kernels ahead of time into <out_dir>/<name>.a, a plain C header <name>.h and <name>.json (signatures, schedules with hash and
+/// origin, target, versions): all of them, or nothing is written. Variants of a schedule become kernels of one function that chooses by
+/// extents. Programs link the library with Tessera::Runtime, however many libraries there are.
+/// Throws E0605 (unwritable, full disk), E0804 (no C compiler), E0803 (no code for this target), E0101 and E0102 (names), E05xx.
+LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Target& target, const std::string& name, const std::string& out_dir, const LibraryOptions& options = {});
+/// One function called like the library.
+LibraryFiles compile_library(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const std::string& name, const std::string& out_dir, const LibraryOptions& options = {});
+
+}  // namespace tessera

@@ -1,0 +1,154 @@
+#include "compile/module.h"
+
+#include "backend/interpreter/interpreter.h"
+#include "base/check.h"
+#include "base/closest_name.h"
+#include "base/match.h"
+#ifdef TESSERA_HAVE_HALIDE
+#include "compile/cpu_kernels.h"
+#endif
+
+#include <fmt/format.h>
+
+namespace tessera {
+namespace {
+
+// The code whose number a status is: 704 is E0704.
+ErrorCode code_of_status(int status) {
+    for (const ErrorCode code : all_error_codes())
+        if (code_text(code).substr(1) == fmt::format("{:04}", status)) return code;
+    return B0951_internal;
+}
+
+[[noreturn]] void throw_status(int status, SourceLoc where) {
+    const ErrorCode code = code_of_status(status);
+    const std::string message = tessera_last_error(), repair = tessera_last_error_fix();
+    std::vector<Hint> hints;
+    if (!repair.empty()) hints.push_back(fix(repair));
+    else hints.push_back(note(fmt::format("the kernel returned status {}", status)));
+    switch (code_text(code)[0]) {
+        case 'L': throw Limit(code, where, message, std::move(hints));
+        case 'B': throw Bug(code, where, message, std::move(hints));
+        default: throw Error(code, where, message, std::move(hints));
+    }
+}
+
+std::string argument_names(const KernelSignature& signature, bool outputs) {
+    std::vector<std::string> names;
+    for (const auto& arg : signature.args)
+        if ((arg.kind == TESSERA_ARG_OUTPUT) == outputs) names.push_back(arg.name);
+    return join_names(names);
+}
+
+template <class Map>
+void refuse_unknown(const KernelSignature& signature, const Map& given, bool outputs, SourceLoc where) {
+    for (const auto& entry : given) {
+        const std::string& name = entry.first;
+        bool known = false;
+        std::vector<std::string> names;
+        for (const auto& arg : signature.args) {
+            if ((arg.kind == TESSERA_ARG_OUTPUT) != outputs) continue;
+            known = known || arg.name == name;
+            names.push_back(arg.name);
+        }
+        if (!known)
+            throw Error(E0701_argument, where, fmt::format("{} has no {} named {}", signature.name, outputs ? "output" : "input", name), {fix_spelling(name, names)});
+    }
+}
+
+[[noreturn]] void refuse_missing(const KernelSignature& signature, const KernelSignature::Arg& arg, SourceLoc where) {
+    const bool output = arg.kind == TESSERA_ARG_OUTPUT;
+    throw Error(E0701_argument, where, fmt::format("{} is called without {} {}", signature.name, output ? "output" : "input", arg.name),
+                {fix(fmt::format("pass {}", arg.name)), note(fmt::format("the {} of {}: {}", output ? "outputs" : "inputs", signature.name, argument_names(signature, output)))});
+}
+
+// A number in the field that the scalar's dtype is read from.
+tessera_value scalar_value(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given, SourceLoc where) {
+    tessera_value value{};
+    const auto store = [&](auto number) {
+        using T = decltype(number);
+        if (is_float(arg.dtype)) value.f = static_cast<double>(number);
+        else if (std::is_floating_point_v<T>)
+            throw Error(E0702_argument_dtype, where, fmt::format("{}: scalar {} is {}, but a floating number was passed", signature.name, arg.name, dtype_name(arg.dtype)), {fix("pass an integer")});
+        else if (is_unsigned(arg.dtype)) value.u = static_cast<std::uint64_t>(number);
+        else value.i = static_cast<std::int64_t>(number);
+    };
+    match(given.value(), [&](const AnyBuffer&) { throw Error(E0701_argument, where, fmt::format("{}: scalar {} is given a buffer", signature.name, arg.name), {fix("pass a number")}); },
+          [&](std::int64_t v) { store(v); }, [&](std::uint64_t v) { store(v); }, [&](double v) { store(v); });
+    return value;
+}
+
+const AnyBuffer& input_buffer(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given, SourceLoc where) {
+    if (const auto* buffer = std::get_if<AnyBuffer>(&given.value())) return *buffer;
+    throw Error(E0701_argument, where, fmt::format("{}: input {} is given a number", signature.name, arg.name), {fix("pass a buffer")});
+}
+
+void run_interpreter(const ModuleState& state, const NamedInputs& inputs, const NamedOutputs& outputs) {
+    interpreter::Inputs values;
+    for (const auto& [name, value] : inputs) values.emplace(name, value.value());
+    interpreter::evaluate(state.algorithm, values, outputs);
+}
+
+}  // namespace
+
+std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule) {
+    std::vector<ScheduleChoice> choices;
+    for (size_t v = 0; v < schedule.variants.size(); ++v) choices.push_back({fmt::format("variant{}", v), schedule.variants[v].when, variant_schedule(schedule, v)});
+    Schedule base = schedule;
+    base.variants.clear();
+    choices.push_back({"base", "", std::move(base)});
+    return choices;
+}
+
+void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const {
+    const KernelSignature& signature = state_->storage->signature();
+    const SourceLoc where = state_->algorithm.state().where;
+    refuse_unknown(signature, inputs, false, where);
+    refuse_unknown(signature, outputs, true, where);
+    std::vector<tessera_value> values(signature.args.size());
+    std::vector<tessera_buffer> buffers(signature.args.size());
+    for (size_t a = 0; a < signature.args.size(); ++a) {
+        const KernelSignature::Arg& arg = signature.args[a];
+        if (arg.kind == TESSERA_ARG_OUTPUT) {
+            const auto given = outputs.find(arg.name);
+            if (given == outputs.end()) refuse_missing(signature, arg, where);
+            buffers[a] = given->second.c_buffer();
+        } else {
+            const auto given = inputs.find(arg.name);
+            if (given == inputs.end()) refuse_missing(signature, arg, where);
+            if (arg.kind == TESSERA_ARG_SCALAR) {
+                values[a] = scalar_value(signature, arg, given->second, where);
+                continue;
+            }
+            buffers[a] = input_buffer(signature, arg, given->second, where).c_buffer();
+        }
+        values[a].buffer = &buffers[a];
+    }
+    const bool interpreted = state_->target.kind == Target::Kind::interpreter;
+    const int status = interpreted ? tessera_validate(&state_->storage->descriptor(), values.data()) : tessera_call(&state_->storage->descriptor(), values.data());
+    if (status != TESSERA_OK) throw_status(status, where);
+    if (interpreted) run_interpreter(*state_, inputs, outputs);
+}
+
+const Algorithm& Module::algorithm() const { return state_->algorithm; }
+const Schedule& Module::schedule() const { return state_->schedule; }
+const Target& Module::target() const { return state_->target; }
+const tessera_kernel_descriptor& Module::descriptor() const { return state_->storage->descriptor(); }
+bool Module::from_disk_cache() const { return state_->from_disk_cache; }
+
+Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target, [[maybe_unused]] const CompileOptions& options) {
+    require_available(target);
+    auto state = std::make_shared<ModuleState>(ModuleState{algorithm, schedule, target, {}, nullptr});
+    if (target.kind == Target::Kind::interpreter) {
+        for (const ScheduleChoice& choice : schedule_choices(schedule))
+            if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule);
+        state->storage = std::make_unique<DescriptorStorage>(kernel_signature(algorithm, false), std::vector<KernelVariant>{});
+        return Module(std::move(state));
+    }
+#ifdef TESSERA_HAVE_HALIDE
+    compile_cpu_kernels(*state, options);
+#endif
+    return Module(std::move(state));
+}
+
+}  // namespace tessera

@@ -1,0 +1,44 @@
+#include "compile/inspect.h"
+
+#include "compile/module.h"
+#include "compile/staging_folder.h"
+#include "schedule/loop_tree.h"
+#ifdef TESSERA_HAVE_HALIDE
+#include "backend/cpu/cpu_backend.h"
+#endif
+
+#include <fmt/format.h>
+
+namespace tessera {
+namespace {
+
+std::string backend_text([[maybe_unused]] const BoundSchedule& bound, const Target& target, [[maybe_unused]] IrLevel level) {
+    if (target.kind == Target::Kind::interpreter)
+        throw Limit(L0901_not_on_target, {}, "the interpreter evaluates definitions: it has neither lowered code nor assembly", {fix("inspect the level graph or schedule, or compile for host")});
+    require_available(target);
+#ifdef TESSERA_HAVE_HALIDE
+    const StagingFolder folder(std::filesystem::temp_directory_path());
+    const std::string path = folder.file("text").string();
+    cpu::emit(bound, to_text(target), "kernel", level == IrLevel::tile ? cpu::Artifact::statement : cpu::Artifact::assembly, path);
+    return read_text_file(path);
+#else
+    return "";
+#endif
+}
+
+}  // namespace
+
+std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const Target& target, IrLevel level) {
+    if (level == IrLevel::graph) return algorithm.text();
+    std::string out;
+    for (const ScheduleChoice& choice : schedule_choices(schedule)) {
+        BoundSchedule bound = bind(algorithm, choice.schedule);
+        if (!schedule.variants.empty()) out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
+        out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
+    }
+    return out;
+}
+
+std::string Module::inspect_ir(IrLevel level) const { return ir_text(state_->algorithm, state_->schedule, state_->target, level); }
+
+}  // namespace tessera

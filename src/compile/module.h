@@ -1,0 +1,34 @@
+#pragma once
+
+#include <tessera/compile.h>
+
+#include "compile/descriptor.h"
+#include "schedule/bound.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace tessera {
+
+/// Keeps whatever the code of a kernel lives in: a JIT's memory, a shared object.
+using CodeOwner = std::shared_ptr<const void>;
+
+struct ModuleState {
+    Algorithm algorithm;
+    Schedule schedule;
+    Target target;
+    std::vector<CodeOwner> code;                 // one a variant of the descriptor; empty for the interpreter
+    std::unique_ptr<DescriptorStorage> storage;
+    bool from_disk_cache = false;
+};
+
+/// The schedules of a library's kernels in the order in which they are tried: the variants', then the base.
+struct ScheduleChoice {
+    std::string name;  // "variant0", ..., "base"
+    std::string when;  // "" for the base
+    Schedule schedule; // without variants
+};
+[[nodiscard]] std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule);
+
+}  // namespace tessera
