@@ -128,15 +128,15 @@ private:
     }
 
     void check_names() {
-        std::map<std::string, SourceLoc> names;
+        std::map<std::string, std::pair<SourceLoc, std::string_view>> names;
         const auto add = [&](const std::string& name, SourceLoc where, std::string_view kind) {
-            const auto [it, fresh] = names.emplace(name, where);
+            const auto [it, fresh] = names.emplace(name, std::make_pair(where, kind));
             if (!fresh)
-                throw Error(E0101_duplicate_name, where, fmt::format("{} {} has the name of something else in the algorithm", kind, name),
-                            {token(name), note(it->second, "the other one is here"), fix("give one of them another name")});
+                throw Error(E0101_duplicate_name, where, fmt::format("{} and {} of one algorithm are both named {}", it->second.second, kind, name),
+                            {token(name), note(it->second.first, "the other one is here"), fix("give one of them another name")});
         };
-        for (const Argument& arg : a_.arguments) add(arg.state()->name, arg.state()->where, "argument");
-        for (const Func& f : a_.funcs) add(f.name(), f.state()->where, "Func");
+        for (const Argument& arg : a_.arguments) add(arg.state()->name, arg.state()->where, "an argument");
+        for (const Func& f : a_.funcs) add(f.name(), f.state()->where, "a Func");
     }
 
     // Dims whose extents the entry must know: of arguments and outputs, and all that these and the definitions mention by extent.
@@ -199,7 +199,15 @@ private:
 size_t position(const std::vector<std::string>& names, const std::string& name, std::string_view kind, SourceLoc where) {
     for (size_t i = 0; i < names.size(); ++i)
         if (names[i] == name) return i;
-    throw Error(E0314_in_place, where, fmt::format("in_place names {} {}, which does not exist", kind, name), {fix_spelling(name, names)});
+    throw Error(E0314_in_place, where, fmt::format("in_place names {} {}, which does not exist", kind, name), {token("\"" + name + "\""), fix_spelling(name, names)});
+}
+
+void check_required(const AlgorithmState& a) {
+    for (const auto& [x, y] : a.require)
+        if (x.constant() && y.constant() && *x.constant() != *y.constant())
+            throw Error(E0106_dim_mismatch, a.where, fmt::format("the algorithm requires {} == {}, which never holds", *x.constant(), *y.constant()),
+                        {token("require"), expected(std::to_string(*x.constant())), received(std::to_string(*y.constant())),
+                         fix("check the static extents of the dims in require")});
 }
 
 void resolve_in_place(AlgorithmState& a, const AlgorithmOptions& options) {
@@ -233,6 +241,7 @@ Algorithm::Algorithm(const std::vector<Func>& outputs, const std::vector<Argumen
                 throw Error(E0101_duplicate_name, where, fmt::format("output {} is listed twice", outputs[i].name()), {token(outputs[i].name()), fix("list it once")});
     state->name = options.name.empty() ? outputs[0].name() : options.name;
     Builder(*state).build();
+    check_required(*state);
     resolve_in_place(*state, options);
     prove_accesses(*state);
     state_ = std::move(state);

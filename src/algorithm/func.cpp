@@ -7,12 +7,21 @@
 
 namespace tessera {
 
+namespace {
+std::string legal_name(const std::string& name) {
+    std::string legal = name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) ? "f" + name : name;
+    for (char& c : legal)
+        if (!std::isalnum(static_cast<unsigned char>(c)) && c != '/' && c != '.') c = '_';
+    return legal;
+}
+}  // namespace
+
 void check_name(const std::string& name, std::string_view kind, SourceLoc where) {
     bool good = !name.empty() && (std::isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_');
     for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '/' || c == '.');
     if (!good)
         throw Error(E0102_bad_name, where, fmt::format("'{}' is no name for {}", name, kind),
-                    {expected("letters, digits, _ / and ., not starting with a digit")});
+                    {token("\"" + name + "\""), expected("letters, digits, _ / and ., not starting with a digit"), fix(fmt::format("call it {}", legal_name(name)))});
 }
 
 // ---- Input and Scalar
@@ -41,11 +50,13 @@ void set_values(InputState& state, const Extent& low, const Extent& high) {
     state.values = {low, high};
 }
 
-void check_rank(std::string_view name, size_t rank, size_t indices, SourceLoc where, SourceLoc declared) {
-    if (rank == indices) return;
-    throw Error(E0301_rank, where, fmt::format("{} has {} dims but is read with {} indices", name, rank, indices),
-                {token(std::string(name)), expected(fmt::format("{} indices", rank)), received(std::to_string(indices)),
-                 note(declared, fmt::format("{} declared here", name))});
+void check_rank(std::string_view name, const std::vector<Dim>& dims, size_t indices, SourceLoc where, SourceLoc declared) {
+    if (dims.size() == indices) return;
+    std::string like;
+    for (const Dim& d : dims) like += (like.empty() ? "" : ", ") + d.name();
+    throw Error(E0301_rank, where, fmt::format("{} has {} but is read with {}", name, counted(dims.size(), "dim"), indices == 1 ? "1 index" : fmt::format("{} indices", indices)),
+                {token(std::string(name)), expected(std::to_string(dims.size())), received(std::to_string(indices)),
+                 note(declared, fmt::format("{} declared here", name)), fix(fmt::format("write one index per dim: {}({})", name, like))});
 }
 
 std::vector<Expr> index_exprs(const std::vector<Index>& indices) {
@@ -59,7 +70,7 @@ Expr in_compute(const std::optional<Numerics>& numerics, const Expr& read) {
 }
 
 Expr read_input(const std::shared_ptr<const InputState>& input, Boundary mode, const Expr& outside, const std::vector<Index>& indices, SourceLoc where) {
-    check_rank(input->name, input->dims.size(), indices.size(), where, input->where);
+    check_rank(input->name, input->dims, indices.size(), where, input->where);
     std::vector<Expr> args = index_exprs(indices);
     if (mode == Boundary::constant) args.push_back(resolve_weak(outside, input->dtype, where));
     return in_compute(input->numerics, make_access({input, nullptr, mode}, std::move(args), input->dtype, 0, where));
@@ -72,7 +83,7 @@ Expr read_func(const std::shared_ptr<FuncState>& func, int component, Boundary m
         throw Error(E0303_undefined, where, fmt::format("{} is read before it is defined", func->name),
                     {token(func->name), note(func->where, fmt::format("{} declared here", func->name)), fix(fmt::format("define {} first", func->name)),
                      fix("a definition cannot read itself: use scan() or recurrence()")});
-    check_rank(func->name, func->dims.size(), indices.size(), where, func->where);
+    check_rank(func->name, func->dims, indices.size(), where, func->where);
     if (component < 0 || component >= static_cast<int>(func->dtypes.size()))
         throw Error(E0305_tuple, where, fmt::format("{} has {} components; component {} does not exist", func->name, func->dtypes.size(), component),
                     {token(func->name), note(func->where, fmt::format("{} defined here", func->name))});
@@ -86,6 +97,7 @@ Input::Input(std::string name, DType dtype, std::vector<Dim> dims, SourceLoc whe
     : state_(make_input(std::move(name), dtype, std::move(dims), where)) {}
 Input::Input(std::string name, Numerics numerics, std::vector<Dim> dims, SourceLoc where)
     : state_(make_input(std::move(name), numerics.storage, std::move(dims), where)) {
+    check_policy(state_->name, numerics, where);
     state_->numerics = numerics;
 }
 Input& Input::values_in(const Extent& low, const Extent& high) & {
@@ -132,8 +144,8 @@ Bounded::Bounded(const Func& func, Boundary mode, Expr outside) : func_(func.sta
 namespace {
 [[noreturn]] void throw_one_value_needed(const FuncState& f, SourceLoc where) {
     throw Error(E0305_tuple, where, fmt::format("{} has {} components; one value is needed", f.name, f.dtypes.size()),
-                {token(f.name), note(f.where, fmt::format("{} defined here", f.name)), fix(fmt::format("choose one: {}(...)[0]", f.name)),
-                 fix("define a Func of one component first and put the boundary condition on that")});
+                {token(f.name), note(f.where, fmt::format("{} defined here", f.name)),
+                 fix(fmt::format("choose one: {0}(...)[0]; under a boundary condition give it a Func first: one(i) = {0}(i)[0]", f.name))});
 }
 }  // namespace
 
@@ -161,7 +173,10 @@ Func::Func(std::string name, SourceLoc where) : state_(std::make_shared<FuncStat
     state_->where = where;
 }
 Func::Func(std::string name, DType dtype, SourceLoc where) : Func(std::move(name), where) { state_->declared = dtype; }
-Func::Func(std::string name, Numerics numerics, SourceLoc where) : Func(std::move(name), where) { state_->numerics = numerics; }
+Func::Func(std::string name, Numerics numerics, SourceLoc where) : Func(std::move(name), where) {
+    check_policy(state_->name, numerics, where);
+    state_->numerics = numerics;
+}
 const std::string& Func::name() const { return state_->name; }
 bool Func::defined() const { return state_->defined; }
 
@@ -193,7 +208,7 @@ Expr stored(const FuncState& f, const Operand& value) {
         throw Error(E0203_literal, value.where, fmt::format("the definition of {} is made of literals only; its dtype is open", f.name),
                     {token(f.name), fix(fmt::format("write {}(...) = cast(f32, ...)", f.name)), fix(fmt::format("declare it: Func {}(\"{}\", f32)", f.name, f.name))});
     if (f.numerics) {
-        const Expr strong = e->weak ? resolve_weak(e, f.numerics->compute, value.where) : e;
+        const Expr strong = accumulated(e->weak ? resolve_weak(e, f.numerics->compute, value.where) : e, *f.numerics);
         if (strong.dtype() == f.numerics->storage) return strong;
         return make_op(f.numerics->saturate ? Op::saturate_cast : Op::cast, f.numerics->storage, {strong});
     }
@@ -205,7 +220,6 @@ Expr stored(const FuncState& f, const Operand& value) {
     return strong;
 }
 
-// Reductions of a definition under a policy accumulate in its accumulate dtype.
 void define(FuncState& f, const std::vector<Index>& indices, const std::vector<Operand>& values, SourceLoc where) {
     if (f.defined)
         throw Error(E0302_redefined, where, fmt::format("{} is defined twice", f.name),

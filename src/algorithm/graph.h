@@ -31,6 +31,14 @@ void for_each_node(const std::vector<Expr>& roots, Visit&& visit);
 /// Names as the language allows them: letters, digits, _, and / . # inside. E0102 otherwise.
 void check_name(const std::string& name, std::string_view kind, SourceLoc where);
 
+/// E0206 for a policy that loses values between its dtypes.
+void check_policy(const std::string& name, const Numerics& numerics, SourceLoc where);
+/// The value with its sums and products of the policy's compute dtype run in its accumulate dtype.
+[[nodiscard]] Expr accumulated(const Expr& value, const Numerics& numerics);
+
+/// "1 dim", "2 dims"
+[[nodiscard]] inline std::string counted(size_t n, std::string_view noun) { return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s"); }
+
 /// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
 [[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);

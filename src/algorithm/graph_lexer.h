@@ -23,6 +23,7 @@ public:
 
     [[nodiscard]] const Token& peek(size_t ahead = 0) const { return tokens_[std::min(next_ + ahead, tokens_.size() - 1)]; }
     Token take();
+    [[nodiscard]] const Token& last() const { return tokens_[next_ > 0 ? next_ - 1 : 0]; }
     [[nodiscard]] bool at(std::string_view symbol_or_word) const;
     bool accept(std::string_view symbol_or_word);
     void expect(std::string_view symbol_or_word);

@@ -35,7 +35,8 @@ class GraphParser {
         } catch (const Error& e) {
             if (e.code() == E0601_syntax || e.code() == E0603_version || e.code() == E0604_size) throw;
             std::vector<Hint> hints = e.hints();
-            Token at = first;
+            // In the middle of a line it is the last word read that is wrong, behind it the whole.
+            Token at = t_.peek().kind == Kind::newline || t_.last().line != first.line ? first : t_.last();
             if (e.where().known() && e.where().line != first.line) at.line = e.where().line, at.column = 1;
             hints.insert(hints.begin(), note(fmt::format("in the text\n{}", t_.marked(at))));
             throw Error(e.code(), e.where(), e.message(), std::move(hints));

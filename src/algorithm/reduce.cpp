@@ -17,8 +17,8 @@ struct Instance {
 
 std::vector<Expr> typed(const Tuple& values, const std::vector<DType>& dtypes, const MonoidState& m, std::string_view part, SourceLoc where) {
     if (values.size() != dtypes.size())
-        throw Error(E0310_monoid, where, fmt::format("{} of monoid {} has {} components for {} operands", part, m.name, values.size(), dtypes.size()),
-                    {expected(std::to_string(dtypes.size())), received(std::to_string(values.size())), fix("return one value per operand")});
+        throw Error(E0310_monoid, where, fmt::format("{} of monoid {} yields {} for {}", part, m.name, counted(values.size(), "value"), counted(dtypes.size(), "operand")),
+                    {token(m.name), expected(std::to_string(dtypes.size())), received(std::to_string(values.size())), fix("return one value per operand")});
     std::vector<Expr> out;
     for (size_t i = 0; i < dtypes.size(); ++i) {
         out.push_back(resolve_weak(values[i], dtypes[i], where));
@@ -147,7 +147,7 @@ Tuple reduce(const Monoid& m, const Dims& dims, const std::vector<Operand>& oper
         throw Error(E0309_reduction, where, fmt::format("order pairwise({}) has no block", options.order.block), {expected("a block >= 1")});
     if (options.order.kind == Order::Kind::kahan && (m.shared() != plus.shared() || !is_float(args[0].dtype())))
         throw Error(E0309_reduction, where, fmt::format("order kahan is for sums of floats, not {} of {}", m.name(), dtype_name(args[0].dtype())),
-                    {fix("use order ascending or pairwise")});
+                    {token("kahan"), expected("sum of f16, bf16, f32 or f64"), received(fmt::format("{} of {}", m.name(), dtype_name(args[0].dtype()))), fix("use order ascending or pairwise")});
     r->has_where = predicate.condition.defined();
     if (r->has_where) args.push_back(predicate.condition);
     return Tuple(components({.op = Op::reduce, .args = std::move(args), .attribute = std::shared_ptr<const Reduction>(r), .where = where}));

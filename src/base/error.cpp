@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cctype>
 #include <fstream>
 #include <utility>
 
@@ -28,12 +29,32 @@ std::string source_line(SourceLoc where) {
     return line;
 }
 
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+// Where `marked` stands in the line: as a word of its own outside of string literals, best before a parenthesis.
+size_t find_token(const std::string& line, std::string_view marked) {
+    if (marked.empty()) return std::string::npos;
+    size_t first = std::string::npos;
+    bool quoted = false;
+    for (size_t at = 0; at + marked.size() <= line.size(); ++at) {
+        if (line[at] == '"' && marked[0] != '"') quoted = !quoted;
+        if (quoted || line.compare(at, marked.size(), marked) != 0) continue;
+        const char before = at > 0 ? line[at - 1] : ' ';
+        const char after = at + marked.size() < line.size() ? line[at + marked.size()] : ' ';
+        if ((is_word(marked.front()) && is_word(before)) || (is_word(marked.back()) && is_word(after))) continue;
+        const bool declared = at + marked.size() + 1 < line.size() && line[at + marked.size() + 1] == '"';
+        if ((after == '(' && !declared) || !is_word(marked.front())) return at;
+        if (first == std::string::npos) first = at;
+    }
+    return first != std::string::npos ? first : line.find(marked);
+}
+
 void append_place(std::string& out, SourceLoc where, std::string_view marked) {
     out += fmt::format("  --> {}:{}\n", where.file, where.line);
     const std::string line = source_line(where);
     if (line.empty()) return;
     out += fmt::format("{:5} | {}\n", where.line, line);
-    const size_t at = marked.empty() ? std::string::npos : line.find(marked);
+    const size_t at = find_token(line, marked);
     if (at != std::string::npos) out += fmt::format("      | {}{}\n", std::string(at, ' '), std::string(marked.size(), '^'));
 }
 

@@ -38,7 +38,7 @@ Expr literal_in(const Expr& e, DType dtype, SourceLoc where) {
     if (!fits(value, dtype)) {
         const IntegerRange r = range_of(dtype);
         throw Error(E0203_literal, where, fmt::format("the literal {} does not fit {}", value, dtype_name(dtype)),
-                    {expected(fmt::format("a value from {} to {}", r.low, r.high)), received(std::to_string(value)),
+                    {token(std::to_string(value)), expected(fmt::format("a value from {} to {}", r.low, r.high)), received(std::to_string(value)),
                      fix("cast the other operand to a wider dtype")});
     }
     return make_constant(dtype, value);
@@ -131,15 +131,38 @@ bool accepts(Operands operands, DType t) {
     return false;
 }
 
+// The op as C++ writes it.
+std::string_view spelling_of(const OpRow& row) {
+    constexpr std::pair<Op, std::string_view> symbols[] = {
+        {Op::add, "+"}, {Op::sub, "-"}, {Op::mul, "*"}, {Op::div, "/"}, {Op::mod, "%"}, {Op::neg, "-"}, {Op::bit_and, "&"}, {Op::bit_or, "|"},
+        {Op::bit_xor, "^"}, {Op::bit_not, "~"}, {Op::shl, "<<"}, {Op::shr, ">>"}, {Op::eq, "=="}, {Op::ne, "!="}, {Op::lt, "<"}, {Op::le, "<="},
+        {Op::and_, "&&"}, {Op::or_, "||"}, {Op::not_, "!"}};
+    for (const auto& [op, symbol] : symbols)
+        if (op == row.op) return symbol;
+    return row.name;
+}
+
 void check_operand(const OpRow& row, DType t, SourceLoc where) {
     if (accepts(row.operands, t)) return;
-    std::vector<Hint> hints{expected(operands_text(row.operands)), received(std::string(dtype_name(t)))};
+    const std::string name(spelling_of(row));
+    std::vector<Hint> hints{token(name), expected(operands_text(row.operands)), received(std::string(dtype_name(t)))};
+    const bool on_bool = t == DType::bool_;
+    if (on_bool && (row.op == Op::lt || row.op == Op::le)) hints.push_back(fix("compare twice: 0 <= i && i < n; 0 <= i < n compares the bool 0 <= i"));
+    if (on_bool && (row.op == Op::bit_and || row.op == Op::bit_or || row.op == Op::bit_xor))
+        hints.push_back(fix(fmt::format("write parentheses, (i {0} 1) == 0: {0} binds weaker than == in C++", name)));
     if (row.operands == Operands::boolean) hints.push_back(fix("compare first, for example x != 0"));
     else if (row.operands == Operands::floating) hints.push_back(fix(fmt::format("cast the operand: {}(cast(f32, x))", row.name)));
     else hints.push_back(fix("cast the operand: cast(i32, x)"));
-    if (row.name == "bit_and" && t == DType::bool_) hints.push_back(fix("use && and || on bool; & binds weaker than == in C++"));
-    throw Error(E0202_dtype_unsupported, where, fmt::format("{} takes {}, not {}", row.name, operands_text(row.operands), dtype_name(t)),
+    throw Error(E0202_dtype_unsupported, where, fmt::format("{} takes {}, not {}", name, operands_text(row.operands), dtype_name(t)),
                 std::move(hints));
+}
+
+// a < b < c and i & 1 == 0 compile and mean something else.
+void refuse_bool(const OpRow& row, const std::vector<Expr>& args, SourceLoc where) {
+    if (accepts(row.operands, DType::bool_)) return;
+    bool any = false;
+    for (const Expr& a : args) any = any || a->dtype == DType::bool_;
+    if (any) check_operand(row, DType::bool_, where);
 }
 
 // The dtype that operands share; weak ones are resolved to it. All weak: i64, or f64 when a float literal is among them.
@@ -149,8 +172,8 @@ DType unify(const OpRow& row, std::vector<Expr>& args, const std::vector<SourceL
         if (a->weak) continue;
         if (typed && (*typed)->dtype != a->dtype)
             throw Error(E0201_dtype_mismatch, where[0],
-                        fmt::format("{} of {} and {}; nothing converts implicitly", row.name, dtype_name((*typed)->dtype), dtype_name(a->dtype)),
-                        {expected("operands of one dtype"),
+                        fmt::format("{} of {} and {}; nothing converts implicitly", spelling_of(row), dtype_name((*typed)->dtype), dtype_name(a->dtype)),
+                        {token(std::string(spelling_of(row))), expected("operands of one dtype"),
                          received(fmt::format("{} and {}", dtype_name((*typed)->dtype), dtype_name(a->dtype))),
                          fix(fmt::format("cast one operand: cast({}, ...)", dtype_name((*typed)->dtype)))});
         typed = &a;
@@ -209,6 +232,7 @@ Expr build_op(Op op, const std::vector<Operand>& operands) {
         where.push_back(o.where);
     }
     if (auto folded = fold_literals(op, args)) return *folded;
+    refuse_bool(row, args, where[0]);
     bool all_weak = false;
     const DType t = unify(row, args, where, all_weak);
     check_operand(row, t, where[0]);

@@ -9,6 +9,9 @@
 #include <sstream>
 
 namespace tessera {
+
+static void PrintTo(const GraphProgram& program, std::ostream* out) { *out << program.name; }
+
 namespace {
 
 class GraphTexts : public testing::TestWithParam<GraphProgram> {};
