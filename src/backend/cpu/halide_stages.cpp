@@ -216,11 +216,19 @@ private:
         for (size_t c = 0; c < u.values.size(); ++c) {
             E v = show_reads(s, made, c, place, value(u.values[c], scope));
             if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
-            values.push_back(v);
+            values.push_back(c == 0 ? show_domain(made, v) : v);
         }
         if (condition.defined() && made.domain.defined()) made.domain.where(condition);
         if (values.size() == 1) made.func(place) = values[0];
         else made.func(place) = Halide::Tuple(values);
+    }
+
+    // Halide finds an update's reduction domain by the variables that stand in it: a body that does not depend on one names it too.
+    static E show_domain(const StageFunc& made, E v) {
+        if (!made.domain.defined()) return v;
+        E zero = 0;
+        for (int d = 0; d < made.domain.dimensions(); ++d) zero = zero + (made.domain[d] - made.domain[d]);
+        return Halide::select(zero == 0, v, v);
     }
 
     // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does not see
