@@ -18,20 +18,24 @@ bool mentions(const Expr& e, const Expr& dim) {
 Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     if (mode == Boundary::none) return read;
     const Interval whole = whole_dim(d);
-    const bool inside = read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), {.extents_positive = true});
+    // An extent of 0 has no cell to read.
+    const Facts positive{.extents_positive = true};
+    const auto least = [&](const Expr& a, const Expr& b) { return lesser(a, b, positive); };
+    const auto most = [&](const Expr& a, const Expr& b) { return greater(a, b, positive); };
+    const bool inside = read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), positive);
     if (inside) return read;
     if (!read.bounded() || mode == Boundary::periodic) {
         if (mode == Boundary::periodic || mode == Boundary::mirror || mode == Boundary::mirror_interior) return whole;
-        return {read.low.defined() ? greater(lesser(read.low, whole.high), whole.low) : whole.low,
-                read.high.defined() ? lesser(greater(read.high, whole.low), whole.high) : whole.high};
+        return {read.low.defined() ? most(least(read.low, whole.high), whole.low) : whole.low,
+                read.high.defined() ? least(most(read.high, whole.low), whole.high) : whole.high};
     }
-    if (mode == Boundary::constant) return {greater(read.low, whole.low), lesser(read.high, whole.high)};
-    if (mode == Boundary::clamp) return {lesser(greater(read.low, whole.low), whole.high), greater(lesser(read.high, whole.high), whole.low)};
+    if (mode == Boundary::constant) return {most(read.low, whole.low), least(read.high, whole.high)};
+    if (mode == Boundary::clamp) return {least(most(read.low, whole.low), whole.high), most(least(read.high, whole.high), whole.low)};
     // What lies before 0 comes back from 0 on, what lies behind the end from the end down.
     const Expr edge = number(mode == Boundary::mirror ? 1 : 0);
     const Expr from_end = minus(plus_of(plus_of(whole.high, whole.high), edge), read.high);
     const Expr from_start = minus(minus(number(0), edge), read.low);
-    return {greater(lesser(read.low, from_end), whole.low), lesser(greater(read.high, from_start), whole.high)};
+    return {most(least(read.low, from_end), whole.low), least(most(read.high, from_start), whole.high)};
 }
 
 }  // namespace

@@ -77,25 +77,25 @@ Expr simplify_index(const Expr& e) { return IndexAnalysis().normal(e).expr(); }
 
 Interval bounds(const Expr& e, const Domain& domain, InputReads reads) { return as_interval(IndexAnalysis(domain, reads).interval(e)); }
 
-Polynomial smaller_of(const Polynomial& a, const Polynomial& b) {
+Polynomial smaller_of(const Polynomial& a, const Polynomial& b, const Facts& facts) {
     const Polynomial difference = b - a;
-    if (proves_nonnegative(difference, {}, 12)) return a;
-    if (proves_nonnegative(difference * Polynomial(-1), {}, 12)) return b;
+    if (proves_nonnegative(difference, facts, 12)) return a;
+    if (proves_nonnegative(difference * Polynomial(-1), facts, 12)) return b;
     return IndexAnalysis().normal(make_op(Op::min, DType::i64, {a.expr(), b.expr()}));
 }
-Polynomial larger_of(const Polynomial& a, const Polynomial& b) {
+Polynomial larger_of(const Polynomial& a, const Polynomial& b, const Facts& facts) {
     const Polynomial difference = b - a;
-    if (proves_nonnegative(difference, {}, 12)) return b;
-    if (proves_nonnegative(difference * Polynomial(-1), {}, 12)) return a;
+    if (proves_nonnegative(difference, facts, 12)) return b;
+    if (proves_nonnegative(difference * Polynomial(-1), facts, 12)) return a;
     return IndexAnalysis().normal(make_op(Op::max, DType::i64, {a.expr(), b.expr()}));
 }
-Expr lesser(const Expr& a, const Expr& b) {
+Expr lesser(const Expr& a, const Expr& b, const Facts& facts) {
     IndexAnalysis plain;
-    return smaller_of(plain.normal(a), plain.normal(b)).expr();
+    return smaller_of(plain.normal(a), plain.normal(b), facts).expr();
 }
-Expr greater(const Expr& a, const Expr& b) {
+Expr greater(const Expr& a, const Expr& b, const Facts& facts) {
     IndexAnalysis plain;
-    return larger_of(plain.normal(a), plain.normal(b)).expr();
+    return larger_of(plain.normal(a), plain.normal(b), facts).expr();
 }
 Interval hull(const Interval& a, const Interval& b) {
     Interval out;

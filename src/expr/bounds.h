@@ -46,10 +46,6 @@ enum class InputReads { by_range, symbolic };
 
 /// Smallest interval known to contain both.
 [[nodiscard]] Interval hull(const Interval& a, const Interval& b);
-/// min / max in normal form; the smaller / larger one where that is proved for all extents >= 0.
-[[nodiscard]] Expr lesser(const Expr& a, const Expr& b);
-[[nodiscard]] Expr greater(const Expr& a, const Expr& b);
-
 /// True when `e` >= 0 for all extents (each >= 0, or >= 1 where `extents_positive`), using multiple_of / at_most / derived
 /// extents / `equalities` (pairs that are equal).
 struct Facts {
@@ -58,5 +54,9 @@ struct Facts {
     std::vector<Expr> nonnegative;  // expressions known to be >= 0
 };
 [[nodiscard]] bool proves_nonnegative(const Expr& e, const Facts& facts = {});
+
+/// min / max in normal form; the smaller / larger one where that is proved.
+[[nodiscard]] Expr lesser(const Expr& a, const Expr& b, const Facts& facts = {});
+[[nodiscard]] Expr greater(const Expr& a, const Expr& b, const Facts& facts = {});
 
 }  // namespace tessera

@@ -172,9 +172,12 @@ Polynomial IndexAnalysis::divide_by_constant(const Polynomial& a, std::int64_t c
 Polynomial IndexAnalysis::least(Op op, const Expr& e) {
     std::vector<Polynomial> operands;
     const auto add = [&](const auto& self, const Polynomial& p) -> void {
-        const auto atoms = p.terms().size() == 1 ? atoms_of(p) : std::vector<Expr>{};
-        if (atoms.size() == 1 && atoms[0]->op == op && p == Polynomial(atoms[0]) && operands.size() < 8) {
-            for (const Expr& a : atoms[0]->args) self(self, normal(a));
+        // min(min(a, b) + c, d) = min(a + c, b + c, d)
+        for (const Expr& atom : atoms_of(p)) {
+            if (atom->op != op || operands.size() > 8) continue;
+            const auto split = split_linear(p, atom);
+            if (!split || !(split->factor == Polynomial(1))) continue;
+            for (const Expr& a : atom->args) self(self, normal(a) + split->rest);
             return;
         }
         for (Polynomial& q : operands)

@@ -61,8 +61,8 @@ private:
 [[nodiscard]] bool is_multiple(const Polynomial& p, std::int64_t c);
 
 /// The polynomial proved to be the smaller / larger one, or an opaque min / max.
-[[nodiscard]] Polynomial smaller_of(const Polynomial& a, const Polynomial& b);
-[[nodiscard]] Polynomial larger_of(const Polynomial& a, const Polynomial& b);
+[[nodiscard]] Polynomial smaller_of(const Polynomial& a, const Polynomial& b, const Facts& facts = {});
+[[nodiscard]] Polynomial larger_of(const Polynomial& a, const Polynomial& b, const Facts& facts = {});
 
 /// As proves_nonnegative(); effort bounds the number of cases.
 [[nodiscard]] bool proves_nonnegative(const Polynomial& p, const Facts& facts, int effort = 64);

@@ -47,25 +47,25 @@ private:
         return false;
     }
 
-    // One min, max or select: the cases that must or may hold.
+    // One min, max or select: the cases that must hold; where one of two suffices only after those, since the choice depends on them.
     std::optional<bool> by_branches(const Polynomial& p, std::int64_t slack, int facts_left) {
-        for (const Expr& atom : atoms_of(p)) {
-            if (atom->op != Op::min && atom->op != Op::max && atom->op != Op::select) continue;
-            const auto split = split_linear(p, atom);
-            if (!split) continue;
-            const bool is_select = atom->op == Op::select;
-            bool up = true;
-            if (!is_select) {
-                if (by_signs(split->factor, 0)) up = true;
-                else if (by_signs(split->factor * Polynomial(-1), 0)) up = false;
-                else continue;
+        for (const bool all_cases : {true, false})
+            for (const Expr& atom : atoms_of(p)) {
+                if (atom->op != Op::min && atom->op != Op::max && atom->op != Op::select) continue;
+                const auto split = split_linear(p, atom);
+                if (!split) continue;
+                const bool is_select = atom->op == Op::select;
+                bool up = true;
+                if (!is_select && !by_signs(split->factor, 0)) {
+                    up = false;
+                    if (!by_signs(split->factor * Polynomial(-1), 0)) continue;
+                }
+                if ((is_select || (atom->op == Op::min) == up) != all_cases) continue;
+                const Polynomial a = split->factor * plain_.normal(atom->args[is_select ? 1 : 0]) + split->rest;
+                const Polynomial b = split->factor * plain_.normal(atom->args[is_select ? 2 : 1]) + split->rest;
+                if (all_cases) return prove(a, slack, facts_left) && prove(b, slack, facts_left);
+                if (prove(a, slack, facts_left) || prove(b, slack, facts_left)) return true;
             }
-            const Polynomial a = split->factor * plain_.normal(atom->args[is_select ? 1 : 0]) + split->rest;
-            const Polynomial b = split->factor * plain_.normal(atom->args[is_select ? 2 : 1]) + split->rest;
-            const bool needs_both = is_select || (atom->op == Op::min) == up;
-            if (needs_both) return prove(a, slack, facts_left) && prove(b, slack, facts_left);
-            return prove(a, slack, facts_left) || prove(b, slack, facts_left);
-        }
         return std::nullopt;
     }
 

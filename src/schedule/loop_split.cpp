@@ -54,7 +54,8 @@ Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& 
     Expr value = index_sum(part.begin, op(Op::mul, s.variable, tile));
     const bool exact = divides(tile, part.size);
     if (!exact) {
-        if (part.full) s.rest.end = index_sum(part.begin, part.size);
+        const Expr end = index_sum(part.begin, part.size);
+        s.rest.end = part.full ? end : lesser(end, part.end);
         s.rest.full = false;
         if (loop.tail == Tail::shift_inwards) {
             // The last block moves back inside; a dim shorter than a block is cut off by the guard.

@@ -152,11 +152,11 @@ private:
             const bool allocated = !stage(i).output && memory_level(i) == level;
             if (!computed && !allocated) continue;
             std::vector<std::pair<Expr, Expr>> lets;
-            const std::vector<Interval> whole = named_begins(i, regions.computed(i), lets);
+            const std::vector<Interval> whole = rounded_region(bound(), i, named_begins(i, regions.required(i), lets), computed);
             if (computed) {
                 std::vector<std::pair<Expr, Expr>> window;
                 std::vector<Interval> region = whole;
-                if (around && slides(i)) region = new_part(i, regions.computed(i), whole, *around, window);
+                if (around && slides(i)) region = part_behind(i, regions.required(i), whole, *around, window);
                 tail.insert(tail.begin(), produce(i, region, regions.required(i)));
                 if (!window.empty()) tail = {with_lets(window, block(std::move(tail)))};
             }
@@ -173,14 +173,16 @@ private:
             if (is_simple(region[d].low)) continue;
             const Expr name = make_variable(fmt::format("{}.{}.begin", stage(i).name, stage(i).dims[d].name()), DType::i64);
             lets.emplace_back(name, region[d].low);
-            out[d] = {name, index_sum(name, index_difference(extent_of(region[d]), index_number(1)))};
+            const Expr extent = extent_of(region[d]);
+            out[d].low = name;
+            if (is_simple(extent)) out[d].high = index_sum(name, index_difference(extent, index_number(1)));
         }
         return out;
     }
 
     // Storage outlives the loop `around` whose iterations compute the stage: where the region moves upwards along one dim, what the
     // iteration before computed is kept and only the part behind it is computed.
-    std::vector<Interval> new_part(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& named, const Surrounding& around,
+    std::vector<Interval> part_behind(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& named, const Surrounding& around,
                                    std::vector<std::pair<Expr, Expr>>& lets) {
         if (around.kind != LoopKind::serial && around.kind != LoopKind::unroll) return named;
         const Expr before = index_difference(around.variable, index_number(1));
@@ -294,7 +296,9 @@ private:
         for (size_t i = 0; i < bound().stages.size(); ++i) any = any || bound().stages[i].compute_at == here || (!stage(i).output && memory_level(i) == std::optional(here));
         if (!nest.main || !any) return inner;
         Domain tile;
-        for (size_t i = 0; i < nest.dims.size(); ++i) tile.set(nest.dims[i], nest.parts[i].begin.defined() ? nest.parts[i].interval() : whole_dim(nest.dims[i]));
+        Nest probe = nest;
+        for (size_t i = 0; i < nest.dims.size(); ++i)
+            tile.set(nest.dims[i], (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
         RegionsInside regions(bound(), here, tile);
         const Surrounding around{split.variable, split.begin, split.lets, kind};
         return place_stages(here, regions, &around, std::move(inner));

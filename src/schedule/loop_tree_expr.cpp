@@ -93,19 +93,15 @@ private:
             const std::string out = text(e->args[0], s->level) + (tight ? "" : " ") + std::string(s->text) + (tight ? "" : " ") + text(e->args[1], s->level + 1);
             return s->level < level ? "(" + out + ")" : out;
         }
-        switch (e->op) {
-            case Op::constant: return constant_word(*e);
-            case Op::dim:
-            case Op::extent: return tree_name(e->dim().name());
-            case Op::variable: return tree_name(std::get<std::shared_ptr<const Variable>>(e->attribute)->name);
-            case Op::access: {
-                const AccessTarget& t = e->target();
-                std::string out = tree_name(t.input ? t.input->name : t.func->name);
-                if (t.boundary != Boundary::none) out += "@" + std::string(boundaries[static_cast<size_t>(t.boundary)]);
-                out += list(e);
-                return e->component() ? out + fmt::format("[{}]", e->component()) : out;
-            }
-            default: break;
+        if (e->op == Op::constant) return constant_word(*e);
+        if (e->op == Op::dim || e->op == Op::extent) return tree_name(e->dim().name());
+        if (e->op == Op::variable) return tree_name(std::get<std::shared_ptr<const Variable>>(e->attribute)->name);
+        if (e->op == Op::access) {
+            const AccessTarget& t = e->target();
+            std::string out = tree_name(t.input ? t.input->name : t.func->name);
+            if (t.boundary != Boundary::none) out += "@" + std::string(boundaries[static_cast<size_t>(t.boundary)]);
+            out += list(e);
+            return e->component() ? out + fmt::format("[{}]", e->component()) : out;
         }
         std::string name(op_row(e->op).name);
         if (is_conversion(e->op)) name += "." + std::string(dtype_name(e->dtype));

@@ -1,7 +1,7 @@
 #include "schedule/loop_tree.h"
 
-#include "expr/bounds.h"
 #include "schedule/loop_tree_expr.h"
+#include "schedule/stage_region.h"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ public:
     }
 
 private:
-    static constexpr size_t deepest = 400;
+    static constexpr size_t deepest = 2000;
 
     template <class Node>
     static StatementPtr statement(Node node) {
@@ -139,7 +139,7 @@ private:
         line.expect(",");
         const Expr end = expression(line);
         line.expect(")");
-        return {begin, simplify_index(make_op(Op::sub, DType::i64, {end, begin}))};
+        return {begin, extent_of_range(begin, end)};
     }
 
     void region(TreeLine& line, size_t i, std::vector<Expr>& begin, std::vector<Expr>& extent) {

@@ -1,15 +1,13 @@
 #include "schedule/loop_tree.h"
 
 #include "base/match.h"
-#include "expr/bounds.h"
 #include "schedule/loop_tree_expr.h"
+#include "schedule/stage_region.h"
 
 #include <fmt/format.h>
 
 namespace tessera {
 namespace {
-
-Expr end_of(const Expr& begin, const Expr& extent) { return simplify_index(make_op(Op::add, DType::i64, {begin, extent})); }
 
 class TreeWriter {
 public:
@@ -32,7 +30,7 @@ private:
         std::vector<Expr> ends;
         for (size_t d = 0; d < begin.size(); ++d) {
             ends.push_back(begin[d]);
-            ends.push_back(end_of(begin[d], extent[d]));
+            ends.push_back(end_of_range(begin[d], extent[d]));
         }
         const TreeExprText exprs = tree_expr_text(ends);
         for (size_t d = 0; d < begin.size(); ++d)
@@ -48,7 +46,7 @@ private:
                 for (const StatementPtr& child : b.statements) write(*child, indent);
             },
             [&](const Loop& l) {
-                const TreeExprText exprs = tree_expr_text({l.begin, end_of(l.begin, l.extent)});
+                const TreeExprText exprs = tree_expr_text({l.begin, end_of_range(l.begin, l.extent)});
                 const std::string kind(l.kind == LoopKind::serial ? "for" : word(l.kind));
                 line(indent, exprs, fmt::format("{} {} in [{}, {})", kind, tree_name(l.name), exprs.texts[0], exprs.texts[1]));
                 write(*l.body, deeper);

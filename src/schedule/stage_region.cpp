@@ -50,6 +50,22 @@ std::int64_t rounding_tile(const BoundSchedule& bound, size_t stage, size_t dim)
     return tile;
 }
 
+std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, std::vector<Interval> region, bool exact) {
+    for (size_t d = 0; d < region.size(); ++d) {
+        const std::int64_t tile = rounding_tile(bound, stage, d);
+        if (tile == 1) continue;
+        const Expr extent = extent_of(region[d]);
+        if (exact && is_multiple(IndexAnalysis().normal(extent), tile)) continue;
+        const Expr blocks = make_op(Op::div, DType::i64, {sum_of(extent, number(tile - 1)), number(tile)});
+        const Expr rounded = make_op(Op::mul, DType::i64, {blocks, number(tile)});
+        region[d].high = exact ? sum_of(sum_of(region[d].low, rounded), number(-1)) : sum_of(region[d].high, number(tile - 1));
+    }
+    return region;
+}
+
+Expr end_of_range(const Expr& begin, const Expr& extent) { return extent_of({number(1), sum_of(begin, extent)}); }
+Expr extent_of_range(const Expr& begin, const Expr& end) { return extent_of({begin, sum_of(end, number(-1))}); }
+
 RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile)
     : bound_(bound), level_(level), tile_(std::move(tile)) {}
 
@@ -68,19 +84,7 @@ const std::vector<Interval>& RegionsInside::required(size_t stage) {
 
 const std::vector<Interval>& RegionsInside::computed(size_t stage) {
     if (const auto found = computed_.find(stage); found != computed_.end()) return found->second;
-    std::vector<Interval> region = required(stage);
-    const bool here = bound_.stages[stage].compute_at == level_;
-    for (size_t d = 0; d < region.size(); ++d) {
-        const std::int64_t tile = rounding_tile(bound_, stage, d);
-        if (tile == 1) continue;
-        const Expr extent = extent_of(region[d]);
-        if (here && is_multiple(IndexAnalysis().normal(extent), tile)) continue;
-        // Further out the rounded regions of all iterations end somewhere below one more tile.
-        const Expr blocks = make_op(Op::div, DType::i64, {sum_of(extent, number(tile - 1)), number(tile)});
-        const Expr rounded = make_op(Op::mul, DType::i64, {blocks, number(tile)});
-        region[d].high = here ? sum_of(sum_of(region[d].low, rounded), number(-1)) : sum_of(region[d].high, number(tile - 1));
-    }
-    return computed_[stage] = std::move(region);
+    return computed_[stage] = rounded_region(bound_, stage, required(stage), bound_.stages[stage].compute_at == level_);
 }
 
 void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {

@@ -34,7 +34,14 @@ private:
 /// The tile that the region of `stage` along its dim number `dim` is rounded up to; 1: none.
 [[nodiscard]] std::int64_t rounding_tile(const BoundSchedule& bound, size_t stage, size_t dim);
 
+/// `region` of `stage` rounded up; `exact` where the stage is computed for it, else so far that the rounded regions of all
+/// computations inside end below it.
+[[nodiscard]] std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, std::vector<Interval> region, bool exact);
+
 /// Number of cells of an interval, min and max of its ends taken apart: min(5, n - b) rather than min(b + 5, n) - b.
 [[nodiscard]] Expr extent_of(const Interval& interval);
+/// begin + extent and end - begin in the same form.
+[[nodiscard]] Expr end_of_range(const Expr& begin, const Expr& extent);
+[[nodiscard]] Expr extent_of_range(const Expr& begin, const Expr& end);
 
 }  // namespace tessera

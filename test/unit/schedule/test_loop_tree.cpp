@@ -2,6 +2,7 @@
 
 #include "schedule/loop_tree.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -252,6 +253,26 @@ TEST(LoopTree, PaddedCopies) {
     expect_golden("matmul_padded_copy", tree_of(a, s));
     const Inputs in{{"A", filled<float>({5, 6}, ramp<float>(30))}, {"B", filled<float>({6, 3}, ramp<float>(18, 2))}, {"bias", filled<float>({3}, ramp<float>(3, 3))}};
     expect_same(a, s, in, dtype_of<float>, {5, 3});
+}
+
+TEST(LoopTree, ALongChainIsBuiltQuickly) {
+    Dim x("x");
+    Input in("in", f32, {x});
+    std::vector<Func> f;
+    Schedule s;
+    for (size_t i = 0; i < 200; ++i) {
+        f.emplace_back("f" + std::to_string(i));
+        if (i == 0) f[0](x) = in(x) * 2.0f;
+        else f.back()(x) = clamp(f[i - 1])(x + 1) + f[i / 2](x);
+        s.stage(f.back().name()).root().serial("x", 8, "xo").serial("x");
+    }
+    const Algorithm a({f.back()}, {in});
+    const auto start = std::chrono::steady_clock::now();
+    const LoopTree tree = build_loop_tree(bind(a, s));
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    printf("200 stages bound and built in %.0f ms\n", seconds * 1e3);
+    EXPECT_LT(seconds, 1.0);
+    expect_same(a, s, {{"in", filled<float>({9}, ramp<float>(9))}}, dtype_of<float>, {9});
 }
 
 TEST(LoopTree, TextIsChecked) {
