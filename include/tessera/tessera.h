@@ -8,4 +8,6 @@
 #include <tessera/error.h>
 #include <tessera/expr.h>
 #include <tessera/func.h>
+#include <tessera/ops.h>
 #include <tessera/reduce.h>
+#include <tessera/tensor.h>
