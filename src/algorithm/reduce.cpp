@@ -30,6 +30,14 @@ std::vector<Expr> typed(const Tuple& values, const std::vector<DType>& dtypes, c
     return out;
 }
 
+// Stages are called by their monoid; sum and the like mean the built-in ones.
+void check_monoid_name(const std::shared_ptr<const MonoidState>& monoid, SourceLoc where) {
+    check_name(monoid->name, "a monoid", where);
+    for (const Monoid& m : builtin_monoids())
+        if (m.name() == monoid->name && m.shared() != monoid)
+            throw Error(E0310_monoid, where, fmt::format("monoid {} has the name of a built-in one", monoid->name), {token(monoid->name), fix("give it another name")});
+}
+
 // A monoid is a function of its operands alone.
 void check_closed(const MonoidState& m, const std::vector<Expr>& values, const Instance& instance, SourceLoc where) {
     for_each_node(values, [&](const Expr& n) {
@@ -49,6 +57,7 @@ const Instance& instance_of(const std::shared_ptr<const MonoidState>& monoid, co
     const std::lock_guard lock(mutex);
     const auto key = std::make_pair(monoid, dtypes);
     if (const auto found = instances->find(key); found != instances->end()) return found->second;
+    check_monoid_name(monoid, where);
     Instance made;
     for (size_t i = 0; i < dtypes.size(); ++i) {
         made.left.push_back(make_variable(fmt::format("a{}", i), dtypes[i]));

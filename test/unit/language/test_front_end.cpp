@@ -122,6 +122,18 @@ TEST_F(FrontEnd, MonoidsReadTheirOperandsAlone) {
     EXPECT_EQ(code_of([&] { static_cast<void>(reduce(biased, {i}, {a(i)})); }), "E0310");
 }
 
+TEST_F(FrontEnd, MonoidsHaveNamesOfTheirOwn) {
+    const auto code_for = [&](const std::string& name) {
+        return code_of([&] {
+            const Monoid m = monoid(name, [](const auto& t) { return Tuple{constant(t[0], 0.0)}; }, [](const Tuple& x, const Tuple& y) { return Tuple{x[0] - y[0]}; });
+            static_cast<void>(reduce(m, {i}, {a(i)}));
+        });
+    };
+    EXPECT_EQ(code_for("difference"), "none");
+    EXPECT_EQ(code_for("sum"), "E0310");
+    EXPECT_EQ(code_for("a b"), "E0102");
+}
+
 // ---- means what it says
 
 TEST_F(FrontEnd, LiteralsOfEveryIntegerType) {
