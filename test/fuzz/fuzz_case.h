@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fuzz/random_schedule.h"
+#include "fuzz/fuzz_schedule.h"
 
 #include <string>
 

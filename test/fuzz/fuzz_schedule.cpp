@@ -1,4 +1,4 @@
-#include "fuzz/random_schedule.h"
+#include "fuzz/fuzz_schedule.h"
 
 #include "schedule/derived_stages.h"
 #include "schedule/stages.h"
