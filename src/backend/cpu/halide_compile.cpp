@@ -134,7 +134,8 @@ struct Lowered {
     std::vector<Parameter> parameters;
 };
 
-Lowered build(const BoundSchedule& bound) {
+Lowered build(const BoundSchedule& schedule) {
+    const BoundSchedule bound = with_steps_outermost(schedule);
     Translation t = translate(bound);
     apply_schedule(bound, t);
     return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
@@ -206,7 +207,8 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
     });
 }
 
-std::vector<NestNode> loop_nest(const BoundSchedule& bound) {
+std::vector<NestNode> loop_nest(const BoundSchedule& schedule) {
+    const BoundSchedule bound = with_steps_outermost(schedule);
     return guarded(bound, [&] {
         Translation t = translate(bound);
         apply_schedule(bound, t);

@@ -40,6 +40,9 @@ struct Translation {
     std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
     std::map<std::string, Halide::ImageParam> images;
 };
+/// A recurrence that reads its neighbours computes a whole step before the next: its loops over time go outside those over such dims.
+[[nodiscard]] BoundSchedule with_steps_outermost(BoundSchedule bound);
+/// Of a bound schedule that with_steps_outermost() gave.
 [[nodiscard]] Translation translate(const BoundSchedule& bound);
 
 /// A name that Halide takes as it is, distinct per stage.

@@ -1,6 +1,7 @@
 // Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
 #include "backend/cpu/halide_ir.h"
 #include "base/check.h"
+#include "expr/bounds.h"
 
 #include <fmt/format.h>
 
@@ -24,6 +25,21 @@ constexpr double most_int32_ranges = 64;
 std::string plain(const std::string& name) {
     std::string out;
     for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+    return out;
+}
+
+// Dims of the update that it reads itself at other positions of: they run as part of the domain.
+std::vector<Dim> carried_dims(const Stage& s) {
+    std::vector<Dim> out;
+    for (const Dim& d : update_pure_dims(s)) {
+        size_t at = 0;
+        while (s.dims[at].id() != d.id()) ++at;
+        for_each_node(s.update->values, [&](const Expr& n) {
+            if (n->op != Op::access || n->target().func != s.func) return;
+            const Expr& index = n->args[at];
+            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) && !contains_dim(out, d)) out.push_back(d);
+        });
+    }
     return out;
 }
 
@@ -170,21 +186,6 @@ private:
         for_each_node(branches, [&](const Expr& n) {
             if (n->op == Op::access) scope.guarded.insert(n.get());
         });
-    }
-
-    // Dims of the update that it reads itself at other positions of: they run as part of the domain, in definition order.
-    static std::vector<Dim> carried_dims(const Stage& s) {
-        std::vector<Dim> out;
-        for (const Dim& d : update_pure_dims(s)) {
-            size_t at = 0;
-            while (s.dims[at].id() != d.id()) ++at;
-            for_each_node(s.update->values, [&](const Expr& n) {
-                if (n->op != Op::access || n->target().func != s.func) return;
-                const Expr& index = n->args[at];
-                if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) && !contains_dim(out, d)) out.push_back(d);
-            });
-        }
-        return out;
     }
 
     void define_update(size_t i) {
@@ -358,11 +359,31 @@ private:
 
     bool fits_int32(const Expr& e) { return e->dtype == DType::i64 && weight(e) <= most_int32_ranges; }
 
-    // Made of dims, extents, scalars and constants only.
+    // Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees.
     static bool is_affine(const Expr& e) {
-        bool loads = false;
-        for_each_node({e}, [&](const Expr& n) { loads = loads || (n->op == Op::access && !(n->target().input && n->target().input->scalar)); });
-        return !loads;
+        static const std::set<Op> seen{Op::constant, Op::dim, Op::extent, Op::add, Op::sub, Op::mul, Op::div, Op::mod, Op::neg, Op::min, Op::max};
+        bool affine = true;
+        for_each_node({e}, [&](const Expr& n) {
+            const bool scalar = n->op == Op::access && n->target().input && n->target().input->scalar;
+            const bool widened = n->op == Op::cast && is_integer(n->dtype) && is_integer(n->args[0]->dtype);
+            affine = affine && (scalar || widened || seen.count(n->op));
+        });
+        return affine;
+    }
+
+    // An index that depends on values, held in the range that it has for every value: how much of a stage it reads.
+    E in_range(const Expr& e, const E& at) {
+        Ranges ranges;
+        for_each_node({e}, [&](const Expr& n) {
+            if (n->op != Op::dim) return;
+            const Expr extent(n->dim().extent());
+            if (!n->dim().state().extent && !out_.extents.count(n->dim().id())) return;
+            ranges[n] = {make_constant(DType::i64, std::int64_t{0}), resolve_weak(extent - 1, DType::i64, {})};
+        });
+        const Interval range = bounds(e, ranges);
+        if (!range.bounded()) return at;
+        Scope none;
+        return Halide::clamp(at, index(range.low, none), index(range.high, none));
     }
 
     static bool depends_on(const Expr& e, const std::set<const void*>& dims) {
@@ -471,6 +492,7 @@ private:
                 i = bounded(target.boundary, i, extent, edge);
             } else if (target.input && (guarded || depends_on(at, scope.over))) i = held(i, extent_of(dims[d]), edge);
             else if (target.input && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+            else if (target.func && !self && !is_affine(at)) i = in_range(at, i);
             else if (self && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
             args[rank - 1 - d] = i;
         }
@@ -516,6 +538,23 @@ private:
 }  // namespace
 
 std::string halide_name(const BoundSchedule& bound, size_t stage) { return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage); }
+
+BoundSchedule with_steps_outermost(BoundSchedule bound) {
+    for (size_t i = 0; i < bound.stages.size(); ++i) {
+        const Stage& s = bound.graph.stages[i];
+        if (!s.update || !s.update->sequential) continue;
+        const std::vector<Dim> carried = carried_dims(s);
+        const auto is_step = [&](const BoundLoop& loop) { return !contains_dim(carried, loop.dim); };
+        auto& nest = bound.stages[i].update;
+        if (carried.empty() || std::is_partitioned(nest.begin(), nest.end(), is_step)) continue;
+        std::stable_partition(nest.begin(), nest.end(), is_step);
+        for (const BoundStage& other : bound.stages)
+            if (other.compute_at && other.compute_at->stage == i)
+                throw Limit(L0903_schedule, s.where, fmt::format("a stage is computed at a loop of {}, whose steps have to stand outside {}", s.name, carried[0].name()),
+                            {fix(fmt::format("list the loop over {} first", s.update->reduction_dims[0].name()))});
+    }
+    return bound;
+}
 
 Translation translate(const BoundSchedule& bound) { return Translator(bound).run(); }
 

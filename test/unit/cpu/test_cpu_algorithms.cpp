@@ -243,6 +243,61 @@ TEST(cpu_algorithms, gathers) {
     expect_same(a, s, {{{"x", 5}, {"y", 9}, {"rows", 4}}, {{"x", 33}, {"y", 1}, {"rows", 1}}});
 }
 
+TEST(cpu_algorithms, indices_that_depend_on_values) {
+    Dim bins("bins", 8);
+    const Input in("in", i32, {y, x});
+    Func histogram("histogram"), f("f");
+    histogram(bins) = scatter(plus, {to(bins, in(y, x) % 9)}, {y, x}, constant(i32, std::int64_t{1}));
+    f(y, x) = histogram(in(y, x) & 7) + histogram(clamp(in(y, x), 0, 7));
+    const Algorithm a({f}, {in});
+    expect_same(a, roots(a), lines);
+}
+
+TEST(cpu_algorithms, recurrences) {
+    const Input in("in", f32, {t, x});
+    Func s("s"), f("f"), g("g"), wave("wave");
+    recurrence(t, {{s(t, x), cast(f32, 0.5)}}, [&](const Self& self) -> Tuple { return {self[0](t - 1, x) * 0.5 + self[0](t - 2, x) * 0.25 + in(t, x)}; });
+    f(t, x) = s(t, x) * 2.0;
+    const Shapes shapes{{{"t", 0}, {"x", 3}}, {{"t", 1}, {"x", 1}}, {{"t", 9}, {"x", 37}}, {{"t", 2}, {"x", 16}}};
+    const Algorithm a({f}, {in});
+    expect_same(a, roots(a), shapes);
+    Schedule vectors = roots(a);
+    vectors.stage("s.recurrence").serial("t").serial("x", 8).vector("x");
+    expect_same(a, vectors, shapes);
+    // Neighbours of the state: a wave in one dimension.
+    recurrence(t, {{wave(t, x), in(0, x)}}, [&](const Self& self) -> Tuple {
+        return {select(Expr(x) > 0, self[0](t - 1, x - 1), 0) + self[0](t - 1, x) + select(Expr(x) + 1 < x.extent(), self[0](t - 1, x + 1), 0)};
+    });
+    g(t, x) = wave(t, x);
+    const Algorithm b({g}, {in});
+    expect_same(b, roots(b), {{{"t", 1}, {"x", 1}}, {{"t", 9}, {"x", 37}}, {{"t", 2}, {"x", 16}}});
+}
+
+TEST(cpu_algorithms, fibonacci_backwards) {
+    const Dim steps("steps", 40);
+    const Input first("first", i64, {x});
+    Func f("f"), g("g");
+    recurrence(steps, {{f(steps, x), cast(i64, first(x))}}, [&](const Self& self) -> Tuple { return {self[0](steps - 1, x) + self[0](steps - 2, x)}; });
+    g(steps, x) = f(steps, x);
+    const Algorithm a({g}, {first});
+    expect_same(a, roots(a), {{{"x", 1}}, {{"x", 5}}});
+}
+
+TEST(cpu_algorithms, partial_sums_added_in_place) {
+    const Input A("A", i32, {m, k}), B("B", i32, {k, n});
+    Func C("C");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    Schedule s;
+    s.stage("C").root().parallel("m", 8).serial("m").serial("n", 16, "nv").vector("n");
+    s.stage("C.sum").root().parallel("n", 64, "nb").serial("k/16", 0, "kb").serial("n", 32, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
+    for (LoopSpec& loop : *s.stage("C.sum").spec().loops)
+        if (loop.tile) loop.tail = Tail::guard;
+    s.stage("C.sum").init({{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
+    s.partial("C.part", "C.sum", {"k/16"}).at("C.sum", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
+    s.copy("B.p", "B", {"C.part"}).at("C.sum", "kb").layout({"n/32", "k", "n%32"}).serial("n", 32).serial("k").unroll("n", 16).vector("n");
+    expect_same(Algorithm({C}, {A, B}), s, matrices);
+}
+
 TEST(cpu_algorithms, derived_extents_and_scalars) {
     Dim half("half", (x.extent() + 1) / 2);
     const Input in("in", i16, {x});
@@ -275,13 +330,22 @@ TEST(cpu_algorithms, static_extents) {
     expect_same(a, s, {{}});
 }
 
-TEST(cpu_algorithms, unsupported_schedules_say_so) {
+TEST(cpu_algorithms, targets_and_objects) {
     const Algorithm a = Matmul().algorithm();
     Schedule s;
     s.stage("C").root().serial("m").serial("n", 16, "nt").vector("n");
     s.stage("C.sum").root().serial("k").serial("m").serial("n", 16).vector("n");
     EXPECT_THROW((void)cpu::jit(bind(a, s), "riscv-banana"), Error);
     EXPECT_THROW((void)cpu::jit(bind(a, s), "arm-64-linux"), Error);
+    const std::string path = testing::TempDir() + "tessera_cpu_kernel.o";
+    EXPECT_EQ(cpu::emit(bind(a, s), "x86-64-linux-avx2", "matmul", cpu::Artifact::object, path), cpu::parameters(bind(a, s)));
+    std::FILE* object = std::fopen(path.c_str(), "rb");
+    ASSERT_NE(object, nullptr);
+    char magic[4] = {};
+    EXPECT_EQ(std::fread(magic, 1, 4, object), 4U);
+    std::fclose(object);
+    EXPECT_EQ(std::string(magic, 4), "\x7f" "ELF");
+    EXPECT_THROW((void)cpu::emit(bind(a, s), "host", "matmul", cpu::Artifact::object, "/no/such/folder/a.o"), Error);
     EXPECT_EQ(cpu::expanded_target("x86-64-linux-avx2"), "x86-64-linux-avx-avx2-f16c-fma-sse41");
 }
 
