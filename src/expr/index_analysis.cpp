@@ -367,11 +367,14 @@ Ends IndexAnalysis::computed_interval(const Expr& atom) {
         case Op::min:
         case Op::max:
         case Op::select: {
-            // Reached when the factor's sign is unknown: the hull of both operands.
-            const Ends a = interval(atom->args[atom->op == Op::select ? 1 : 0]), b = interval(atom->args[atom->op == Op::select ? 2 : 1]);
+            // Reached when a condition narrowed the term, or the factor's sign is unknown. One operand bounds a min from above.
+            const bool is_select = atom->op == Op::select;
+            const Ends a = interval(atom->args[is_select ? 1 : 0]), b = interval(atom->args[is_select ? 2 : 1]);
             Ends ends;
-            if (a.low && b.low) ends.low = smaller_of(*a.low, *b.low);
-            if (a.high && b.high) ends.high = larger_of(*a.high, *b.high);
+            if (a.low && b.low) ends.low = atom->op == Op::max ? larger_of(*a.low, *b.low) : smaller_of(*a.low, *b.low);
+            else if (atom->op == Op::max) ends.low = a.low ? a.low : b.low;
+            if (a.high && b.high) ends.high = atom->op == Op::min ? smaller_of(*a.high, *b.high) : larger_of(*a.high, *b.high);
+            else if (atom->op == Op::min) ends.high = a.high ? a.high : b.high;
             return ends;
         }
         default: return value_range(atom, domain_, reads_, depth_ + 1);

@@ -66,6 +66,11 @@ TEST_F(Bounds, ChoicesNarrow) {
     EXPECT_EQ(range(select(c > 4 && c < 9, c, 5), over({c})), "5 .. 8");
     EXPECT_EQ(range(max(x, 3) - x, over({x})), "max(4 - x.extent, 0) .. 3");
 }
+TEST_F(Bounds, ConditionsOnClampedIndices) {
+    Input at("at", i32, {x});
+    const Expr index_at = clamp(at(x), 0, 99);
+    EXPECT_EQ(range(select(index_at > 1, index_at, 5), over({x})), "2 .. 99");
+}
 TEST_F(Bounds, Values) {
     Input bytes("bytes", u8, {x}), id("id", i32, {x}), free("free", i32, {x});
     id.values_in(0, y.extent());
