@@ -10,6 +10,7 @@
 
 #include "definitions.h"
 #include "rivals/halide_rivals.h"
+#include "tessera_kernels.h"
 
 namespace bench {
 namespace {
@@ -28,6 +29,19 @@ std::vector<float> random_floats(std::size_t count, float low, float high, unsig
 /// A kernel on Halide's threads; it keeps the arrays that it runs on.
 Contestant with_halide_pool(std::string name, Kernel kernel, std::shared_ptr<const void> arrays) {
     return {std::move(name), [arrays = std::move(arrays), kernel = std::move(kernel)] { kernel(); }, rivals::use_halide_threads};
+}
+
+/// The case of every schedule of one of our functions; they share rivals, arrays and the name up to the slash.
+template <typename Ours>
+std::vector<Case> case_per_schedule(const std::string& name, std::initializer_list<OurSchedule> schedules, const std::vector<Rival>& rivals,
+                                    const std::shared_ptr<const void>& arrays, Ours&& ours) {
+    std::vector<Case> cases;
+    for (const OurSchedule schedule : schedules) {
+        cases.push_back({fmt::format("{}/{}", name, name_of(schedule)),
+                         {"Tessera", [arrays, kernel = ours(schedule)] { kernel(); }, use_tessera_threads},
+                         rivals});
+    }
+    return cases;
 }
 
 std::string named_difference(const char* whose, const std::string& difference) {
@@ -65,7 +79,7 @@ public:
     std::vector<float> out, rival_out;
 };
 
-Case blur_case(Size2 size) {
+std::vector<Case> blur_cases(Size2 size) {
     struct Arrays {
         std::vector<std::uint16_t> in, expected, out, rival_out;
         std::string difference() const {
@@ -85,45 +99,46 @@ Case blur_case(Size2 size) {
     arrays->expected = defined_blur(arrays->in, size);
     arrays->out.resize(arrays->expected.size());
     arrays->rival_out.resize(arrays->expected.size());
-    const auto kernel = [&](std::vector<std::uint16_t>& out, Plan plan) {
-        return rivals::halide_blur(arrays->in.data(), out.data(), size, plan);
+    const auto rival = [&](const char* name, Plan plan) {
+        return Rival{with_halide_pool(name, rivals::halide_blur(arrays->in.data(), arrays->rival_out.data(), size, plan), arrays),
+                     [arrays] { return arrays->difference(); }};
     };
-    const auto difference = [arrays] { return arrays->difference(); };
-    return {fmt::format("blur {}x{}", size.width, size.height),
-            with_halide_pool("Halide, published", kernel(arrays->out, Plan::published), arrays),
-            {{with_halide_pool("Halide, tuned", kernel(arrays->rival_out, Plan::tuned), arrays), difference}}};
+    return case_per_schedule(fmt::format("blur {}x{}", size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
+                             {rival("Halide, published", Plan::published), rival("Halide, tuned", Plan::tuned)}, arrays,
+                             [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); });
 }
 
 using StencilOf = Kernel (*)(const float*, float*, Size2, Plan, Arithmetic);
+using OurStencil = Kernel (*)(const float*, float*, Size2, OurSchedule);
 
-Case float_stencil_case(const std::string& name, std::shared_ptr<FloatStencil> arrays, Size2 size, StencilOf stencil) {
+std::vector<Case> float_stencil_cases(const std::string& name, std::shared_ptr<FloatStencil> arrays, Size2 size, OurStencil ours,
+                                      StencilOf stencil) {
     const auto rival = [&](const char* rival_name, Plan plan, Arithmetic arithmetic) {
         return arrays->rival(rival_name, stencil(arrays->in.data(), arrays->rival_out.data(), size, plan, arithmetic),
                              arithmetic);
     };
-    return {fmt::format("{} {}x{}", name, size.width, size.height),
-            with_halide_pool("Halide, published, strict",
-                             stencil(arrays->in.data(), arrays->out.data(), size, Plan::published, Arithmetic::strict), arrays),
-            {rival("Halide, published", Plan::published, Arithmetic::relaxed),
-             rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
-             rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)}};
+    return case_per_schedule(fmt::format("{} {}x{}", name, size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
+                             {rival("Halide, published", Plan::published, Arithmetic::relaxed),
+                              rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
+                              rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
+                             arrays, [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); });
 }
 
-Case unsharp_case(Size2 size) {
+std::vector<Case> unsharp_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * size.height * size.width, 0.05f, 1.0f, 11);
     auto expected = defined_unsharp(in, size);
-    return float_stencil_case("unsharp", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                              rivals::halide_unsharp);
+    return float_stencil_cases("unsharp", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
+                              tessera_unsharp, rivals::halide_unsharp);
 }
 
-Case harris_case(Size2 size) {
+std::vector<Case> harris_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * (size.height + 4) * (size.width + 4), 0.0f, 1.0f, 12);
     auto expected = defined_harris(in, size);
-    return float_stencil_case("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                              rivals::halide_harris);
+    return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
+                              tessera_harris, rivals::halide_harris);
 }
 
-Case matmul_case(MatmulSize size, const rivals::OpenBlas& blas) {
+std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
     struct Arrays {
         MatmulSize size;
         std::vector<float> a, b, out, rival_out;
@@ -158,9 +173,11 @@ Case matmul_case(MatmulSize size, const rivals::OpenBlas& blas) {
             {"OpenBLAS", blas.matmul(a, b, arrays->rival_out.data(), size), [&blas](int threads) { blas.use_threads(threads); }},
             [arrays] { return arrays->difference(); }};
     }
-    return {fmt::format("matmul {}x{}x{}", size.m, size.n, size.k),
-            with_halide_pool("Halide, tuned", rivals::halide_matmul(a, b, arrays->out.data(), size), arrays),
-            {openblas}};
+    const Rival halide{with_halide_pool("Halide, tuned", rivals::halide_matmul(a, b, arrays->rival_out.data(), size), arrays),
+                       [arrays] { return arrays->difference(); }};
+    return case_per_schedule(fmt::format("matmul {}x{}x{}", size.m, size.n, size.k), {OurSchedule::hand, OurSchedule::standard},
+                             {openblas, halide}, arrays,
+                             [&](OurSchedule schedule) { return tessera_matmul(a, b, arrays->out.data(), size, schedule); });
 }
 
 }  // namespace
@@ -170,17 +187,17 @@ std::vector<Case> benchmark_cases(const CaseOptions& options, const rivals::Open
     struct Listed {
         std::string name;
         bool quick;
-        std::function<Case()> make;
+        std::function<std::vector<Case>()> make;
     };
     const Size2 photo{.height = 1536, .width = 2560}, large{.height = 4800, .width = 6400};
     std::vector<Listed> table{
-        {"blur", true, [&] { return blur_case(photo); }},
-        {"blur large", false, [&] { return blur_case(large); }},
-        {"unsharp", true, [&] { return unsharp_case(photo); }},
-        {"harris", true, [&] { return harris_case(photo); }},
+        {"blur", true, [&] { return blur_cases(photo); }},
+        {"blur large", false, [&] { return blur_cases(large); }},
+        {"unsharp", true, [&] { return unsharp_cases(photo); }},
+        {"harris", true, [&] { return harris_cases(photo); }},
     };
     const auto matmul = [&](MatmulSize size, bool quick) {
-        table.push_back({"matmul", quick, [size, &blas] { return matmul_case(size, blas); }});
+        table.push_back({"matmul", quick, [size, &blas] { return matmul_cases(size, blas); }});
     };
     matmul({.m = 1024, .n = 1024, .k = 1024}, true);
     matmul({.m = 1000, .n = 1000, .k = 1000}, false);
@@ -192,7 +209,9 @@ std::vector<Case> benchmark_cases(const CaseOptions& options, const rivals::Open
     for (const Listed& row : table) {
         const auto asked = [&](const std::string& name) { return row.name.rfind(name, 0) == 0; };
         if (options.quick && !row.quick) continue;
-        if (options.only.empty() || std::any_of(options.only.begin(), options.only.end(), asked)) cases.push_back(row.make());
+        if (options.only.empty() || std::any_of(options.only.begin(), options.only.end(), asked)) {
+            for (Case& made : row.make()) cases.push_back(std::move(made));
+        }
     }
     return cases;
 }

@@ -1,0 +1,85 @@
+#include "tessera_kernels.h"
+
+#include <array>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <tessera/tessera_runtime.h>
+
+#include <blur_default.h>
+#include <blur_hand.h>
+#include <harris_default.h>
+#include <harris_hand.h>
+#include <matmul_default.h>
+#include <matmul_hand.h>
+#include <unsharp_default.h>
+#include <unsharp_hand.h>
+
+namespace bench {
+namespace {
+
+int32_t dtype_of(const float*) { return TESSERA_F32; }
+int32_t dtype_of(const std::uint16_t*) { return TESSERA_U16; }
+
+/// A dense array and its extents, outermost first.
+template <std::size_t Rank>
+class DenseArray {
+public:
+    template <typename T>
+    DenseArray(const T* data, std::array<int64_t, Rank> extents) : data_(const_cast<T*>(data)), dtype_(dtype_of(data)), extents_(extents) {}
+
+    /// A view that is valid while this object stays where it is.
+    [[nodiscard]] tessera_buffer view() const { return {.data = data_, .extents = extents_.data(), .rank = Rank, .dtype = dtype_}; }
+
+private:
+    void* data_;
+    int32_t dtype_;
+    std::array<int64_t, Rank> extents_;
+};
+
+void check(int status) {
+    if (status != TESSERA_OK) throw std::runtime_error(fmt::format("our kernel failed, status {}: {}", status, tessera_last_error()));
+}
+
+using OneInput = int (*)(const tessera_buffer*, tessera_buffer*);
+
+template <std::size_t InRank, std::size_t OutRank>
+OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank> out) {
+    return [=] {
+        const tessera_buffer from = in.view();
+        tessera_buffer to = out.view();
+        check(function(&from, &to));
+    };
+}
+
+}  // namespace
+
+const char* name_of(OurSchedule schedule) { return schedule == OurSchedule::hand ? "hand" : "default"; }
+
+OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? blur_hand : blur_default, DenseArray<2>(in, {size.height + 2, size.width + 2}),
+                     DenseArray<2>(out, {size.height, size.width}));
+}
+
+OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? unsharp_hand : unsharp_default, DenseArray<3>(in, {3, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
+}
+
+OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? harris_hand : harris_default, DenseArray<3>(in, {3, size.height + 4, size.width + 4}),
+                     DenseArray<2>(out, {size.height, size.width}));
+}
+
+OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize size, OurSchedule schedule) {
+    const auto function = schedule == OurSchedule::hand ? matmul_hand : matmul_default;
+    return [=, left = DenseArray<2>(a, {size.m, size.k}), right = DenseArray<2>(b, {size.k, size.n}), product = DenseArray<2>(out, {size.m, size.n})] {
+        const tessera_buffer from_left = left.view(), from_right = right.view();
+        tessera_buffer to = product.view();
+        check(function(&from_left, &from_right, &to));
+    };
+}
+
+void use_tessera_threads(int threads) { tessera_set_num_threads(threads); }
+
+}  // namespace bench

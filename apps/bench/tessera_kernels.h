@@ -1,0 +1,25 @@
+// Our kernels, compiled ahead of time from generators/ into static libraries, with symbolic extents, for the processor of the build.
+// Each call runs on the arrays given when the kernel was made; they must outlive it. Arithmetic: definitions.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "definitions.h"
+
+namespace bench {
+
+/// hand: the file in schedules/. standard: what Tessera chooses when it is given no schedule, "default" in reports.
+enum class OurSchedule { hand, standard };
+[[nodiscard]] const char* name_of(OurSchedule);
+
+using OurKernel = std::function<void()>;
+[[nodiscard]] OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, OurSchedule);
+[[nodiscard]] OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule);
+[[nodiscard]] OurKernel tessera_harris(const float* in, float* out, Size2 out_size, OurSchedule);
+[[nodiscard]] OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize size, OurSchedule);
+
+/// Threads of Tessera::Runtime's pool, for every kernel of this header.
+void use_tessera_threads(int threads);
+
+}  // namespace bench
