@@ -6,14 +6,14 @@
 #include <fmt/format.h>
 #include <tessera/tessera_runtime.h>
 
-#include <blur_default.h>
-#include <blur_hand.h>
-#include <harris_default.h>
-#include <harris_hand.h>
-#include <matmul_default.h>
-#include <matmul_hand.h>
-#include <unsharp_default.h>
-#include <unsharp_hand.h>
+#include <bench_blur_default.h>
+#include <bench_blur_hand.h>
+#include <bench_harris_default.h>
+#include <bench_harris_hand.h>
+#include <bench_matmul_default.h>
+#include <bench_matmul_hand.h>
+#include <bench_unsharp_default.h>
+#include <bench_unsharp_hand.h>
 
 namespace bench {
 namespace {
@@ -57,22 +57,22 @@ OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank
 const char* name_of(OurSchedule schedule) { return schedule == OurSchedule::hand ? "hand" : "default"; }
 
 OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? blur_hand : blur_default, DenseArray<2>(in, {size.height + 2, size.width + 2}),
+    return kernel_of(schedule == OurSchedule::hand ? bench_blur_hand : bench_blur_default, DenseArray<2>(in, {size.height + 2, size.width + 2}),
                      DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? unsharp_hand : unsharp_default, DenseArray<3>(in, {3, image.height, image.width}),
+    return kernel_of(schedule == OurSchedule::hand ? bench_unsharp_hand : bench_unsharp_default, DenseArray<3>(in, {3, image.height, image.width}),
                      DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? harris_hand : harris_default, DenseArray<3>(in, {3, size.height + 4, size.width + 4}),
+    return kernel_of(schedule == OurSchedule::hand ? bench_harris_hand : bench_harris_default, DenseArray<3>(in, {3, size.height + 4, size.width + 4}),
                      DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize size, OurSchedule schedule) {
-    const auto function = schedule == OurSchedule::hand ? matmul_hand : matmul_default;
+    const auto function = schedule == OurSchedule::hand ? bench_matmul_hand : bench_matmul_default;
     return [=, left = DenseArray<2>(a, {size.m, size.k}), right = DenseArray<2>(b, {size.k, size.n}), product = DenseArray<2>(out, {size.m, size.n})] {
         const tessera_buffer from_left = left.view(), from_right = right.view();
         tessera_buffer to = product.view();
