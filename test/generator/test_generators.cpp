@@ -47,7 +47,9 @@ Call make_call(const tessera_kernel_descriptor& kernel, const std::vector<std::i
     for (int d = 0; d < kernel.dim_count; ++d) {
         std::int64_t value = kernel.dims[d].value;
         if (kernel.dims[d].kind == TESSERA_DIM_BOUND) value = extents[next++ % extents.size()];
-        if (kernel.dims[d].kind == TESSERA_DIM_DERIVED) EXPECT_EQ(runtime::run_code(kernel.dims[d].code, kernel, nullptr, dims.data(), d, value), runtime::CodeResult::ok);
+        if (kernel.dims[d].kind == TESSERA_DIM_DERIVED) {
+            EXPECT_EQ(runtime::run_code(kernel.dims[d].code, kernel, nullptr, dims.data(), d, value), runtime::CodeResult::ok);
+        }
         dims.push_back(value);
     }
     Call call;

@@ -124,10 +124,13 @@ private:
 
     template <class S>
     void set_kinds(size_t i, S& target, const std::vector<BoundLoop>& nest, const std::vector<VarOrRVar>& loops, bool update) {
-        std::optional<VarOrRVar> space;  // parallel loops next to each other are one
+        // Parallel loops next to each other are one, in pairs: of three in one Halide no longer sees where a loop of the outer two stands,
+        // and sizes what is stored inside for all its positions.
+        std::optional<VarOrRVar> space;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
             VarOrRVar variable = loops[l];
+            bool paired = false;
             const bool carried = variable.is_rvar && !loop.reduction;
             if (carried && (loop.kind == LoopKind::parallel || loop.kind == LoopKind::vector)) target.allow_race_conditions();
             if (loop.kind == LoopKind::parallel && space && !variable.is_rvar) {
@@ -135,11 +138,12 @@ private:
                 target.fuse(variable, *space, fused);
                 renamed_[{i, l, update}] = fused.name();
                 variable = fused;
+                paired = true;
             }
             if (loop.kind == LoopKind::vector) target.vectorize(variable);
             if (loop.kind == LoopKind::unroll) target.unroll(variable);
             space.reset();
-            const bool joins = loop.kind == LoopKind::parallel && l + 1 < nest.size() && nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
+            const bool joins = !paired && loop.kind == LoopKind::parallel && l + 1 < nest.size() && nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
                                !(is_main(i, update) && used_.count({i, l}));
             if (joins) space = variable;
             else if (loop.kind == LoopKind::parallel) target.parallel(variable);
