@@ -21,20 +21,15 @@ bool is_structured(Op op) { return op == Op::reduce || op == Op::scan || op == O
 }  // namespace
 
 std::string ExprClasses::attribute_key(const ExprNode& n) {
-    switch (n.op) {
-        case Op::dim:
-        case Op::extent: return fmt::format("{}", n.dim().id());
-        case Op::variable: return std::get<std::shared_ptr<const Variable>>(n.attribute)->name;
-        case Op::access: {
-            const AccessTarget& t = n.target();
-            return fmt::format("{}/{}/{}", fmt::ptr(t.input.get()), fmt::ptr(t.func.get()), static_cast<int>(t.boundary));
-        }
-        case Op::reduce:
-        case Op::scan: return reduction_key(n.reduction(), monoid_number_(n.reduction()));
-        case Op::scatter:
-            return reduction_key(n.reduction(), monoid_number_(n.reduction())) + "|" + dims_key(n.scatter().destination) + (n.scatter().has_init ? "i" : "");
-        default: return {};
+    if (n.op == Op::dim || n.op == Op::extent) return fmt::format("{}", n.dim().id());
+    if (n.op == Op::variable) return std::get<std::shared_ptr<const Variable>>(n.attribute)->name;
+    if (n.op == Op::access) {
+        const AccessTarget& t = n.target();
+        return fmt::format("{}/{}/{}", fmt::ptr(t.input.get()), fmt::ptr(t.func.get()), static_cast<int>(t.boundary));
     }
+    if (!is_structured(n.op)) return {};
+    const std::string key = reduction_key(n.reduction(), monoid_number_(n.reduction()));
+    return n.op == Op::scatter ? key + "|" + dims_key(n.scatter().destination) + (n.scatter().has_init ? "i" : "") : key;
 }
 
 int ExprClasses::intern(const std::string& key, Kind kind, const Expr& node, std::vector<int> args) {

@@ -310,13 +310,11 @@ ExprParser::Values ExprParser::scalar_op(const Token& name, const OpRow& row) {
     t_.expect(")");
     if (static_cast<int>(args.size()) != row.arity) t_.fail(name, fmt::format("{} with {} operands", row.name, row.arity));
     const std::vector<Operand> keys(args.begin() + 1, args.end());
-    switch (row.op) {
-        case Op::select: return {select(args[0], args[1], args[2])};
-        case Op::uniform: return {uniform(args[0], keys)};
-        case Op::normal: return {normal(args[0], keys)};
-        case Op::random_bits: return {random_bits(args[0], keys)};
-        default: return {build_op(row.op, args)};
-    }
+    if (row.op == Op::select) return {select(args[0], args[1], args[2])};
+    if (row.op == Op::uniform) return {uniform(args[0], keys)};
+    if (row.op == Op::normal) return {normal(args[0], keys)};
+    if (row.op == Op::random_bits) return {random_bits(args[0], keys)};
+    return {build_op(row.op, args)};
 }
 
 // ---- accesses

@@ -165,28 +165,23 @@ std::string ExprText::spell(int number, int precedence) {
         const std::string out = fmt::format("{} {} {}", text(c.args[0], left), row->symbol, text(c.args[1], row->precedence + 1));
         return row->precedence < precedence ? "(" + out + ")" : out;
     }
-    switch (n.op) {
-        case Op::constant: return constant_text(n);
-        case Op::dim: return names_.dim(n.dim());
-        case Op::extent: return fmt::format("extent({})", names_.dim(n.dim()));
-        case Op::variable: return std::get<std::shared_ptr<const Variable>>(n.attribute)->name;
-        case Op::access: return access(c);
-        case Op::neg:
-        case Op::not_: {
-            const std::string operand = text(c.args[0], unary_precedence);
-            const std::string_view sign = n.op == Op::neg ? "-" : "!";
-            // A minus before a number would be part of the number.
-            const std::string out = classes_.at(c.args[0]).node->op == Op::constant ? fmt::format("{}({})", sign, operand) : fmt::format("{}{}", sign, operand);
-            return precedence > unary_precedence ? "(" + out + ")" : out;
-        }
-        case Op::cast:
-            // The conversion of a Scalar in an extent.
-            if (n.weak) return text(c.args[0], precedence);
-            [[fallthrough]];
-        case Op::saturate_cast:
-        case Op::bitcast: return fmt::format("{}({}, {})", op_row(n.op).name, dtype_name(n.dtype), text(c.args[0], 0));
-        default: return call(op_row(n.op).name, c.args);
+    if (n.op == Op::constant) return constant_text(n);
+    if (n.op == Op::dim) return names_.dim(n.dim());
+    if (n.op == Op::extent) return fmt::format("extent({})", names_.dim(n.dim()));
+    if (n.op == Op::variable) return std::get<std::shared_ptr<const Variable>>(n.attribute)->name;
+    if (n.op == Op::access) return access(c);
+    if (n.op == Op::neg || n.op == Op::not_) {
+        const std::string operand = text(c.args[0], unary_precedence);
+        const std::string_view sign = n.op == Op::neg ? "-" : "!";
+        // A minus before a number would be part of the number.
+        const std::string out = classes_.at(c.args[0]).node->op == Op::constant ? fmt::format("{}({})", sign, operand) : fmt::format("{}{}", sign, operand);
+        return precedence > unary_precedence ? "(" + out + ")" : out;
     }
+    // The conversion of a Scalar in an extent.
+    if (n.op == Op::cast && n.weak) return text(c.args[0], precedence);
+    if (n.op == Op::cast || n.op == Op::saturate_cast || n.op == Op::bitcast)
+        return fmt::format("{}({}, {})", op_row(n.op).name, dtype_name(n.dtype), text(c.args[0], 0));
+    return call(op_row(n.op).name, c.args);
 }
 
 std::string ExprText::access(const Class& c) {

@@ -96,7 +96,7 @@ struct Definition {
 
 class Oracle : public Memory {
 public:
-    Oracle(const Algorithm& algorithm, const BoundArguments& arguments) : algorithm_(algorithm), arguments_(arguments) {
+    Oracle(const Algorithm& algorithm, const BoundArguments& arguments) : arguments_(arguments) {
         for (const Func& f : algorithm.funcs()) {
             numbers_.emplace(f.state().get(), definitions_.size());
             definitions_.emplace_back();
@@ -256,7 +256,6 @@ private:
 
     static std::string index_text(std::span<const std::int64_t> index) { return fmt::format("({})", fmt::join(index, ", ")); }
 
-    const Algorithm& algorithm_;
     const BoundArguments& arguments_;
     std::unordered_map<const FuncState*, size_t> numbers_;
     std::vector<Definition> definitions_;
