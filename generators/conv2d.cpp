@@ -6,8 +6,8 @@ using namespace tessera;
 
 namespace {
 
-/// out(b, y, x, o) = sum over ky, kx, i of in(b, y * stride + ky, x * stride + kx, i) * weights(ky, kx, i, o) + bias(o), channels last, no
-/// padding; relu of it with activation relu.
+/// out(b, y, x, o) = sum over ky, kx, i of in(b, y * stride + ky, x * stride + kx, i) * weights(ky, kx, i, o) + bias(o), channels
+/// last, no padding; relu of it with activation relu.
 Algorithm conv2d(DType dtype, std::int64_t kernel, std::int64_t stride, const std::string& activation) {
     Dim b("b"), y("y"), x("x"), o("o"), i("i"), ky("ky", kernel), kx("kx", kernel);
     Dim in_y("in_y", (y.extent() - 1) * stride + kernel), in_x("in_x", (x.extent() - 1) * stride + kernel);
@@ -22,13 +22,17 @@ Algorithm conv2d(DType dtype, std::int64_t kernel, std::int64_t stride, const st
 
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
-                          {generator("conv2d", "2-d convolution, channels last",
-                                     {param("dtype", f32, {f32, f64}), param("kernel", 3), param("stride", 1), param("activation", "none", {"none", "relu"})},
-                                     [](const Params& p) { return conv2d(p.dtype("dtype"), p.integer("kernel"), p.integer("stride"), p.text("activation")); },
-                                     // Accumulators of four dims do not live in registers: their place is left to the backend.
-                                     [](const Algorithm& algorithm, const Target& target) -> std::optional<Schedule> {
-                                         Schedule schedule = default_schedule(algorithm, target);
-                                         for (auto& [name, stage] : schedule.stages) stage.store.space.reset();
-                                         return schedule;
-                                     })});
+                          {generator(
+                              "conv2d", "2-d convolution, channels last",
+                              {param("dtype", f32, {f32, f64}), param("kernel", 3), param("stride", 1),
+                               param("activation", "none", {"none", "relu"})},
+                              [](const Params& p) {
+                                  return conv2d(p.dtype("dtype"), p.integer("kernel"), p.integer("stride"), p.text("activation"));
+                              },
+                              // Accumulators of four dims do not live in registers: their place is left to the backend.
+                              [](const Algorithm& algorithm, const Target& target) -> std::optional<Schedule> {
+                                  Schedule schedule = default_schedule(algorithm, target);
+                                  for (auto& [name, stage] : schedule.stages) stage.store.space.reset();
+                                  return schedule;
+                              })});
 }

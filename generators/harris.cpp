@@ -5,16 +5,19 @@ using namespace tessera;
 
 namespace {
 
-/// Harris' corner measure of an f32 photo of 3 planes: slopes by Sobel, sums over 3x3, det - 0.04 trace^2. The input is larger by 2 on
-/// each side. Source: Harris & Stephens 1988, "A combined corner and edge detector".
+/// Harris' corner measure of an f32 photo of 3 planes: slopes by Sobel, sums over 3x3, det - 0.04 trace^2. The input is larger by
+/// 2 on each side. Source: Harris & Stephens 1988, "A combined corner and edge detector".
 Algorithm harris() {
     Dim y("y"), x("x"), c("c", 3), in_y("in_y", y.extent() + 4), in_x("in_x", x.extent() + 4);
     Input photo("photo", f32, {c, in_y, in_x});
-    Func gray("gray"), gx("gx"), gy("gy"), xx("xx"), yy("yy"), xy("xy"), sxx("sxx"), syy("syy"), sxy("sxy"), trace("trace"), corner("corner");
+    Func gray("gray"), gx("gx"), gy("gy"), xx("xx"), yy("yy"), xy("xy"), sxx("sxx"), syy("syy"), sxy("sxy"), trace("trace"),
+        corner("corner");
     gray(y, x) = 0.299f * photo(0, y, x) + 0.587f * photo(1, y, x) + 0.114f * photo(2, y, x);
     const float s = 1.0f / 12, d = 2.0f / 12;
-    gy(y, x) = gray(y, x) * -s + gray(y + 2, x) * s + gray(y, x + 1) * -d + gray(y + 2, x + 1) * d + gray(y, x + 2) * -s + gray(y + 2, x + 2) * s;
-    gx(y, x) = gray(y, x) * -s + gray(y, x + 2) * s + gray(y + 1, x) * -d + gray(y + 1, x + 2) * d + gray(y + 2, x) * -s + gray(y + 2, x + 2) * s;
+    gy(y, x) = gray(y, x) * -s + gray(y + 2, x) * s + gray(y, x + 1) * -d + gray(y + 2, x + 1) * d + gray(y, x + 2) * -s +
+               gray(y + 2, x + 2) * s;
+    gx(y, x) = gray(y, x) * -s + gray(y, x + 2) * s + gray(y + 1, x) * -d + gray(y + 1, x + 2) * d + gray(y + 2, x) * -s +
+               gray(y + 2, x + 2) * s;
     xx(y, x) = gx(y, x) * gx(y, x);
     yy(y, x) = gy(y, x) * gy(y, x);
     xy(y, x) = gx(y, x) * gy(y, x);
@@ -34,5 +37,7 @@ Algorithm harris() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv, {generator("harris", "Harris corner measure of a photo with 3 planes", {}, [](const Params&) { return harris(); })});
+    return generator_main(
+        argc, argv,
+        {generator("harris", "Harris corner measure of a photo with 3 planes", {}, [](const Params&) { return harris(); })});
 }

@@ -17,5 +17,7 @@ Algorithm histogram(std::int64_t bins) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv, {generator("histogram", "how often each value of a u8 image occurs", {param("bins", 256)}, [](const Params& p) { return histogram(p.integer("bins")); })});
+    return generator_main(argc, argv,
+                          {generator("histogram", "how often each value of a u8 image occurs", {param("bins", 256)},
+                                     [](const Params& p) { return histogram(p.integer("bins")); })});
 }

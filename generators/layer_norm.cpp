@@ -22,5 +22,7 @@ Algorithm layer_norm(DType dtype) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv, {generator("layer_norm", "layer normalization of rows", {param("dtype", f32, {f32, f64})}, [](const Params& p) { return layer_norm(p.dtype("dtype")); })});
+    return generator_main(argc, argv,
+                          {generator("layer_norm", "layer normalization of rows", {param("dtype", f32, {f32, f64})},
+                                     [](const Params& p) { return layer_norm(p.dtype("dtype")); })});
 }

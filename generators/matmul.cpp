@@ -12,8 +12,8 @@ Expr gelu(const Expr& x) {
     return 0.5f * x * (1.0f + erf(x * static_cast<float>(half)));
 }
 
-/// C(m, n) = epilogue(sum over k of A(m, k) B(k, n)). bf16 accumulates in f32 and is stored as bf16. i8 accumulates in i32, which is
-/// what C holds without an epilogue; an epilogue makes f32 of it.
+/// C(m, n) = epilogue(sum over k of A(m, k) B(k, n)). bf16 accumulates in f32 and is stored as bf16. i8 accumulates in i32, which
+/// is what C holds without an epilogue; an epilogue makes f32 of it.
 Algorithm matmul(DType dtype, const std::string& epilogue) {
     Dim m("m"), n("n"), k("k");
     Input A("A", dtype, {m, k}), B("B", dtype, {k, n});
@@ -36,8 +36,9 @@ Algorithm matmul(DType dtype, const std::string& epilogue) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(
-        argc, argv,
-        {generator("matmul", "C = epilogue(A B)", {param("dtype", f32, {f32, f64, bf16, i8}), param("epilogue", "none", {"none", "bias", "bias_relu", "bias_gelu"})},
-                   [](const Params& p) { return matmul(p.dtype("dtype"), p.text("epilogue")); })});
+    return generator_main(argc, argv,
+                          {generator("matmul", "C = epilogue(A B)",
+                                     {param("dtype", f32, {f32, f64, bf16, i8}),
+                                      param("epilogue", "none", {"none", "bias", "bias_relu", "bias_gelu"})},
+                                     [](const Params& p) { return matmul(p.dtype("dtype"), p.text("epilogue")); })});
 }

@@ -23,5 +23,7 @@ Algorithm softmax(DType dtype) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv, {generator("softmax", "softmax of rows", {param("dtype", f32, {f32, f64, bf16})}, [](const Params& p) { return softmax(p.dtype("dtype")); })});
+    return generator_main(argc, argv,
+                          {generator("softmax", "softmax of rows", {param("dtype", f32, {f32, f64, bf16})},
+                                     [](const Params& p) { return softmax(p.dtype("dtype")); })});
 }

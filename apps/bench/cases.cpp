@@ -33,8 +33,8 @@ Contestant with_halide_pool(std::string name, Kernel kernel, std::shared_ptr<con
 
 /// The case of every schedule of one of our functions; they share rivals, arrays and the name up to the slash.
 template <typename Ours>
-std::vector<Case> case_per_schedule(const std::string& name, std::initializer_list<OurSchedule> schedules, const std::vector<Rival>& rivals,
-                                    const std::shared_ptr<const void>& arrays, Ours&& ours) {
+std::vector<Case> case_per_schedule(const std::string& name, std::initializer_list<OurSchedule> schedules,
+                                    const std::vector<Rival>& rivals, const std::shared_ptr<const void>& arrays, Ours&& ours) {
     std::vector<Case> cases;
     for (const OurSchedule schedule : schedules) {
         cases.push_back({fmt::format("{}/{}", name, name_of(schedule)),
@@ -103,9 +103,10 @@ std::vector<Case> blur_cases(Size2 size) {
         return Rival{with_halide_pool(name, rivals::halide_blur(arrays->in.data(), arrays->rival_out.data(), size, plan), arrays),
                      [arrays] { return arrays->difference(); }};
     };
-    return case_per_schedule(fmt::format("blur {}x{}", size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
-                             {rival("Halide, published", Plan::published), rival("Halide, tuned", Plan::tuned)}, arrays,
-                             [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); });
+    return case_per_schedule(
+        fmt::format("blur {}x{}", size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
+        {rival("Halide, published", Plan::published), rival("Halide, tuned", Plan::tuned)}, arrays,
+        [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); });
 }
 
 using StencilOf = Kernel (*)(const float*, float*, Size2, Plan, Arithmetic);
@@ -121,21 +122,22 @@ std::vector<Case> float_stencil_cases(const std::string& name, std::shared_ptr<F
                              {rival("Halide, published", Plan::published, Arithmetic::relaxed),
                               rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
                               rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
-                             arrays, [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); });
+                             arrays,
+                             [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); });
 }
 
 std::vector<Case> unsharp_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * size.height * size.width, 0.05f, 1.0f, 11);
     auto expected = defined_unsharp(in, size);
     return float_stencil_cases("unsharp", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                              tessera_unsharp, rivals::halide_unsharp);
+                               tessera_unsharp, rivals::halide_unsharp);
 }
 
 std::vector<Case> harris_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * (size.height + 4) * (size.width + 4), 0.0f, 1.0f, 12);
     auto expected = defined_harris(in, size);
-    return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                              tessera_harris, rivals::halide_harris);
+    return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size, tessera_harris,
+                               rivals::halide_harris);
 }
 
 std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {

@@ -26,19 +26,23 @@ template <std::size_t Rank>
 class DenseArray {
 public:
     template <typename T>
-    DenseArray(const T* data, std::array<int64_t, Rank> extents) : data_(const_cast<T*>(data)), dtype_(dtype_of(data)), extents_(extents) {}
+    DenseArray(const T* data, std::array<int64_t, Rank> extents)
+        : memory_(const_cast<T*>(data)), dtype_(dtype_of(data)), extents_(extents) {}
 
     /// A view that is valid while this object stays where it is.
-    [[nodiscard]] tessera_buffer view() const { return {.data = data_, .extents = extents_.data(), .rank = Rank, .dtype = dtype_}; }
+    [[nodiscard]] tessera_buffer view() const {
+        return {.data = memory_, .extents = extents_.data(), .rank = Rank, .dtype = dtype_};
+    }
 
 private:
-    void* data_;
+    void* memory_;
     int32_t dtype_;
     std::array<int64_t, Rank> extents_;
 };
 
 void check(int status) {
-    if (status != TESSERA_OK) throw std::runtime_error(fmt::format("our kernel failed, status {}: {}", status, tessera_last_error()));
+    if (status != TESSERA_OK)
+        throw std::runtime_error(fmt::format("our kernel failed, status {}: {}", status, tessera_last_error()));
 }
 
 using OneInput = int (*)(const tessera_buffer*, tessera_buffer*);
@@ -57,23 +61,24 @@ OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank
 const char* name_of(OurSchedule schedule) { return schedule == OurSchedule::hand ? "hand" : "default"; }
 
 OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_blur_hand : bench_blur_default, DenseArray<2>(in, {size.height + 2, size.width + 2}),
-                     DenseArray<2>(out, {size.height, size.width}));
+    return kernel_of(schedule == OurSchedule::hand ? bench_blur_hand : bench_blur_default,
+                     DenseArray<2>(in, {size.height + 2, size.width + 2}), DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_unsharp_hand : bench_unsharp_default, DenseArray<3>(in, {3, image.height, image.width}),
-                     DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(schedule == OurSchedule::hand ? bench_unsharp_hand : bench_unsharp_default,
+                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_harris_hand : bench_harris_default, DenseArray<3>(in, {3, size.height + 4, size.width + 4}),
-                     DenseArray<2>(out, {size.height, size.width}));
+    return kernel_of(schedule == OurSchedule::hand ? bench_harris_hand : bench_harris_default,
+                     DenseArray<3>(in, {3, size.height + 4, size.width + 4}), DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize size, OurSchedule schedule) {
     const auto function = schedule == OurSchedule::hand ? bench_matmul_hand : bench_matmul_default;
-    return [=, left = DenseArray<2>(a, {size.m, size.k}), right = DenseArray<2>(b, {size.k, size.n}), product = DenseArray<2>(out, {size.m, size.n})] {
+    return [=, left = DenseArray<2>(a, {size.m, size.k}), right = DenseArray<2>(b, {size.k, size.n}),
+            product = DenseArray<2>(out, {size.m, size.n})] {
         const tessera_buffer from_left = left.view(), from_right = right.view();
         tessera_buffer to = product.view();
         check(function(&from_left, &from_right, &to));

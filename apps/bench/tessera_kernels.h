@@ -1,5 +1,5 @@
-// Our kernels, compiled ahead of time from generators/ into static libraries, with symbolic extents, for the processor of the build.
-// Each call runs on the arrays given when the kernel was made; they must outlive it. Arithmetic: definitions.h.
+// Our kernels, compiled ahead of time from generators/ into static libraries, with symbolic extents, for the processor of the
+// build. Each call runs on the arrays given when the kernel was made; they must outlive it. Arithmetic: definitions.h.
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 #include "oracle_check.h"
 #include "photo_planes.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -84,7 +84,8 @@ void add_rows(std::vector<Row>& table, const KernelPair& kernels, const Work& wo
     const auto [slow, fast] = time_both(kernels, work, a, b, runs);
     const auto speed = [&](double milliseconds) { return fmt::format("{:.1f} {}", work.amount / milliseconds, work.unit); };
     table.push_back({kernels.pipeline, kernels.by_default.schedule, slow, "1.00", speed(slow), verdict(crop, a, all_ok)});
-    table.push_back({kernels.pipeline, kernels.by_hand.schedule, fast, fmt::format("{:.2f}", slow / fast), speed(fast), verdict(crop, b, all_ok)});
+    table.push_back({kernels.pipeline, kernels.by_hand.schedule, fast, fmt::format("{:.2f}", slow / fast), speed(fast),
+                     verdict(crop, b, all_ok)});
 }
 
 /// The middle of an image of the given extents: its first row and column.
@@ -98,15 +99,20 @@ Crop unsharp_crop(const Planes& photo, const std::string& graph) {
     const std::int64_t height = std::min(crop_size, photo.extent(1)), width = std::min(crop_size, photo.extent(2));
     const auto [top, left] = middle(photo.extent(1), photo.extent(2), crop_size);
     const auto part = [=, y = top, x = left](const Planes& p) { return p.crop(1, y, y + height).crop(2, x, x + width); };
-    const auto inner = [=](const Planes& p) { return p.crop(1, std::min(reach, height / 2), height - std::min(reach, height / 2)).crop(2, std::min(reach, width / 2), width - std::min(reach, width / 2)); };
+    const auto inner = [=](const Planes& p) {
+        return p.crop(1, std::min(reach, height / 2), height - std::min(reach, height / 2))
+            .crop(2, std::min(reach, width / 2), width - std::min(reach, width / 2));
+    };
     return {inner(evaluate(graph, {part(photo)}, {3, height, width})), [=](const Planes& p) { return inner(part(p)); }, 0};
 }
 
 Crop harris_crop(const Planes& padded_photo, const std::string& graph) {
-    const std::int64_t height = std::min(crop_size, padded_photo.extent(1) - 4), width = std::min(crop_size, padded_photo.extent(2) - 4);
+    const std::int64_t height = std::min(crop_size, padded_photo.extent(1) - 4),
+                       width = std::min(crop_size, padded_photo.extent(2) - 4);
     const auto [top, left] = middle(padded_photo.extent(1) - 4, padded_photo.extent(2) - 4, crop_size);
     const Planes from = padded_photo.crop(1, top, top + height + 4).crop(2, left, left + width + 4);
-    return {evaluate(graph, {from}, {height, width}), [=, y = top, x = left](const Planes& p) { return p.crop(0, y, y + height).crop(1, x, x + width); }, 0};
+    return {evaluate(graph, {from}, {height, width}),
+            [=, y = top, x = left](const Planes& p) { return p.crop(0, y, y + height).crop(1, x, x + width); }, 0};
 }
 
 Planes random_values(std::vector<std::int64_t> extents, unsigned rng_start, float scale) {
@@ -120,14 +126,18 @@ void add_matmul(std::vector<Row>& table, const Options& options, bool& all_ok) {
     const std::int64_t size = options.matmul_size();
     const KernelPair kernels = matmul_kernels();
     // Entries of the product are of the order of one, where GELU bends.
-    const Planes a = random_values({size, size}, 1, 1), b = random_values({size, size}, 2, 0.1f), bias = random_values({size}, 3, 1);
+    const Planes a = random_values({size, size}, 1, 1), b = random_values({size, size}, 2, 0.1f),
+                 bias = random_values({size}, 3, 1);
     const std::int64_t rows = std::min<std::int64_t>(8, size), columns = std::min<std::int64_t>(40, size);
     const auto [top, left] = middle(size, size, columns);
     fmt::print("evaluating a part of matmul + bias + GELU in the interpreter\n");
-    const Planes expected = evaluate(kernels.graph_file, {a.crop(0, top, top + rows), b.crop(1, left, left + columns), bias.crop(0, left, left + columns)}, {rows, columns});
+    const Planes expected = evaluate(
+        kernels.graph_file, {a.crop(0, top, top + rows), b.crop(1, left, left + columns), bias.crop(0, left, left + columns)},
+        {rows, columns});
     // Order `any`: a schedule may add in another order; Higham 2002, section 3.1, bounds that by gamma_k, statistics by its root.
     const double tolerance = 8 * std::sqrt(static_cast<double>(size)) * 0x1p-24;
-    const Crop crop{expected, [=, y = top, x = left](const Planes& p) { return p.crop(0, y, y + rows).crop(1, x, x + columns); }, tolerance};
+    const Crop crop{expected, [=, y = top, x = left](const Planes& p) { return p.crop(0, y, y + rows).crop(1, x, x + columns); },
+                    tolerance};
     const double flops = 2.0 * static_cast<double>(size * size * size);
     add_rows(table, kernels, {{a, b, bias}, {size, size}, flops * 1e-6, "GFLOP/s"}, crop, options.runs(), all_ok);
     for (size_t i = table.size() - 2; i < table.size(); ++i) table[i].pipeline = fmt::format("matmul+bias+GELU {}", size);
@@ -135,7 +145,9 @@ void add_matmul(std::vector<Row>& table, const Options& options, bool& all_ok) {
 
 void print_table(const std::vector<Row>& table) {
     fmt::print("\n{:<24} {:<32} {:>9} {:>6} {:>16}  {}\n", "pipeline", "schedule", "ms", "ratio", "speed", "interpreter says");
-    for (const Row& r : table) fmt::print("{:<24} {:<32} {:>9.3f} {:>6} {:>16}  {}\n", r.pipeline, r.schedule, r.milliseconds, r.ratio, r.speed, r.check);
+    for (const Row& r : table)
+        fmt::print("{:<24} {:<32} {:>9.3f} {:>6} {:>16}  {}\n", r.pipeline, r.schedule, r.milliseconds, r.ratio, r.speed,
+                   r.check);
     fmt::print("\nratio: time of the default schedule / time of the row; threads: {}\n", tessera_num_threads());
 }
 
@@ -151,7 +163,9 @@ int run_demo(const Options& options) {
     run(harris_kernels().by_hand, {padded(photo, 2)}, corner);
     int corners = 0;
     const std::vector<std::pair<std::string, apps::Image>> pictures{
-        {options.out + "/photo.png", image_of(photo)}, {options.out + "/unsharp.png", image_of(sharp)}, {options.out + "/harris.png", marked_corners(photo, corner, corners)}};
+        {options.out + "/photo.png", image_of(photo)},
+        {options.out + "/unsharp.png", image_of(sharp)},
+        {options.out + "/harris.png", marked_corners(photo, corner, corners)}};
     for (const auto& [path, image] : pictures) apps::write_image(path, image);
 
     const int factor = options.quick ? 1 : enlargement;
@@ -162,12 +176,14 @@ int run_demo(const Options& options) {
     std::vector<Row> table;
     {
         const KernelPair kernels = unsharp_kernels();
-        add_rows(table, kernels, {{large}, large.extents(), pixels * 1e-3, "Mpixel/s"}, unsharp_crop(large, kernels.graph_file), options.runs(), all_ok);
+        add_rows(table, kernels, {{large}, large.extents(), pixels * 1e-3, "Mpixel/s"}, unsharp_crop(large, kernels.graph_file),
+                 options.runs(), all_ok);
     }
     {
         const KernelPair kernels = harris_kernels();
         const Planes input = padded(large, 2);
-        add_rows(table, kernels, {{input}, {large.extent(1), large.extent(2)}, pixels * 1e-3, "Mpixel/s"}, harris_crop(input, kernels.graph_file), options.runs(), all_ok);
+        add_rows(table, kernels, {{input}, {large.extent(1), large.extent(2)}, pixels * 1e-3, "Mpixel/s"},
+                 harris_crop(input, kernels.graph_file), options.runs(), all_ok);
     }
     add_matmul(table, options, all_ok);
     print_table(table);

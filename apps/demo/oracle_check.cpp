@@ -17,7 +17,9 @@ using namespace tessera;
 Planes evaluate(const std::string& graph_file, const std::vector<Planes>& inputs, const std::vector<std::int64_t>& extents) {
     std::ifstream file(graph_file);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file) throw Error(E0605_file, {}, "cannot read " + graph_file, {fix("build the demo in the folder where it runs: scripts/demo")});
+    if (!file)
+        throw Error(E0605_file, {}, "cannot read " + graph_file,
+                    {fix("build the demo in the folder where it runs: scripts/demo")});
     const Algorithm algorithm = parse_algorithm(text);
     NamedInputs named;
     for (size_t i = 0; i < inputs.size(); ++i) named.emplace(Input(algorithm.arguments().at(i).state()).name(), inputs[i]);

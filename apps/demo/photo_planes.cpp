@@ -10,7 +10,8 @@ Planes planes_of(const apps::Image& image) {
     const Planes planes{3, height, width};
     for (std::int64_t c = 0; c < 3; ++c)
         for (std::int64_t y = 0; y < height; ++y)
-            for (std::int64_t x = 0; x < width; ++x) planes(c, y, x) = static_cast<float>(image(y, x, std::min(c, last))) / 255.0f;
+            for (std::int64_t x = 0; x < width; ++x)
+                planes(c, y, x) = static_cast<float>(image(y, x, std::min(c, last))) / 255.0f;
     return planes;
 }
 
@@ -54,7 +55,8 @@ Planes padded(const Planes& planes, int margin) {
     for (std::int64_t c = 0; c < 3; ++c)
         for (std::int64_t y = 0; y < out.extent(1); ++y)
             for (std::int64_t x = 0; x < out.extent(2); ++x)
-                out(c, y, x) = planes(c, std::clamp<std::int64_t>(y - margin, 0, height - 1), std::clamp<std::int64_t>(x - margin, 0, width - 1));
+                out(c, y, x) = planes(c, std::clamp<std::int64_t>(y - margin, 0, height - 1),
+                                      std::clamp<std::int64_t>(x - margin, 0, width - 1));
     return out;
 }
 

@@ -85,11 +85,13 @@ Image read_image(const std::string& path) {
 void write_image(const std::string& path, const Image& image) {
     const std::string ending = ending_of(path);
     const bool png = ending == ".png";
-    if (!png && ending != ".jpg" && ending != ".jpeg") refuse("cannot write", path, fmt::format("unknown ending '{}'", ending), "use .png, .jpg or .jpeg");
+    if (!png && ending != ".jpg" && ending != ".jpeg")
+        refuse("cannot write", path, fmt::format("unknown ending '{}'", ending), "use .png, .jpg or .jpeg");
     Bytes bytes;
     try {
         if (image.rank() != 3) throw CodecError{fmt::format("rank {}; a picture has rows, columns and channels", image.rank())};
-        if (image.extent(2) != 1 && image.extent(2) != 3) throw CodecError{fmt::format("{} channels; a picture has 1 or 3", image.extent(2))};
+        if (image.extent(2) != 1 && image.extent(2) != 3)
+            throw CodecError{fmt::format("{} channels; a picture has 1 or 3", image.extent(2))};
         check_size(image.extent(0), image.extent(1));
         const Image dense = image.is_dense() ? image : image.copy();
         bytes = png ? encode_png(dense) : encode_jpeg(dense);

@@ -57,7 +57,8 @@ struct Decoder {
         if (setjmp(failure.out)) return false;
         jpeg_start_decompress(&jpeg);
         while (jpeg.output_scanline < jpeg.output_height) {
-            JSAMPROW row = rows + std::size_t{jpeg.output_scanline} * jpeg.output_width * static_cast<std::size_t>(jpeg.output_components);
+            JSAMPROW row =
+                rows + std::size_t{jpeg.output_scanline} * jpeg.output_width * static_cast<std::size_t>(jpeg.output_components);
             jpeg_read_scanlines(&jpeg, &row, 1);
         }
         jpeg_finish_decompress(&jpeg);
@@ -90,7 +91,8 @@ struct Encoder {
         jpeg_set_quality(&jpeg, quality, TRUE);
         jpeg_start_compress(&jpeg, TRUE);
         while (jpeg.next_scanline < jpeg.image_height) {
-            JSAMPROW row = dense.data() + std::size_t{jpeg.next_scanline} * jpeg.image_width * static_cast<std::size_t>(jpeg.input_components);
+            JSAMPROW row = dense.data() +
+                           std::size_t{jpeg.next_scanline} * jpeg.image_width * static_cast<std::size_t>(jpeg.input_components);
             jpeg_write_scanlines(&jpeg, &row, 1);
         }
         jpeg_finish_compress(&jpeg);

@@ -9,15 +9,15 @@
 using namespace tessera;
 
 int main() {
-    // A Dim is a named dimension. Its extent comes from the buffers of a call, unless it is written here. In an expression a Dim is
-    // the index.
+    // A Dim is a named dimension. Its extent comes from the buffers of a call, unless it is written here. In an expression a Dim
+    // is the index.
     Dim y("y"), x("x"), r("r", 3);
 
     // An Input is a parameter: name, dtype, dims. The last dim is the contiguous one.
     Input photo("photo", u8, {y, x});
 
-    // A Func is a pure definition over all integers, written once. `mirror` says what photo is outside of its extents; without it,
-    // x + r - 1 could be -1, and the algorithm would be refused.
+    // A Func is a pure definition over all integers, written once. `mirror` says what photo is outside of its extents; without
+    // it, x + r - 1 could be -1, and the algorithm would be refused.
     Func rows("rows"), blur("blur");
     rows(y, x) = sum({r}, cast(u16, mirror(photo)(y, x + r - 1)));
     blur(y, x) = cast(u8, sum({r}, rows(y + r - 1, x)) / 9);

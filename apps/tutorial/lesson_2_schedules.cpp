@@ -23,8 +23,8 @@ int main() {
     // A stage that is not listed is computed where it is used, again for each use.
     const Schedule nothing;
 
-    // Strips of 32 rows run in parallel, 32 columns at a time. `rows` is computed row by row inside a strip and kept in it: each of
-    // its rows is computed once and read three times.
+    // Strips of 32 rows run in parallel, 32 columns at a time. `rows` is computed row by row inside a strip and kept in it: each
+    // of its rows is computed once and read three times.
     Schedule sliding;
     sliding.stage("blur").root().parallel("y", 32, "strip").serial("y", 0, "row").serial("x", 32, "xo").vector("x", 0, "lane");
     sliding.stage("rows").at("blur", "row").store_at("blur", "strip").serial("y").serial("x", 32, "xo").vector("x", 0, "lane");

@@ -29,10 +29,16 @@ Algorithm matmul(const ReduceOptions& options = {}) {
 }
 
 void a_sum_is_a_stage() {
-    // The sum is the stage C.sum. It is computed for one tile of C at a time, in registers; C then stores the tile. An epilogue (a bias,
-    // an activation) would stand in C and cost nothing extra.
+    // The sum is the stage C.sum. It is computed for one tile of C at a time, in registers; C then stores the tile. An epilogue
+    // (a bias, an activation) would stand in C and cost nothing extra.
     Schedule tiled;
-    tiled.stage("C").root().parallel("m", 32, "mb").serial("n", 16, "nt").serial("m", 4, "mt").unroll("m", 0, "mi").vector("n", 0, "ni");
+    tiled.stage("C")
+        .root()
+        .parallel("m", 32, "mb")
+        .serial("n", 16, "nt")
+        .serial("m", 4, "mt")
+        .unroll("m", 0, "mi")
+        .vector("n", 0, "ni");
     tiled.stage("C.sum").at("C", "mt").space(Space::register_).serial("k").unroll("m").vector("n");
 
     const Buffer<float> a = waves({50, 70}), b = waves({70, 40}), expected({50, 40}), c({50, 40});
@@ -92,8 +98,12 @@ void monoids_scatters_and_scans() {
     // A monoid is a combination with a neutral element: here the range of values, as a pair.
     const Monoid range = monoid(
         "range",
-        [](const std::vector<DType>& types) -> Tuple { return {cast(types[0], 1e30), cast(types[1], -1e30)}; },
-        [](const Tuple& a, const Tuple& b) -> Tuple { return {min(a[0], b[0]), max(a[1], b[1])}; },
+        [](const std::vector<DType>& types) -> Tuple {
+            return {cast(types[0], 1e30), cast(types[1], -1e30)};
+        },
+        [](const Tuple& a, const Tuple& b) -> Tuple {
+            return {min(a[0], b[0]), max(a[1], b[1])};
+        },
         {.commutative = true, .associative = true});
     Dim i("i"), bin("bin", 4);
     Input values("values", f32, {i});
@@ -108,7 +118,8 @@ void monoids_scatters_and_scans() {
 
     const Buffer<float> in = waves({100}), width(std::vector<std::int64_t>{}), sums({100});
     const Buffer<std::uint32_t> counts({4});
-    compile(algorithm, {}, parse_target("interpreter"))({{"values", in}}, {{"spread", width}, {"histogram", counts}, {"running", sums}});
+    compile(algorithm, {}, parse_target("interpreter"))({{"values", in}},
+                                                        {{"spread", width}, {"histogram", counts}, {"running", sums}});
     expect(width() > 1.9f && width() <= 2.0f, "a sine wave spans two");
     expect(counts(0) + counts(1) + counts(2) + counts(3) == 100, "each value is in one bin");
     float total = 0;

@@ -1,5 +1,5 @@
-// Lesson 4: ahead of time. This program links compiled kernels as it would any C library. Nothing of the compiler is in it: the headers
-// come from the libraries, the rest from the runtime.
+// Lesson 4: ahead of time. This program links compiled kernels as it would any C library. Nothing of the compiler is in it: the
+// headers come from the libraries, the rest from the runtime.
 #include "expect.h"
 
 #include <tessera/buffer.h>

@@ -15,5 +15,6 @@ int main(int argc, char** argv) {
         blur(y, x) = cast(u8, sum({r}, rows(y + r - taps / 2, x)) / (taps * taps));
         return Algorithm({blur}, {photo});
     };
-    return generator_main(argc, argv, {generator("lesson_4", "box blur of a gray picture", {param("taps", 3, {3, 5, 7})}, build)});
+    return generator_main(argc, argv,
+                          {generator("lesson_4", "box blur of a gray picture", {param("taps", 3, {3, 5, 7})}, build)});
 }

@@ -21,8 +21,8 @@ private:
 };
 
 struct AlgorithmOptions {
-    std::string name = {};                                      // default: the first output's name
-    std::vector<std::pair<Extent, Extent>> require = {};        // extents that are equal, used in proofs, checked at entry
+    std::string name = {};                                           // default: the first output's name
+    std::vector<std::pair<Extent, Extent>> require = {};             // extents that are equal, used in proofs, checked at entry
     std::vector<std::pair<std::string, std::string>> in_place = {};  // (input, output) pairs that share memory
 };
 

@@ -21,17 +21,19 @@ public:
     template <class T>
     ArgumentValue(const Buffer<T>& buffer) : value_(buffer.any()) {}
     template <class T>
-        requires std::is_arithmetic_v<T>
-    ArgumentValue(T value) : value_(widened(value)) {}
+    requires std::is_arithmetic_v<T> ArgumentValue(T value) : value_(widened(value)) {}
     using Value = std::variant<AnyBuffer, std::int64_t, std::uint64_t, double>;
     [[nodiscard]] const Value& value() const { return value_; }
 
 private:
     template <class T>
     static Value widened(T value) {
-        if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
-        else if constexpr (std::is_unsigned_v<T>) return static_cast<std::uint64_t>(value);
-        else return static_cast<std::int64_t>(value);
+        if constexpr (std::is_floating_point_v<T>)
+            return static_cast<double>(value);
+        else if constexpr (std::is_unsigned_v<T>)
+            return static_cast<std::uint64_t>(value);
+        else
+            return static_cast<std::int64_t>(value);
     }
     Value value_;
 };
@@ -80,6 +82,7 @@ private:
 
 /// Compiles for this process. Variants of the schedule become several kernels, chosen by the extents of each call.
 /// Throws E05xx and L0903 for a schedule that does not fit, E0803 for a target that this machine cannot run.
-[[nodiscard]] Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {}, const CompileOptions& options = {});
+[[nodiscard]] Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {},
+                             const CompileOptions& options = {});
 
 }  // namespace tessera

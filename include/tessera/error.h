@@ -12,9 +12,7 @@ struct SourceLoc {
     const char* file = "";
     int line = 0;
 
-    static constexpr SourceLoc current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-        return {file, line};
-    }
+    static constexpr SourceLoc current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
     [[nodiscard]] constexpr bool known() const { return line > 0; }
 };
 

@@ -60,8 +60,8 @@ struct Operand {
     Operand(const Scalar& s, SourceLoc where_ = SourceLoc::current()) : expr(s), where(where_) {}
     Operand(const FuncRef& f, SourceLoc where_ = SourceLoc::current()) : expr(f), where(where_) {}
     template <class T>
-        requires std::is_arithmetic_v<T>
-    Operand(T value, SourceLoc where_ = SourceLoc::current()) : expr(of_literal(value)), where(where_) {}
+    requires std::is_arithmetic_v<T> Operand(T value, SourceLoc where_ = SourceLoc::current())
+        : expr(of_literal(value)), where(where_) {}
 
     Expr expr;
     SourceLoc where;
@@ -69,9 +69,12 @@ struct Operand {
 private:
     template <class T>
     static Expr of_literal(T value) {
-        if constexpr (std::same_as<T, bool>) return literal(value);
-        else if constexpr (std::is_integral_v<T>) return literal(static_cast<std::int64_t>(value));
-        else return literal(static_cast<double>(value));
+        if constexpr (std::same_as<T, bool>)
+            return literal(value);
+        else if constexpr (std::is_integral_v<T>)
+            return literal(static_cast<std::int64_t>(value));
+        else
+            return literal(static_cast<double>(value));
     }
 };
 
@@ -156,12 +159,12 @@ struct Index {
 /// `if_true` where `condition`, else `if_false`; the branch not taken is not evaluated.
 [[nodiscard]] Expr select(const Operand& condition, const Operand& if_true, const Operand& if_false);
 template <class... Rest>
-    requires(sizeof...(Rest) >= 2)
-[[nodiscard]] Expr select(const Operand& condition, const Operand& value, const Operand& condition2, const Operand& value2,
-                          const Rest&... rest) {
+requires(sizeof...(Rest) >= 2) [[nodiscard]] Expr select(const Operand& condition, const Operand& value,
+                                                         const Operand& condition2, const Operand& value2, const Rest&... rest) {
     return select(condition, value, select(condition2, value2, rest...));
 }
-[[nodiscard]] inline Expr select(const Operand& c1, const Operand& v1, const Operand& c2, const Operand& v2, const Operand& otherwise) {
+[[nodiscard]] inline Expr select(const Operand& c1, const Operand& v1, const Operand& c2, const Operand& v2,
+                                 const Operand& otherwise) {
     return select(c1, v1, select(c2, v2, otherwise));
 }
 /// values[index], the last one for an index beyond, the first below 0.

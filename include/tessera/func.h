@@ -39,7 +39,9 @@ public:
     [[nodiscard]] Expr operator()(const Index& a) const { return at({a}, a.where); }
     [[nodiscard]] Expr operator()(const Index& a, const Index& b) const { return at({a, b}, a.where); }
     [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c) const { return at({a, b, c}, a.where); }
-    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d) const { return at({a, b, c, d}, a.where); }
+    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d) const {
+        return at({a, b, c, d}, a.where);
+    }
     [[nodiscard]] Expr at(const std::vector<Index>& indices, SourceLoc where = SourceLoc::current()) const;
 
 private:
@@ -87,11 +89,14 @@ public:
     [[nodiscard]] Expr operator()(const Index& a) const { return at({a}, a.where); }
     [[nodiscard]] Expr operator()(const Index& a, const Index& b) const { return at({a, b}, a.where); }
     [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c) const { return at({a, b, c}, a.where); }
-    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d) const { return at({a, b, c, d}, a.where); }
+    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d) const {
+        return at({a, b, c, d}, a.where);
+    }
     [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e) const {
         return at({a, b, c, d, e}, a.where);
     }
-    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e, const Index& f) const {
+    [[nodiscard]] Expr operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e,
+                                  const Index& f) const {
         return at({a, b, c, d, e, f}, a.where);
     }
     [[nodiscard]] Expr at(const std::vector<Index>& indices, SourceLoc where = SourceLoc::current()) const;
@@ -164,14 +169,19 @@ public:
     [[nodiscard]] FuncRef operator()(const Index& a) const { return at({a}, a.where); }
     [[nodiscard]] FuncRef operator()(const Index& a, const Index& b) const { return at({a, b}, a.where); }
     [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c) const { return at({a, b, c}, a.where); }
-    [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c, const Index& d) const { return at({a, b, c, d}, a.where); }
+    [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c, const Index& d) const {
+        return at({a, b, c, d}, a.where);
+    }
     [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e) const {
         return at({a, b, c, d, e}, a.where);
     }
-    [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e, const Index& f) const {
+    [[nodiscard]] FuncRef operator()(const Index& a, const Index& b, const Index& c, const Index& d, const Index& e,
+                                     const Index& f) const {
         return at({a, b, c, d, e, f}, a.where);
     }
-    [[nodiscard]] FuncRef at(const std::vector<Index>& indices, SourceLoc where = SourceLoc::current()) const { return {state_, indices, where}; }
+    [[nodiscard]] FuncRef at(const std::vector<Index>& indices, SourceLoc where = SourceLoc::current()) const {
+        return {state_, indices, where};
+    }
 
     [[nodiscard]] const std::shared_ptr<FuncState>& state() const { return state_; }
 

@@ -67,12 +67,14 @@ struct Generator {
     BuildFunction build;
     ScheduleFunction schedule;
 };
-[[nodiscard]] Generator generator(std::string name, std::string doc, std::vector<GeneratorParam> params, BuildFunction build, ScheduleFunction schedule = {});
+[[nodiscard]] Generator generator(std::string name, std::string doc, std::vector<GeneratorParam> params, BuildFunction build,
+                                  ScheduleFunction schedule = {});
 
 /// The parameters of `generator` with `given` ("dtype" -> "bf16") over the initial values. Throws E0801 with the closest name.
 [[nodiscard]] Params make_params(const Generator& generator, const std::map<std::string, std::string>& given);
-/// Binds dims of an algorithm by name: "?" leaves the extent to the callers, "1024" fixes it, "*8" promises a multiple. Changes the Dims
-/// themselves. Throws E0805 for a dim that does not exist or a malformed value, E0105 for one that contradicts the definitions.
+/// Binds dims of an algorithm by name: "?" leaves the extent to the callers, "1024" fixes it, "*8" promises a multiple. Changes
+/// the Dims themselves. Throws E0805 for a dim that does not exist or a malformed value, E0105 for one that contradicts the
+/// definitions.
 [[nodiscard]] Algorithm bind_dims(const Algorithm& algorithm, const std::map<std::string, std::string>& dims);
 
 /// The command line of a generator program: see --help. Returns 0, or 1 after printing the error; then nothing is written.

@@ -5,11 +5,11 @@
 /// The operator library: functions that write definitions. None of them is known to any pass by its name.
 ///
 /// A function that makes Funcs takes the result's name first; its inner Funcs are `<name>/<local>`, Dims it makes are
-/// `<name>_<local>`. Leading dims are free: "[..., m, k]" means any dims before the last two, broadcast where two tensors have them.
-/// A list of dims may hold the pack Dim("..."): all dims of the tensor that the list does not name, in their order.
-/// f16 and bf16 are computed in f32 and rounded when the result is stored; integers below 32 bits are summed in i32.
-/// Common errors: E0103 a dim that the tensor does not have, E0106 two dims that must have equal extents, E0301 too few dims,
-/// E0313 shapes that do not broadcast, E0202 a dtype the operator does not take.
+/// `<name>_<local>`. Leading dims are free: "[..., m, k]" means any dims before the last two, broadcast where two tensors have
+/// them. A list of dims may hold the pack Dim("..."): all dims of the tensor that the list does not name, in their order. f16 and
+/// bf16 are computed in f32 and rounded when the result is stored; integers below 32 bits are summed in i32. Common errors: E0103
+/// a dim that the tensor does not have, E0106 two dims that must have equal extents, E0301 too few dims, E0313 shapes that do not
+/// broadcast, E0202 a dtype the operator does not take.
 namespace tessera::ops {
 
 // ---- elementwise (lazy: no Func is made)
@@ -53,8 +53,8 @@ enum class Gelu : std::uint8_t { erf, tanh };
 
 // ---- reductions and scans
 
-/// Over `over`; the other dims stay, dtype of x (argmax, argmin: i64, the first index on ties, -1 over nothing). mean and variance:
-/// floats. Sums of integers below 32 bits wrap in their dtype: cast first.
+/// Over `over`; the other dims stay, dtype of x (argmax, argmin: i64, the first index on ties, -1 over nothing). mean and
+/// variance: floats. Sums of integers below 32 bits wrap in their dtype: cast first.
 [[nodiscard]] Func sum(std::string name, const Tensor& x, const Dims& over);
 [[nodiscard]] Func prod(std::string name, const Tensor& x, const Dims& over);
 [[nodiscard]] Func max(std::string name, const Tensor& x, const Dims& over);
@@ -91,7 +91,8 @@ struct Conv2dOptions {
 };
 /// image[..., h, w, c] weight[kh, kw, c, o] (+ bias[o]) -> [..., <name>_y, <name>_x, o], dtype of image; 0 outside the image.
 /// Output extents: (h + 2 padding - dilation (kh - 1) - 1) / stride + 1. E0105 for stride or dilation < 1 or padding < 0.
-[[nodiscard]] Func conv2d(std::string name, const Tensor& image, const Tensor& weight, const Tensor& bias = {}, const Conv2dOptions& options = {});
+[[nodiscard]] Func conv2d(std::string name, const Tensor& image, const Tensor& weight, const Tensor& bias = {},
+                          const Conv2dOptions& options = {});
 
 struct PoolOptions {
     std::int64_t height = 2, width = 2;
@@ -111,7 +112,8 @@ struct PoolOptions {
 [[nodiscard]] Func log_softmax(std::string name, const Tensor& x, const Dim& over);
 /// (x - mean) / sqrt(variance + epsilon) * scale + bias over `over`; scale and bias broadcast to x. Floats; dims and dtype of x.
 /// Source: Ba, Kiros, Hinton 2016, "Layer normalization".
-[[nodiscard]] Func layer_norm(std::string name, const Tensor& x, const Dims& over, const Tensor& scale = {}, const Tensor& bias = {}, double epsilon = 1e-5);
+[[nodiscard]] Func layer_norm(std::string name, const Tensor& x, const Dims& over, const Tensor& scale = {},
+                              const Tensor& bias = {}, double epsilon = 1e-5);
 /// x / sqrt(mean(x^2) + epsilon) * scale. Source: Zhang, Sennrich 2019, "Root mean square layer normalization".
 [[nodiscard]] Func rms_norm(std::string name, const Tensor& x, const Dims& over, const Tensor& scale = {}, double epsilon = 1e-6);
 /// logits[..., c], labels[...] integers -> [...]: logsumexp(logits) - logits[label]. The labels' range must be known:
@@ -125,7 +127,8 @@ struct AttentionOptions {
 };
 /// query[..., q, d] key[..., k, d] value[..., k, e] -> [..., q, e], dtype of query; leading dims broadcast. A query that sees no
 /// key gives 0. Stages: scores, max, exp, sum. Source: Vaswani et al. 2017, "Attention is all you need", eq. 1.
-[[nodiscard]] Func attention(std::string name, const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& options = {});
+[[nodiscard]] Func attention(std::string name, const Tensor& query, const Tensor& key, const Tensor& value,
+                             const AttentionOptions& options = {});
 
 // ---- gathers and scatters
 
@@ -133,7 +136,8 @@ struct AttentionOptions {
 [[nodiscard]] Func embedding(std::string name, const Tensor& table, const Tensor& indices);
 /// 1 where the index equals the class, else 0: dims of indices, then `classes`. Lazy.
 [[nodiscard]] Tensor one_hot(const Tensor& indices, const Dim& classes, DType dtype = f32);
-/// Counts (u32) of the values of integer x along `over`; the other dims stay, then `bin`. Values outside [0, bin) are not counted.
+/// Counts (u32) of the values of integer x along `over`; the other dims stay, then `bin`. Values outside [0, bin) are not
+/// counted.
 [[nodiscard]] Func histogram(std::string name, const Tensor& x, const Dim& bin, const Dims& over = {Dim("...")});
 
 }  // namespace tessera::ops

@@ -82,8 +82,10 @@ using Dims = std::vector<Dim>;
 [[nodiscard]] Expr max(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr min(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 // Chosen for {j}, which could also be the first operand of max(a, b).
-[[nodiscard]] Expr max(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
-[[nodiscard]] Expr min(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
+[[nodiscard]] Expr max(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {},
+                       const ReduceOptions& options = {});
+[[nodiscard]] Expr min(std::initializer_list<Dim> dims, const Operand& body, const Where& where = {},
+                       const ReduceOptions& options = {});
 [[nodiscard]] Expr all(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 [[nodiscard]] Expr any(const Dims& dims, const Operand& body, const Where& where = {}, const ReduceOptions& options = {});
 /// Sum divided by the number of points that take part; NaN over nothing. Floats only.
@@ -99,9 +101,11 @@ using Dims = std::vector<Dim>;
 [[nodiscard]] Tuple reduce(const Monoid& monoid, const Dims& dims, const std::vector<Operand>& operands, const Where& where = {},
                            const ReduceOptions& options = {});
 
-/// The running combination along `t`, which stays free: values at t' <= t (t' < t when exclusive; from the other end when reverse).
+/// The running combination along `t`, which stays free: values at t' <= t (t' < t when exclusive; from the other end when
+/// reverse).
 [[nodiscard]] Expr scan(const Monoid& monoid, const Dim& t, const Operand& body, const ScanOptions& options = {});
-[[nodiscard]] Tuple scan(const Monoid& monoid, const Dim& t, const std::vector<Operand>& operands, const ScanOptions& options = {});
+[[nodiscard]] Tuple scan(const Monoid& monoid, const Dim& t, const std::vector<Operand>& operands,
+                         const ScanOptions& options = {});
 
 /// Destination of a scatter: the index along the destination's dim `dst`.
 struct To {
@@ -112,8 +116,8 @@ struct To {
 [[nodiscard]] To to(const Dim& dst, const Operand& index);
 /// init ⊕ (⊕ over `over`, in ascending source order, of the values whose every index equals its destination); other dims stay
 /// free; an index outside its Dim is dropped.
-[[nodiscard]] Tuple scatter(const Monoid& monoid, const std::vector<To>& destination, const Dims& over, const std::vector<Operand>& values,
-                            const ScatterOptions& options = {});
+[[nodiscard]] Tuple scatter(const Monoid& monoid, const std::vector<To>& destination, const Dims& over,
+                            const std::vector<Operand>& values, const ScatterOptions& options = {});
 [[nodiscard]] Expr scatter(const Monoid& monoid, const std::vector<To>& destination, const Dims& over, const Operand& value,
                            const ScatterOptions& options = {});
 

@@ -6,7 +6,8 @@
 
 namespace tessera {
 
-/// A schedule that is good without tuning, from an analytic model of the target: legal for all extents. Empty for the interpreter.
+/// A schedule that is good without tuning, from an analytic model of the target: legal for all extents. Empty for the
+/// interpreter.
 [[nodiscard]] Schedule default_schedule(const Algorithm& algorithm, const Target& target = {});
 
 }  // namespace tessera

@@ -11,8 +11,8 @@ namespace tessera {
 struct Target {
     enum class Kind { interpreter, cpu, cuda };
     Kind kind = Kind::cpu;
-    bool native = true;                 // of kind cpu: whatever this machine is; the fields below are unset
-    std::string arch;                   // of kind cpu: "x86", "arm"; of kind cuda: "sm_80"
+    bool native = true;  // of kind cpu: whatever this machine is; the fields below are unset
+    std::string arch;    // of kind cpu: "x86", "arm"; of kind cuda: "sm_80"
     int bits = 64;
     std::string os;
     std::vector<std::string> features;  // sorted; what a feature implies need not be listed

@@ -19,8 +19,8 @@ public:
     /// Throws E0303 for a Func without definition, E0305 for a tuple-valued one.
     Tensor(const Func& func, SourceLoc where = SourceLoc::current());
     template <class T>
-        requires std::is_arithmetic_v<T>
-    Tensor(T value, SourceLoc where = SourceLoc::current()) : Tensor(std::vector<Dim>{}, Operand(value, where)) {}
+    requires std::is_arithmetic_v<T> Tensor(T value, SourceLoc where = SourceLoc::current())
+        : Tensor(std::vector<Dim>{}, Operand(value, where)) {}
     explicit Tensor(const Scalar& scalar, SourceLoc where = SourceLoc::current());
     /// `value` over `dims`: Tensor({n, m}, A(m, n)) is a transpose. Throws E0103 for a free dim of `value` that is not listed,
     /// E0104 for one listed twice.

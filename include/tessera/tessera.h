@@ -1,7 +1,7 @@
 #pragma once
 
-/// Everything a program that defines algorithms needs. `using namespace std` beside `using namespace tessera` breaks plus, any and
-/// max({j}, e): write std:: instead.
+/// Everything a program that defines algorithms needs. `using namespace std` beside `using namespace tessera` breaks plus, any
+/// and max({j}, e): write std:: instead.
 #include <tessera/algorithm.h>
 #include <tessera/dim.h>
 #include <tessera/dtype.h>

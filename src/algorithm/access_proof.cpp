@@ -28,7 +28,8 @@ public:
         for (const Func& f : a_.outputs)
             for (const Dim& d : f.dims()) regions_[f.state().get()].push_back(whole_dim(d));
         for (const Func& f : a_.outputs) regions_[f.state().get()];
-        // States of recurrences and what stands between them need more than one round. Dims still growing after some grow for ever.
+        // States of recurrences and what stands between them need more than one round. Dims still growing after some grow for
+        // ever.
         for (int round = 0; round < (cyclic_ ? 6 : 1); ++round) {
             grown_ = false;
             last_round_ = round == 5;
@@ -62,8 +63,10 @@ private:
         for (size_t i = 0; i < f.dims.size(); ++i) {
             if (f.dims[i].id() != t.id()) continue;
             Domain before = domain;
-            if (f.recurrence->reverse) before.set(t, {index_expr(t.extent()), region[i].high});
-            else before.set(t, {region[i].low, make_constant(DType::i64, std::int64_t{-1})});
+            if (f.recurrence->reverse)
+                before.set(t, {index_expr(t.extent()), region[i].high});
+            else
+                before.set(t, {region[i].low, make_constant(DType::i64, std::int64_t{-1})});
             AccessWalk(before).run({f.init}, [&](const Expr& access, const Domain& d) { visit_access(access, d); });
         }
     }
@@ -83,11 +86,13 @@ private:
             facts.nonnegative = domain.nonnegative;
             if (range.low.defined() && proves_nonnegative(range.low, facts)) continue;
             throw Error(E0311_recurrence, access->where,
-                        fmt::format("state {} is read at {} = {}, which is not provably {} {}", read->name, t.name(), index_text(at), reverse ? "after" : "before", t.name()),
-                        {token(read->name), expected(fmt::format("a time {} {}", reverse ? "after" : "before", t.name())), received(index_text(at)),
-                         note(f.where, fmt::format("the recurrence over {} is here", t.name())),
+                        fmt::format("state {} is read at {} = {}, which is not provably {} {}", read->name, t.name(),
+                                    index_text(at), reverse ? "after" : "before", t.name()),
+                        {token(read->name), expected(fmt::format("a time {} {}", reverse ? "after" : "before", t.name())),
+                         received(index_text(at)), note(f.where, fmt::format("the recurrence over {} is here", t.name())),
                          fix(fmt::format("read {}({} {} 1, ...)", read->name, t.name(), reverse ? "+" : "-")),
-                         fix(fmt::format("bound a computed time: {}(..., {} {} 1)", reverse ? "max" : "min", t.name(), reverse ? "+" : "-"))});
+                         fix(fmt::format("bound a computed time: {}(..., {} {} 1)", reverse ? "max" : "min", t.name(),
+                                         reverse ? "+" : "-"))});
         }
     }
 
@@ -116,7 +121,9 @@ private:
     void prove_inside(const Expr& access, const Domain& domain, const InputState& input) {
         for (size_t i = 0; i < input.dims.size(); ++i) {
             const Interval range = bounds(access->args[i], domain);
-            if (range.bounded() && proves_nonnegative(range.low, facts_) && proves_nonnegative(minus(whole_dim(input.dims[i]).high, range.high), facts_)) continue;
+            if (range.bounded() && proves_nonnegative(range.low, facts_) &&
+                proves_nonnegative(minus(whole_dim(input.dims[i]).high, range.high), facts_))
+                continue;
             if (range.bounded() && !reads_unbounded_scalar(range)) throw_outside(access, input, i, range);
             throw_unbounded(access, input.name, input.dims[i].name(), i, range);
         }
@@ -124,25 +131,32 @@ private:
 
     static bool reads_unbounded_scalar(const Interval& range) {
         bool found = false;
-        for_each_node({range.low, range.high}, [&](const Expr& n) { found = found || (n->op == Op::access && n->target().input && !n->target().input->values); });
+        for_each_node({range.low, range.high}, [&](const Expr& n) {
+            found = found || (n->op == Op::access && n->target().input && !n->target().input->values);
+        });
         return found;
     }
 
     [[noreturn]] static void throw_outside(const Expr& access, const InputState& input, size_t i, const Interval& range) {
         const Dim& d = input.dims[i];
         const std::string extent = index_text(simplify_index(index_expr(d.extent())));
-        throw Error(E0401_out_of_bounds, access->where,
-                    fmt::format("{} is read at {} = {}, which ranges over {}, but {} has extent {}", input.name, d.name(), index_text(access->args[i]), range_text(range), d.name(), extent),
-                    {token(input.name), expected(fmt::format("an index in [0, {} - 1]", extent)), received(range_text(range)),
-                     note(input.where, fmt::format("{} declared here", input.name)),
-                     fix(fmt::format("give reads outside a meaning: clamp({0})(...), mirror({0})(...) or constant({0}, 0)(...)", input.name)),
-                     fix(fmt::format("compute fewer points: declare a derived Dim, for example Dim o(\"o\", {}.extent() - 2)", d.name())),
-                     fix("guard the read: select(index >= 0 && index < extent, read, 0)")});
+        throw Error(
+            E0401_out_of_bounds, access->where,
+            fmt::format("{} is read at {} = {}, which ranges over {}, but {} has extent {}", input.name, d.name(),
+                        index_text(access->args[i]), range_text(range), d.name(), extent),
+            {token(input.name), expected(fmt::format("an index in [0, {} - 1]", extent)), received(range_text(range)),
+             note(input.where, fmt::format("{} declared here", input.name)),
+             fix(fmt::format("give reads outside a meaning: clamp({0})(...), mirror({0})(...) or constant({0}, 0)(...)",
+                             input.name)),
+             fix(fmt::format("compute fewer points: declare a derived Dim, for example Dim o(\"o\", {}.extent() - 2)", d.name())),
+             fix("guard the read: select(index >= 0 && index < extent, read, 0)")});
     }
 
-    [[noreturn]] static void throw_unbounded(const Expr& access, const std::string& name, const std::string& dim, size_t i, const Interval& range) {
+    [[noreturn]] static void throw_unbounded(const Expr& access, const std::string& name, const std::string& dim, size_t i,
+                                             const Interval& range) {
         const std::string index = index_text(access->args[i]);
-        throw Error(E0402_unbounded, access->where, fmt::format("{} is read at {} = {}, which has no finite range", name, dim, index),
+        throw Error(E0402_unbounded, access->where,
+                    fmt::format("{} is read at {} = {}, which has no finite range", name, dim, index),
                     {token(name), expected("an index with a known range"), received(range_text(range)),
                      fix("declare the range of the input that the index comes from: .values_in(0, n)"),
                      fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index, dim))});
@@ -150,11 +164,13 @@ private:
 
     [[noreturn]] static void throw_growing(const Expr& access, size_t i) {
         const FuncState& f = *access->target().func;
-        throw Error(E0402_unbounded, access->where,
-                    fmt::format("the region of {} along {} grows with every step of the recurrence that reads it at {}", f.name, f.dims[i].name(), index_text(access->args[i])),
-                    {token(f.name), expected("reads that stay inside a fixed region"), received(index_text(access->args[i])),
-                     fix("guard the read at the edge: select(index >= 0, read, 0)"),
-                     fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index_text(access->args[i]), f.dims[i].name()))});
+        throw Error(
+            E0402_unbounded, access->where,
+            fmt::format("the region of {} along {} grows with every step of the recurrence that reads it at {}", f.name,
+                        f.dims[i].name(), index_text(access->args[i])),
+            {token(f.name), expected("reads that stay inside a fixed region"), received(index_text(access->args[i])),
+             fix("guard the read at the edge: select(index >= 0, read, 0)"),
+             fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index_text(access->args[i]), f.dims[i].name()))});
     }
 
     const AlgorithmState& a_;

@@ -40,7 +40,8 @@ private:
         std::vector<Frame> stack;
         const auto enter = [&](const std::shared_ptr<FuncState>& f) {
             if (!f->defined)
-                throw Error(E0303_undefined, f->where, fmt::format("{} has no definition", f->name), {token(f->name), fix(fmt::format("write {}(...) = ...", f->name))});
+                throw Error(E0303_undefined, f->where, fmt::format("{} has no definition", f->name),
+                            {token(f->name), fix(fmt::format("write {}(...) = ...", f->name))});
             if (seen_.insert(f.get()).second) stack.push_back({f, reads_of(*f)});
         };
         enter(root.state());
@@ -64,8 +65,10 @@ private:
             if (n->op == Op::scatter)
                 for (const Dim& d : n->scatter().destination) note_dim(d);
             if (n->op != Op::access) return;
-            if (n->target().func) reads.push_back(n->target().func);
-            else read_.insert({n->target().input.get(), n->where});
+            if (n->target().func)
+                reads.push_back(n->target().func);
+            else
+                read_.insert({n->target().input.get(), n->where});
         };
         for (const Dim& d : f.dims) note_dim(d);
         for_each_node(roots_of(f), visit_node);
@@ -86,7 +89,8 @@ private:
         std::vector<std::string> names;
         for (const Argument& arg : a_.arguments) {
             if (!listed.insert(arg.state().get()).second)
-                throw Error(E0101_duplicate_name, a_.where, fmt::format("argument {} is listed twice", arg.state()->name), {token(arg.state()->name), fix("list it once")});
+                throw Error(E0101_duplicate_name, a_.where, fmt::format("argument {} is listed twice", arg.state()->name),
+                            {token(arg.state()->name), fix("list it once")});
             names.push_back(arg.state()->name);
             for (const Dim& d : arg.state()->dims) note_dim(d);
         }
@@ -102,13 +106,16 @@ private:
             }
         for (const auto& [input, where] : read_)
             if (!listed.count(input))
-                throw Error(E0307_missing_argument, where, fmt::format("{} is read but is not an argument of the algorithm", input->name),
-                            {token(input->name), note(a_.where, "the algorithm is made here"), note(fmt::format("its arguments are {}", join_names(names))),
+                throw Error(E0307_missing_argument, where,
+                            fmt::format("{} is read but is not an argument of the algorithm", input->name),
+                            {token(input->name), note(a_.where, "the algorithm is made here"),
+                             note(fmt::format("its arguments are {}", join_names(names))),
                              fix(fmt::format("add {} to the argument list", input->name))});
         for (const Argument& arg : a_.arguments)
             if (!read_.count(arg.state().get()) && !binds_extent(*arg.state()))
                 throw Error(E0308_unused_argument, a_.where, fmt::format("argument {} is read by nothing", arg.state()->name),
-                            {token(arg.state()->name), note(arg.state()->where, "declared here"), fix("remove it from the argument list")});
+                            {token(arg.state()->name), note(arg.state()->where, "declared here"),
+                             fix("remove it from the argument list")});
     }
 
     // An input that is not read may still give the extent of a dim that is used.
@@ -132,7 +139,8 @@ private:
         const auto add = [&](const std::string& name, SourceLoc where, std::string_view kind) {
             const auto [it, fresh] = names.emplace(name, std::make_pair(where, kind));
             if (!fresh)
-                throw Error(E0101_duplicate_name, where, fmt::format("{} and {} of one algorithm are both named {}", it->second.second, kind, name),
+                throw Error(E0101_duplicate_name, where,
+                            fmt::format("{} and {} of one algorithm are both named {}", it->second.second, kind, name),
                             {token(name), note(it->second.first, "the other one is here"), fix("give one of them another name")});
         };
         for (const Argument& arg : a_.arguments) add(arg.state()->name, arg.state()->where, "an argument");
@@ -169,7 +177,8 @@ private:
             const auto [d, where] = needed[i];
             if (contains_dim(a_.dims, d)) continue;
             if (!d.state().extent)
-                throw Error(E0103_unknown_dim, where.known() ? where : d.state().where, fmt::format("nothing gives dim {} an extent", d.name()),
+                throw Error(E0103_unknown_dim, where.known() ? where : d.state().where,
+                            fmt::format("nothing gives dim {} an extent", d.name()),
                             {token(d.name()), note(d.state().where, fmt::format("dim {} declared here", d.name())),
                              fix(fmt::format("give it one: Dim {0}(\"{0}\", 16)", d.name())), fix("use the Dim of an input")});
             a_.dims.push_back(d);
@@ -178,8 +187,10 @@ private:
         for (const Dim& d : a_.dims) {
             for (const Dim& e : a_.dims)
                 if (e.id() != d.id() && e.name() == d.name())
-                    throw Error(E0101_duplicate_name, d.state().where, fmt::format("two dims with extents are named {}", d.name()),
-                                {token(d.name()), note(e.state().where, "the other one is here"), fix("use one Dim for both when their extents are equal, else rename one")});
+                    throw Error(E0101_duplicate_name, d.state().where,
+                                fmt::format("two dims with extents are named {}", d.name()),
+                                {token(d.name()), note(e.state().where, "the other one is here"),
+                                 fix("use one Dim for both when their extents are equal, else rename one")});
         }
     }
 
@@ -199,13 +210,15 @@ private:
 size_t position(const std::vector<std::string>& names, const std::string& name, std::string_view kind, SourceLoc where) {
     for (size_t i = 0; i < names.size(); ++i)
         if (names[i] == name) return i;
-    throw Error(E0314_in_place, where, fmt::format("in_place names {} {}, which does not exist", kind, name), {token("\"" + name + "\""), fix_spelling(name, names)});
+    throw Error(E0314_in_place, where, fmt::format("in_place names {} {}, which does not exist", kind, name),
+                {token("\"" + name + "\""), fix_spelling(name, names)});
 }
 
 void check_required(const AlgorithmState& a) {
     for (const auto& [x, y] : a.require)
         if (x.constant() && y.constant() && *x.constant() != *y.constant())
-            throw Error(E0106_dim_mismatch, a.where, fmt::format("the algorithm requires {} == {}, which never holds", *x.constant(), *y.constant()),
+            throw Error(E0106_dim_mismatch, a.where,
+                        fmt::format("the algorithm requires {} == {}, which never holds", *x.constant(), *y.constant()),
                         {token("require"), expected(std::to_string(*x.constant())), received(std::to_string(*y.constant())),
                          fix("check the static extents of the dims in require")});
 }
@@ -221,14 +234,16 @@ void resolve_in_place(AlgorithmState& a, const AlgorithmOptions& options) {
         bool fits = input.dtype == output.dtype() && input.dims.size() == output.rank();
         for (size_t d = 0; fits && d < input.dims.size(); ++d) fits = input.dims[d].id() == output.dims()[d].id();
         if (!fits)
-            throw Error(E0314_in_place, a.where, fmt::format("{} and {} cannot share memory: dtype or dims differ", in, out), {fix("give the output the input's dims and dtype")});
+            throw Error(E0314_in_place, a.where, fmt::format("{} and {} cannot share memory: dtype or dims differ", in, out),
+                        {fix("give the output the input's dims and dtype")});
         a.in_place.emplace_back(i, o);
     }
 }
 
 }  // namespace
 
-Algorithm::Algorithm(const std::vector<Func>& outputs, const std::vector<Argument>& arguments, const AlgorithmOptions& options, SourceLoc where) {
+Algorithm::Algorithm(const std::vector<Func>& outputs, const std::vector<Argument>& arguments, const AlgorithmOptions& options,
+                     SourceLoc where) {
     auto state = std::make_shared<AlgorithmState>();
     state->where = where;
     state->outputs = outputs;
@@ -238,7 +253,8 @@ Algorithm::Algorithm(const std::vector<Func>& outputs, const std::vector<Argumen
     for (size_t i = 0; i < outputs.size(); ++i)
         for (size_t j = i + 1; j < outputs.size(); ++j)
             if (outputs[i].state() == outputs[j].state())
-                throw Error(E0101_duplicate_name, where, fmt::format("output {} is listed twice", outputs[i].name()), {token(outputs[i].name()), fix("list it once")});
+                throw Error(E0101_duplicate_name, where, fmt::format("output {} is listed twice", outputs[i].name()),
+                            {token(outputs[i].name()), fix("list it once")});
     state->name = options.name.empty() ? outputs[0].name() : options.name;
     Builder(*state).build();
     check_required(*state);

@@ -7,8 +7,8 @@
 
 namespace tessera {
 
-/// Names that depend on the structure of an algorithm alone: algorithms of one hash have the same ones. Funcs and named reductions
-/// are s0, s1, …, dims d0, d1, …, inputs and scalars i0, i1, …, each in the order of the canonical text.
+/// Names that depend on the structure of an algorithm alone: algorithms of one hash have the same ones. Funcs and named
+/// reductions are s0, s1, …, dims d0, d1, …, inputs and scalars i0, i1, …, each in the order of the canonical text.
 struct CanonicalNames {
     std::map<std::string, std::string> funcs;
     std::map<std::string, std::string> dims;  // by the name in Algorithm::text(): a second dim called x is x.1

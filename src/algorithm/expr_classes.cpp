@@ -12,8 +12,8 @@ std::string dims_key(const std::vector<Dim>& dims) {
 }
 
 std::string reduction_key(const Reduction& r, int monoid) {
-    return fmt::format("r{}|{}|{}.{}|{}{}{}|{}", monoid, dims_key(r.dims), static_cast<int>(r.order.kind), r.order.block, int{r.has_where},
-                       int{r.exclusive}, int{r.reverse}, r.name);
+    return fmt::format("r{}|{}|{}.{}|{}{}{}|{}", monoid, dims_key(r.dims), static_cast<int>(r.order.kind), r.order.block,
+                       int{r.has_where}, int{r.exclusive}, int{r.reverse}, r.name);
 }
 
 bool is_structured(Op op) { return op == Op::reduce || op == Op::scan || op == Op::scatter; }

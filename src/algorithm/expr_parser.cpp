@@ -17,7 +17,9 @@ constexpr const char* text_file = "graph text";
 struct Deeper {
     Deeper(int& depth, const TokenStream& t) : depth_(depth) {
         if (++depth_ > deepest)
-            throw Error(E0604_size, {}, fmt::format("graph text {}:{}: an expression is nested more than {} deep", t.peek().line, t.peek().column, deepest),
+            throw Error(E0604_size, {},
+                        fmt::format("graph text {}:{}: an expression is nested more than {} deep", t.peek().line, t.peek().column,
+                                    deepest),
                         {note(fmt::format("in the text\n{}", t.marked(t.peek()))), fix("name a part of it: %0 : f32 = ...")});
     }
     ~Deeper() { --depth_; }
@@ -31,8 +33,9 @@ struct Infix {
     Op op;
     int precedence;
 };
-constexpr Infix infix_table[] = {{"||", Op::or_, 1}, {"&&", Op::and_, 2}, {"==", Op::eq, 3}, {"!=", Op::ne, 3},  {"<", Op::lt, 3}, {"<=", Op::le, 3},
-                                 {"+", Op::add, 4},  {"-", Op::sub, 4},   {"*", Op::mul, 5}, {"/", Op::div, 5}, {"%", Op::mod, 5}};
+constexpr Infix infix_table[] = {{"||", Op::or_, 1}, {"&&", Op::and_, 2}, {"==", Op::eq, 3}, {"!=", Op::ne, 3},
+                                 {"<", Op::lt, 3},   {"<=", Op::le, 3},   {"+", Op::add, 4}, {"-", Op::sub, 4},
+                                 {"*", Op::mul, 5},  {"/", Op::div, 5},   {"%", Op::mod, 5}};
 
 const OpRow* scalar_row(std::string_view name) {
     for (const OpRow& row : op_table())
@@ -90,11 +93,17 @@ std::vector<Expr> ExprParser::body(size_t count) {
             const Token at = t_.peek();
             Values values = types.size() == 1 ? Values{expression()} : unary();
             if (values.size() != types.size())
-                throw Error(E0305_tuple, text_place(at), fmt::format("%{} is declared with {} components but has {}", name.text, types.size(), values.size()), {fix("declare one dtype per component")});
+                throw Error(E0305_tuple, text_place(at),
+                            fmt::format("%{} is declared with {} components but has {}", name.text, types.size(), values.size()),
+                            {fix("declare one dtype per component")});
             for (size_t i = 0; i < types.size(); ++i)
                 if (values[i].dtype() != types[i])
-                    throw Error(E0201_dtype_mismatch, text_place(at), fmt::format("%{} is declared {} but is {}", name.text, dtype_name(types[i]), dtype_name(values[i].dtype())),
-                                {expected(std::string(dtype_name(types[i]))), received(std::string(dtype_name(values[i].dtype()))), fix("write a cast, or declare the other dtype")});
+                    throw Error(
+                        E0201_dtype_mismatch, text_place(at),
+                        fmt::format("%{} is declared {} but is {}", name.text, dtype_name(types[i]),
+                                    dtype_name(values[i].dtype())),
+                        {expected(std::string(dtype_name(types[i]))), received(std::string(dtype_name(values[i].dtype()))),
+                         fix("write a cast, or declare the other dtype")});
             if (!lets_.emplace(std::string(name.text), std::move(values)).second) t_.fail(name, "a let that is not defined yet");
             if (t_.peek().kind != Kind::newline) t_.fail(t_.peek(), "the end of the line");
             t_.skip_newlines();
@@ -110,7 +119,9 @@ std::vector<Expr> ExprParser::body(size_t count) {
         const Token end = t_.peek();
         t_.expect(")");
         if (values.size() != count)
-            throw Error(E0305_tuple, text_place(end), fmt::format("{} values stand where {} are expected", values.size(), count), {expected(std::to_string(count)), received(std::to_string(values.size())), fix("write one value per dtype on the left")});
+            throw Error(E0305_tuple, text_place(end), fmt::format("{} values stand where {} are expected", values.size(), count),
+                        {expected(std::to_string(count)), received(std::to_string(values.size())),
+                         fix("write one value per dtype on the left")});
     }
     if (block) {
         t_.skip_newlines();
@@ -123,7 +134,8 @@ std::vector<Expr> ExprParser::body(size_t count) {
 DType ExprParser::dtype() {
     const Token t = t_.peek();
     const auto found = dtype_called(t.text);
-    if (!found || t.kind != Kind::word) t_.fail(t, "a dtype", {fix("choose one of bool, i8 to i64, u8 to u64, f16, bf16, f32 and f64")});
+    if (!found || t.kind != Kind::word)
+        t_.fail(t, "a dtype", {fix("choose one of bool, i8 to i64, u8 to u64, f16, bf16, f32 and f64")});
     t_.take();
     return *found;
 }
@@ -133,7 +145,8 @@ Dim ExprParser::dim() {
     const std::string name = t_.expect_name("a dim");
     const auto found = scope_.dims.find(name);
     if (found == scope_.dims.end())
-        throw Error(E0103_unknown_dim, text_place(t), fmt::format("there is no dim {}", name), {fix_spelling(name, keys(scope_.dims)), fix(fmt::format("declare it above: dim {}", name))});
+        throw Error(E0103_unknown_dim, text_place(t), fmt::format("there is no dim {}", name),
+                    {fix_spelling(name, keys(scope_.dims)), fix(fmt::format("declare it above: dim {}", name))});
     return found->second;
 }
 
@@ -158,7 +171,8 @@ Expr ExprParser::infix(int precedence) {
 
 Expr ExprParser::single(const Values& values, const Token& at) const {
     if (values.size() == 1) return values[0];
-    throw Error(E0305_tuple, text_place(at), fmt::format("a value of {} components stands where one is needed", values.size()), {fix("choose one: write [0] behind it")});
+    throw Error(E0305_tuple, text_place(at), fmt::format("a value of {} components stands where one is needed", values.size()),
+                {fix("choose one: write [0] behind it")});
 }
 
 ExprParser::Values ExprParser::unary() {
@@ -167,8 +181,10 @@ ExprParser::Values ExprParser::unary() {
     if (t_.accept("-")) {
         if (t_.peek().kind == Kind::number) return number(true);
         const std::string_view next = t_.peek().text;
-        if (t_.peek().kind == Kind::word && next.size() > 4 && next.substr(next.size() - 4) == ".inf" && dtype_called(next.substr(0, next.size() - 4)))
-            return {make_constant(*dtype_called(t_.take().text.substr(0, next.size() - 4)), -std::numeric_limits<double>::infinity())};
+        if (t_.peek().kind == Kind::word && next.size() > 4 && next.substr(next.size() - 4) == ".inf" &&
+            dtype_called(next.substr(0, next.size() - 4)))
+            return {make_constant(*dtype_called(t_.take().text.substr(0, next.size() - 4)),
+                                  -std::numeric_limits<double>::infinity())};
         return {build_op(Op::neg, {operand(single(unary(), at), at)})};
     }
     if (t_.accept("!")) return {build_op(Op::not_, {operand(single(unary(), at), at)})};
@@ -183,7 +199,8 @@ int ExprParser::component(const Token& of, size_t count) {
     const std::int64_t i = t_.expect_integer("the number of a component");
     t_.expect("]");
     if (i < 0 || i >= static_cast<std::int64_t>(count))
-        throw Error(E0305_tuple, text_place(of), fmt::format("component {} of {} does not exist", i, count), {expected(fmt::format("0 to {}", count - 1)), received(std::to_string(i)), fix("choose one that exists")});
+        throw Error(E0305_tuple, text_place(of), fmt::format("component {} of {} does not exist", i, count),
+                    {expected(fmt::format("0 to {}", count - 1)), received(std::to_string(i)), fix("choose one that exists")});
     return static_cast<int>(i);
 }
 
@@ -224,7 +241,9 @@ ExprParser::Values ExprParser::number(bool negative) {
         const auto [stop, error] = std::from_chars(begin, end, value);
         if (stop != end) t_.fail(t, "a number", {fix("write the dtype behind it: 0.5f32, 3u8; a number without one is an i64")});
         if (error != std::errc{})
-            throw Error(E0203_literal, text_place(t), fmt::format("the number {} does not fit {}", spelling, dtype ? dtype_name(*dtype) : "i64"), {fix("choose a wider dtype")});
+            throw Error(E0203_literal, text_place(t),
+                        fmt::format("the number {} does not fit {}", spelling, dtype ? dtype_name(*dtype) : "i64"),
+                        {fix("choose a wider dtype")});
     };
     if (dtype == DType::f64) {
         double value = 0;
@@ -259,12 +278,14 @@ ExprParser::Values ExprParser::word() {
 }
 
 ExprParser::Values ExprParser::value_of_name(const Token& name) {
-    if (const auto variable = scope_.variables.find(std::string(name.text)); variable != scope_.variables.end()) return {variable->second};
+    if (const auto variable = scope_.variables.find(std::string(name.text)); variable != scope_.variables.end())
+        return {variable->second};
     const auto dim = scope_.dims.find(std::string(name.text));
     if (dim != scope_.dims.end() && scope_.variables.empty()) return {make_dim(dim->second)};
     std::vector<Hint> hints{fix_spelling(name.text, scope_.variables.empty() ? keys(scope_.dims) : keys(scope_.variables))};
     if (name.text.find('/') != std::string_view::npos) hints.push_back(fix("write spaces around / to divide"));
-    if (scope_.inputs.count(std::string(name.text)) || scope_.funcs.count(std::string(name.text))) hints.push_back(fix(fmt::format("write {}() to read a value without dims", name.text)));
+    if (scope_.inputs.count(std::string(name.text)) || scope_.funcs.count(std::string(name.text)))
+        hints.push_back(fix(fmt::format("write {}() to read a value without dims", name.text)));
     throw Error(E0103_unknown_dim, text_place(name), fmt::format("there is no dim {}", name.text), std::move(hints));
 }
 
@@ -340,10 +361,12 @@ std::vector<Index> ExprParser::indices() {
 void ExprParser::unknown_tensor(const Token& name) const {
     const std::string spelling(name.text);
     if (spelling == scope_.defining)
-        throw Error(E0304_recursive, text_place(name), fmt::format("the definition of {} reads itself", spelling), {fix("use scan(), or a recurrence with a time dim")});
+        throw Error(E0304_recursive, text_place(name), fmt::format("the definition of {} reads itself", spelling),
+                    {fix("use scan(), or a recurrence with a time dim")});
     if (scope_.defined_later.count(spelling))
         throw Error(E0304_recursive, text_place(name), fmt::format("{} is read above its definition", spelling),
-                    {fix(fmt::format("move the definition of {} up", spelling)), fix("definitions that read each other are states of a recurrence")});
+                    {fix(fmt::format("move the definition of {} up", spelling)),
+                     fix("definitions that read each other are states of a recurrence")});
     std::vector<std::string> names = keys(scope_.funcs);
     for (const std::string& input : keys(scope_.inputs)) names.push_back(input);
     for (const OpRow& row : op_table())
@@ -431,9 +454,12 @@ ExprParser::Options ExprParser::options() {
     Options out;
     while (at_option()) {
         const Token t = t_.take();
-        if (t.text == "exclusive") out.exclusive = true;
-        else if (t.text == "reverse") out.reverse = true;
-        else t_.expect("=");
+        if (t.text == "exclusive")
+            out.exclusive = true;
+        else if (t.text == "reverse")
+            out.reverse = true;
+        else
+            t_.expect("=");
         if (t.text == "where") out.where = tessera::where(operand(expression(), t));
         if (t.text == "order") out.order = order();
         if (t.text == "name") out.name = t_.expect_name("the name of a stage");

@@ -20,8 +20,9 @@ struct Infix {
     int precedence;
 };
 constexpr int unary_precedence = 6;
-constexpr Infix infix_table[] = {{Op::or_, "||", 1}, {Op::and_, "&&", 2}, {Op::eq, "==", 3}, {Op::ne, "!=", 3},  {Op::lt, "<", 3}, {Op::le, "<=", 3},
-                                 {Op::add, "+", 4},  {Op::sub, "-", 4},   {Op::mul, "*", 5}, {Op::div, "/", 5}, {Op::mod, "%", 5}};
+constexpr Infix infix_table[] = {{Op::or_, "||", 1}, {Op::and_, "&&", 2}, {Op::eq, "==", 3}, {Op::ne, "!=", 3},
+                                 {Op::lt, "<", 3},   {Op::le, "<=", 3},   {Op::add, "+", 4}, {Op::sub, "-", 4},
+                                 {Op::mul, "*", 5},  {Op::div, "/", 5},   {Op::mod, "%", 5}};
 
 const Infix* infix(Op op) {
     for (const Infix& row : infix_table)
@@ -29,7 +30,9 @@ const Infix* infix(Op op) {
     return nullptr;
 }
 
-bool is_structured(const Class& c) { return c.kind != Kind::node || c.node->op == Op::reduce || c.node->op == Op::scan || c.node->op == Op::scatter; }
+bool is_structured(const Class& c) {
+    return c.kind != Kind::node || c.node->op == Op::reduce || c.node->op == Op::scan || c.node->op == Op::scatter;
+}
 bool is_leaf(const Class& c) { return c.kind == Kind::node && c.args.empty() && c.node->op != Op::access; }
 
 std::string_view boundary_word(Boundary b) {
@@ -118,7 +121,8 @@ std::string ExprText::dtype_of(int c) const {
     const Class& k = classes_.at(c);
     if (k.kind != Kind::bundle) return std::string(dtype_name(k.node->dtype));
     std::string out;
-    for (const Expr& e : k.node->reduction().identity) out += fmt::format("{}{}", out.empty() ? "(" : ", ", dtype_name(e.dtype()));
+    for (const Expr& e : k.node->reduction().identity)
+        out += fmt::format("{}{}", out.empty() ? "(" : ", ", dtype_name(e.dtype()));
     return out + ")";
 }
 
@@ -128,7 +132,8 @@ std::string ExprText::body(const std::vector<Expr>& roots, const std::string& in
     plan(numbers);
     std::string lets;
     for (const int c : order_)
-        if (const int let = uses_.at(c).let; let >= 0) lets += fmt::format("{}  %{} : {} = {}\n", indent, let, dtype_of(c), spell(c, 0));
+        if (const int let = uses_.at(c).let; let >= 0)
+            lets += fmt::format("{}  %{} : {} = {}\n", indent, let, dtype_of(c), spell(c, 0));
     std::string value = text(numbers[0], 0);
     if (numbers.size() > 1) {
         for (size_t i = 1; i < numbers.size(); ++i) value += ", " + text(numbers[i], 0);
@@ -174,7 +179,8 @@ std::string ExprText::spell(int number, int precedence) {
         const std::string operand = text(c.args[0], unary_precedence);
         const std::string_view sign = n.op == Op::neg ? "-" : "!";
         // A minus before a number would be part of the number.
-        const std::string out = classes_.at(c.args[0]).node->op == Op::constant ? fmt::format("{}({})", sign, operand) : fmt::format("{}{}", sign, operand);
+        const std::string out = classes_.at(c.args[0]).node->op == Op::constant ? fmt::format("{}({})", sign, operand)
+                                                                                : fmt::format("{}{}", sign, operand);
         return precedence > unary_precedence ? "(" + out + ")" : out;
     }
     // The conversion of a Scalar in an extent.

@@ -37,7 +37,9 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
 [[nodiscard]] Expr accumulated(const Expr& value, const Numerics& numerics);
 
 /// "1 dim", "2 dims"
-[[nodiscard]] inline std::string counted(size_t n, std::string_view noun) { return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s"); }
+[[nodiscard]] inline std::string counted(size_t n, std::string_view noun) {
+    return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
 
 /// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
@@ -51,7 +53,8 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
                              const std::vector<Index>& indices, SourceLoc where);
 
 /// The two halves of recurrence(): between them the states may be read.
-[[nodiscard]] std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<StateVar>& states, bool reverse, SourceLoc where);
+[[nodiscard]] std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<StateVar>& states, bool reverse,
+                                                           SourceLoc where);
 void finish_recurrence(const Recurrence& recurrence, const Tuple& step, SourceLoc where);
 
 /// Every access of an Input is inside [0, extent) for all points of the domain, or wrapped: throws E0401 / E0402 otherwise.

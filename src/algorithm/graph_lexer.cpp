@@ -85,7 +85,8 @@ private:
     // A name goes on over / before a letter and over . before a letter or digit; division has spaces.
     size_t word_length() const {
         size_t n = 1;
-        while (is_word(ahead(n)) || (ahead(n) == '/' && is_letter(ahead(n + 1))) || (ahead(n) == '.' && is_word(ahead(n + 1)))) ++n;
+        while (is_word(ahead(n)) || (ahead(n) == '/' && is_letter(ahead(n + 1))) || (ahead(n) == '.' && is_word(ahead(n + 1))))
+            ++n;
         return n;
     }
 
@@ -174,8 +175,10 @@ void TokenStream::fail(const Token& token, const std::string& wanted, std::vecto
     hints.insert(hints.begin(), note(fmt::format("in the text\n{}", marked(token))));
     hints.insert(hints.begin(), received(described(token)));
     hints.insert(hints.begin(), expected(wanted));
-    throw Error(E0601_syntax, {}, fmt::format("graph text {}:{}: found {} where {} is expected", token.line, token.column, described(token), wanted),
-                std::move(hints));
+    throw Error(
+        E0601_syntax, {},
+        fmt::format("graph text {}:{}: found {} where {} is expected", token.line, token.column, described(token), wanted),
+        std::move(hints));
 }
 
 }  // namespace tessera

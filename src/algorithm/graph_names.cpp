@@ -25,11 +25,46 @@ bool reads_as_name(const std::string& name) {
 
 bool is_reserved_word(std::string_view word) {
     static const std::set<std::string, std::less<>> words = [] {
-        std::set<std::string, std::less<>> all{
-            "tessera", "algorithm", "dim", "input", "scalar", "monoid", "recurrence", "step", "arguments", "outputs", "require", "in_place",
-            "identity", "combine", "not_commutative", "not_associative", "dynamic", "multiple_of", "at_most", "values_in", "increasing",
-            "reverse", "exclusive", "where", "order", "name", "init", "to", "true", "false", "clamp", "mirror", "mirror_interior", "periodic",
-            "constant", "any", "ascending", "pairwise", "kahan", "blocked"};
+        std::set<std::string, std::less<>> all{"tessera",
+                                               "algorithm",
+                                               "dim",
+                                               "input",
+                                               "scalar",
+                                               "monoid",
+                                               "recurrence",
+                                               "step",
+                                               "arguments",
+                                               "outputs",
+                                               "require",
+                                               "in_place",
+                                               "identity",
+                                               "combine",
+                                               "not_commutative",
+                                               "not_associative",
+                                               "dynamic",
+                                               "multiple_of",
+                                               "at_most",
+                                               "values_in",
+                                               "increasing",
+                                               "reverse",
+                                               "exclusive",
+                                               "where",
+                                               "order",
+                                               "name",
+                                               "init",
+                                               "to",
+                                               "true",
+                                               "false",
+                                               "clamp",
+                                               "mirror",
+                                               "mirror_interior",
+                                               "periodic",
+                                               "constant",
+                                               "any",
+                                               "ascending",
+                                               "pairwise",
+                                               "kahan",
+                                               "blocked"};
         for (const OpRow& row : op_table()) all.emplace(row.name);
         for (const Monoid& m : builtin_monoids()) all.insert(m.name());
         for (int t = 0; t <= static_cast<int>(DType::f64); ++t) {

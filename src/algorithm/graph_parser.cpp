@@ -57,7 +57,8 @@ public:
             t_.skip_newlines();
         }
         for (const auto& r : open_)
-            throw Error(E0303_undefined, r->states[0].lock()->where, fmt::format("state {} has no step", r->states[0].lock()->name),
+            throw Error(E0303_undefined, r->states[0].lock()->where,
+                        fmt::format("state {} has no step", r->states[0].lock()->name),
                         {fix(fmt::format("write: step {} = ...", r->states[0].lock()->name))});
         if (outputs_.empty()) t_.fail(t_.peek(), "a line of outputs");
         return placed(outputs_at_, [&] { return Algorithm(outputs_, arguments_, options_, text_place(outputs_at_)); });
@@ -71,9 +72,10 @@ private:
         const Token at = t_.peek();
         const std::int64_t version = t_.expect_integer("the version of the format");
         if (version > graph_text_version || version < 1)
-            throw Error(E0603_version, {}, fmt::format("graph text of version {} cannot be read", version),
-                        {note(fmt::format("in the text\n{}", t_.marked(at))), expected(fmt::format("version {}", graph_text_version)),
-                         received(std::to_string(version)), fix("use a newer Tessera, or print the graph with this one")});
+            throw Error(
+                E0603_version, {}, fmt::format("graph text of version {} cannot be read", version),
+                {note(fmt::format("in the text\n{}", t_.marked(at))), expected(fmt::format("version {}", graph_text_version)),
+                 received(std::to_string(version)), fix("use a newer Tessera, or print the graph with this one")});
         if (t_.peek().kind != Kind::newline) t_.fail(t_.peek(), "the end of the line");
     }
 
@@ -120,7 +122,9 @@ private:
     std::vector<Expr> extents(size_t count) { return ExprParser(t_, scope_, ExprParser::Mode::extents).body(count); }
 
     void unused_name(const Token& t, bool used) const {
-        if (used) throw Error(E0101_duplicate_name, text_place(t), fmt::format("{} is declared twice", t.text), {fix("give one of them another name")});
+        if (used)
+            throw Error(E0101_duplicate_name, text_place(t), fmt::format("{} is declared twice", t.text),
+                        {fix("give one of them another name")});
     }
 
     // ---- declarations
@@ -132,7 +136,8 @@ private:
         // x.1 is the second dim called x.
         const size_t dot = name.rfind('.');
         const bool numbered = dot != std::string::npos && dot + 1 < name.size() &&
-                              std::all_of(name.begin() + static_cast<std::ptrdiff_t>(dot) + 1, name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+                              std::all_of(name.begin() + static_cast<std::ptrdiff_t>(dot) + 1, name.end(),
+                                          [](unsigned char c) { return std::isdigit(c) != 0; });
         const std::string base = numbered ? name.substr(0, dot) : name;
         const bool dynamic = t_.accept("dynamic");
         std::int64_t factor = 1;
@@ -140,7 +145,9 @@ private:
         if (t_.accept("multiple_of")) factor = t_.expect_integer("a factor");
         if (t_.accept("at_most")) bound = t_.expect_integer("a bound");
         const SourceLoc where = text_place(at);
-        Dim d = dynamic ? Dim::dynamic(base, where) : t_.accept("=") ? Dim(base, Extent(extents(1)[0].node()), where) : Dim(base, where);
+        Dim d = dynamic          ? Dim::dynamic(base, where)
+                : t_.accept("=") ? Dim(base, Extent(extents(1)[0].node()), where)
+                                 : Dim(base, where);
         if (factor != 1) d.multiple_of(factor);
         if (bound) d.at_most(*bound);
         scope_.dims.emplace(name, d);
@@ -166,8 +173,10 @@ private:
         if (t_.accept("values_in")) {
             const std::vector<Expr> range = extents(2);
             const Extent low(range[0].node()), high(range[1].node());
-            if (scalar) Scalar(state).values_in(low, high);
-            else Input(state).values_in(low, high);
+            if (scalar)
+                Scalar(state).values_in(low, high);
+            else
+                Input(state).values_in(low, high);
         }
         if (t_.accept("increasing")) Input(state).increasing();
         scope_.inputs.emplace(name, std::move(state));
@@ -209,18 +218,23 @@ private:
         const SourceLoc where = text_place(at);
         const auto check = [name, dtypes, where](const std::vector<DType>& operands) {
             if (operands != dtypes)
-                throw Error(E0310_monoid, where, fmt::format("monoid {} is for operands of other dtypes", name), {fix("declare a monoid for these dtypes")});
+                throw Error(E0310_monoid, where, fmt::format("monoid {} is for operands of other dtypes", name),
+                            {fix("declare a monoid for these dtypes")});
         };
         scope_.monoids.emplace(name, tessera::monoid(
-            name, [check, identity](const std::vector<DType>& operands) { check(operands); return Tuple(identity); },
-            [variables, combine](const Tuple& a, const Tuple& b) {
-                std::vector<Expr> by, out;
-                for (size_t i = 0; i < a.size(); ++i) by.push_back(a[i]);
-                for (size_t i = 0; i < b.size(); ++i) by.push_back(b[i]);
-                for (const Expr& e : combine) out.push_back(substituted(e, variables, by));
-                return Tuple(out);
-            },
-            traits));
+                                         name,
+                                         [check, identity](const std::vector<DType>& operands) {
+                                             check(operands);
+                                             return Tuple(identity);
+                                         },
+                                         [variables, combine](const Tuple& a, const Tuple& b) {
+                                             std::vector<Expr> by, out;
+                                             for (size_t i = 0; i < a.size(); ++i) by.push_back(a[i]);
+                                             for (size_t i = 0; i < b.size(); ++i) by.push_back(b[i]);
+                                             for (const Expr& e : combine) out.push_back(substituted(e, variables, by));
+                                             return Tuple(out);
+                                         },
+                                         traits));
     }
 
     // ---- definitions
@@ -256,7 +270,9 @@ private:
         }
         t_.expect("=");
         const auto known = scope_.funcs.find(name);
-        Func f = known != scope_.funcs.end() ? known->second : dtypes.size() == 1 ? Func(name, dtypes[0], text_place(at)) : Func(name, text_place(at));
+        Func f = known != scope_.funcs.end() ? known->second
+                 : dtypes.size() == 1        ? Func(name, dtypes[0], text_place(at))
+                                             : Func(name, text_place(at));
         return {f, indices, dtypes, text_place(at)};
     }
 
@@ -266,12 +282,16 @@ private:
         const std::vector<Expr> values = ExprParser(t_, scope_).body(left.dtypes.size());
         for (size_t i = 0; i < values.size() && values.size() > 1; ++i)
             if (values[i].dtype() != left.dtypes[i])
-                throw Error(E0205_narrowing, left.where, fmt::format("component {} of {} is declared {} but is {}", i, left.func.name(), dtype_name(left.dtypes[i]), dtype_name(values[i].dtype())),
+                throw Error(E0205_narrowing, left.where,
+                            fmt::format("component {} of {} is declared {} but is {}", i, left.func.name(),
+                                        dtype_name(left.dtypes[i]), dtype_name(values[i].dtype())),
                             {fix("write a cast, or declare the other dtype")});
         std::vector<Operand> operands;
         for (const Expr& e : values) operands.emplace_back(e, left.where);
-        if (operands.size() == 1) left.func.at(left.indices, left.where) = operands[0];
-        else left.func.at(left.indices, left.where) = Tuple(values);
+        if (operands.size() == 1)
+            left.func.at(left.indices, left.where) = operands[0];
+        else
+            left.func.at(left.indices, left.where) = Tuple(values);
         scope_.defining.clear();
         scope_.funcs.emplace(left.func.name(), left.func);
     }
@@ -310,7 +330,9 @@ private:
             open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
             return;
         }
-        throw Error(E0311_recurrence, text_place(at), fmt::format("no recurrence without a step has the states {}", join_names(names)), {fix("declare them above: recurrence t { ... }"), fix("list them in the order of their declaration")});
+        throw Error(E0311_recurrence, text_place(at),
+                    fmt::format("no recurrence without a step has the states {}", join_names(names)),
+                    {fix("declare them above: recurrence t { ... }"), fix("list them in the order of their declaration")});
     }
 
     void arguments() {
@@ -321,10 +343,13 @@ private:
             if (found == scope_.inputs.end()) {
                 std::vector<std::string> names;
                 for (const auto& [key, value] : scope_.inputs) names.push_back(key);
-                throw Error(E0303_undefined, text_place(at), fmt::format("there is no input {}", name), {fix_spelling(name, names)});
+                throw Error(E0303_undefined, text_place(at), fmt::format("there is no input {}", name),
+                            {fix_spelling(name, names)});
             }
-            if (found->second->scalar) arguments_.emplace_back(Scalar(found->second));
-            else arguments_.emplace_back(Input(found->second));
+            if (found->second->scalar)
+                arguments_.emplace_back(Scalar(found->second));
+            else
+                arguments_.emplace_back(Input(found->second));
             if (!t_.accept(",")) return;
         }
     }
@@ -338,7 +363,8 @@ private:
             if (found == scope_.funcs.end()) {
                 std::vector<std::string> names;
                 for (const auto& [key, value] : scope_.funcs) names.push_back(key);
-                throw Error(E0303_undefined, text_place(at), fmt::format("there is no Func {}", name), {fix_spelling(name, names)});
+                throw Error(E0303_undefined, text_place(at), fmt::format("there is no Func {}", name),
+                            {fix_spelling(name, names)});
             }
             outputs_.push_back(found->second);
         } while (t_.accept(","));

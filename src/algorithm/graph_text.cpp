@@ -34,13 +34,15 @@ public:
             tail_ += fmt::format("require {}\n", line);
         }
         for (const auto& [in, out] : a_.in_place)
-            tail_ += fmt::format("in_place({}, {})\n", names_.input(*a_.arguments[in].state()), names_.func(*a_.outputs[out].state()));
+            tail_ +=
+                fmt::format("in_place({}, {})\n", names_.input(*a_.arguments[in].state()), names_.func(*a_.outputs[out].state()));
         std::string head = fmt::format("tessera graph {}\n", graph_text_version);
         if (!names_.canonical()) head += fmt::format("algorithm {}\n", spelled(a_.name));
         std::string arguments, outputs;
         for (const Argument& arg : a_.arguments) arguments += (arguments.empty() ? " " : ", ") + names_.input(*arg.state());
         for (const Func& f : a_.outputs) outputs += (outputs.empty() ? " " : ", ") + names_.func(*f.state());
-        return head + declarations_ + monoids_ + definitions_ + fmt::format("arguments{}\noutputs{}\n", arguments, outputs) + tail_;
+        return head + declarations_ + monoids_ + definitions_ + fmt::format("arguments{}\noutputs{}\n", arguments, outputs) +
+               tail_;
     }
 
 private:
@@ -72,7 +74,8 @@ private:
         std::string dims;
         for (const Dim& d : input.dims) dims += (dims.empty() ? "" : ", ") + names_.dim(d);
         const std::string name = names_.input(input);
-        const std::string type = input.scalar ? std::string(dtype_name(input.dtype)) : fmt::format("{}[{}]", dtype_name(input.dtype), dims);
+        const std::string type =
+            input.scalar ? std::string(dtype_name(input.dtype)) : fmt::format("{}[{}]", dtype_name(input.dtype), dims);
         declarations_ += fmt::format("{} {} : {}{}\n", input.scalar ? "scalar" : "input", name, type, line);
     }
 
@@ -127,7 +130,8 @@ private:
         std::string traits;
         if (!r.monoid->traits.commutative) traits += " not_commutative";
         if (!r.monoid->traits.associative) traits += " not_associative";
-        return fmt::format("({}){} {{\n  identity = {}\n  combine = {}\n}}", types, traits, exprs.body(r.identity, "  "), exprs.body(r.combined, "  "));
+        return fmt::format("({}){} {{\n  identity = {}\n  combine = {}\n}}", types, traits, exprs.body(r.identity, "  "),
+                           exprs.body(r.combined, "  "));
     }
 
     // ---- definitions
@@ -174,8 +178,10 @@ private:
             lines += fmt::format("  {} = {}\n", left, exprs_.body({s->init}, "  "));
         }
         definitions_ += fmt::format("recurrence {}{} {{\n{}}}\n", names_.dim(r->t), r->reverse ? " reverse" : "", lines);
-        if (under_way_ == 0 || !reads_what_is_under_way(states)) print_step(*r);
-        else pending_.push_back(r);
+        if (under_way_ == 0 || !reads_what_is_under_way(states))
+            print_step(*r);
+        else
+            pending_.push_back(r);
     }
 
     bool reads_what_is_under_way(std::vector<FuncPtr> stack) {

@@ -9,7 +9,8 @@ std::vector<Dim> state_dims(const FuncState& f, const std::vector<Index>& indice
     std::vector<Dim> dims;
     for (const Index& i : indices) {
         if (i.expr->op != Op::dim || contains_dim(dims, i.expr->dim()))
-            throw Error(E0306_left_hand_side, i.where, fmt::format("state {} is indexed by something else than distinct Dims", f.name),
+            throw Error(E0306_left_hand_side, i.where,
+                        fmt::format("state {} is indexed by something else than distinct Dims", f.name),
                         {token(f.name), expected("distinct Dims"), fix(fmt::format("write {}(t, i)", f.name))});
         dims.push_back(i.expr->dim());
     }
@@ -30,10 +31,12 @@ void begin_state(const StateVar& s, const Dim& t, SourceLoc where) {
                     {token(f.name), fix("write cast(f32, 0)")});
     f.init = s.init.expr->weak ? resolve_weak(s.init.expr, f.declared.value_or(s.init.expr.dtype()), s.init.where) : s.init.expr;
     if (f.declared && f.init.dtype() != *f.declared)
-        throw Error(E0205_narrowing, s.init.where,
-                    fmt::format("state {} is declared {} but its init is {}", f.name, dtype_name(*f.declared), dtype_name(f.init.dtype())),
-                    {token(f.name), expected(std::string(dtype_name(*f.declared))), received(std::string(dtype_name(f.init.dtype()))),
-                     fix(fmt::format("cast the init: cast({}, ...)", dtype_name(*f.declared)))});
+        throw Error(
+            E0205_narrowing, s.init.where,
+            fmt::format("state {} is declared {} but its init is {}", f.name, dtype_name(*f.declared),
+                        dtype_name(f.init.dtype())),
+            {token(f.name), expected(std::string(dtype_name(*f.declared))), received(std::string(dtype_name(f.init.dtype()))),
+             fix(fmt::format("cast the init: cast({}, ...)", dtype_name(*f.declared)))});
     f.dims = std::move(dims);
     f.dtypes = {f.init.dtype()};
     f.where = s.at.where();
@@ -44,7 +47,8 @@ void begin_state(const StateVar& s, const Dim& t, SourceLoc where) {
 
 std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<StateVar>& states, bool reverse, SourceLoc where) {
     if (states.empty())
-        throw Error(E0311_recurrence, where, "a recurrence has no state", {token("recurrence"), fix("give it at least one: {h(t, i), h0(i)}")});
+        throw Error(E0311_recurrence, where, "a recurrence has no state",
+                    {token("recurrence"), fix("give it at least one: {h(t, i), h0(i)}")});
     auto r = std::make_shared<Recurrence>(Recurrence{t, reverse, {}});
     for (const StateVar& s : states) {
         begin_state(s, t, where);
@@ -56,27 +60,32 @@ std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<Sta
 
 void finish_recurrence(const Recurrence& recurrence, const Tuple& step, SourceLoc where) {
     if (step.size() != recurrence.states.size())
-        throw Error(E0305_tuple, where, fmt::format("the step of a recurrence yields {} values for {} states", step.size(), recurrence.states.size()),
-                    {token("recurrence"), expected(std::to_string(recurrence.states.size())), received(std::to_string(step.size())),
-                     fix("return one value per state")});
+        throw Error(E0305_tuple, where,
+                    fmt::format("the step of a recurrence yields {} values for {} states", step.size(), recurrence.states.size()),
+                    {token("recurrence"), expected(std::to_string(recurrence.states.size())),
+                     received(std::to_string(step.size())), fix("return one value per state")});
     for (size_t i = 0; i < recurrence.states.size(); ++i) {
         FuncState& f = *recurrence.states[i].lock();
         const Expr value = resolve_weak(step[i], f.dtypes[0], where);
         if (value.dtype() != f.dtypes[0])
             throw Error(E0205_narrowing, where,
-                        fmt::format("state {} starts as {} but its step yields {}", f.name, dtype_name(f.dtypes[0]), dtype_name(value.dtype())),
-                        {token(f.name), expected(std::string(dtype_name(f.dtypes[0]))), received(std::string(dtype_name(value.dtype()))),
-                         fix("cast the step or the init")});
+                        fmt::format("state {} starts as {} but its step yields {}", f.name, dtype_name(f.dtypes[0]),
+                                    dtype_name(value.dtype())),
+                        {token(f.name), expected(std::string(dtype_name(f.dtypes[0]))),
+                         received(std::string(dtype_name(value.dtype()))), fix("cast the step or the init")});
         for (const Expr& e : {value, f.init})
             for (const Dim& d : free_dims(e))
                 if (!contains_dim(f.dims, d))
-                    throw Error(E0103_unknown_dim, where, fmt::format("dim {} is free in state {} but not among its dims", d.name(), f.name),
-                                {token(d.name()), note(d.state().where, fmt::format("dim {} declared here", d.name())), fix("add it to the state's dims")});
+                    throw Error(E0103_unknown_dim, where,
+                                fmt::format("dim {} is free in state {} but not among its dims", d.name(), f.name),
+                                {token(d.name()), note(d.state().where, fmt::format("dim {} declared here", d.name())),
+                                 fix("add it to the state's dims")});
         f.values = {value};
     }
 }
 
-void recurrence(const Dim& t, const std::vector<StateVar>& states, const std::function<Tuple(const Self&)>& step, const RecurrenceOptions& options, SourceLoc where) {
+void recurrence(const Dim& t, const std::vector<StateVar>& states, const std::function<Tuple(const Self&)>& step,
+                const RecurrenceOptions& options, SourceLoc where) {
     const auto r = begin_recurrence(t, states, options.reverse, where);
     std::vector<Func> handles;
     for (const StateVar& s : states) handles.emplace_back(s.at.func());

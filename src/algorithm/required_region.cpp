@@ -22,7 +22,8 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     const Facts positive{.extents_positive = true};
     const auto least = [&](const Expr& a, const Expr& b) { return lesser(a, b, positive); };
     const auto most = [&](const Expr& a, const Expr& b) { return greater(a, b, positive); };
-    const bool inside = read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), positive);
+    const bool inside =
+        read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), positive);
     if (inside) return read;
     if (!read.bounded() || mode == Boundary::periodic) {
         if (mode == Boundary::periodic || mode == Boundary::mirror || mode == Boundary::mirror_interior) return whole;
@@ -30,7 +31,8 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
                 read.high.defined() ? least(most(read.high, whole.low), whole.high) : whole.high};
     }
     if (mode == Boundary::constant) return {most(read.low, whole.low), least(read.high, whole.high)};
-    if (mode == Boundary::clamp) return {least(most(read.low, whole.low), whole.high), most(least(read.high, whole.high), whole.low)};
+    if (mode == Boundary::clamp)
+        return {least(most(read.low, whole.low), whole.high), most(least(read.high, whole.high), whole.low)};
     // What lies before 0 comes back from 0 on, what lies behind the end from the end down.
     const Expr edge = number(mode == Boundary::mirror ? 1 : 0);
     const Expr from_end = minus(plus_of(plus_of(whole.high, whole.high), edge), read.high);
@@ -46,7 +48,8 @@ std::vector<Interval> read_region(const Expr& access, const Domain& domain, Inpu
     const AccessTarget& target = access->target();
     const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
     std::vector<Interval> region;
-    for (size_t i = 0; i < dims.size(); ++i) region.push_back(after_boundary(bounds(access->args[i], domain, reads), target.boundary, dims[i]));
+    for (size_t i = 0; i < dims.size(); ++i)
+        region.push_back(after_boundary(bounds(access->args[i], domain, reads), target.boundary, dims[i]));
     return region;
 }
 

@@ -16,7 +16,8 @@ namespace tessera {
 
 /// The cells of a Func or Input that `access` reads while its dims take the values of `domain`, one interval per dim: indices
 /// after the boundary condition was applied. An end that is not known to be finite is undefined.
-[[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads = InputReads::by_range);
+[[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain,
+                                                InputReads reads = InputReads::by_range);
 
 /// `domain` with the dims of a reduction, scan or scatter over their whole extents, narrowed by its predicate.
 [[nodiscard]] Domain reduced_domain(const Expr& reduction, const Domain& domain);

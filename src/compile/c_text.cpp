@@ -12,10 +12,13 @@ namespace {
 
 bool is_keyword(const std::string& name) {
     static const std::set<std::string> words{
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int",
-        "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
-        "alignas", "alignof", "and", "asm", "bool", "catch", "class", "constexpr", "delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new", "not",
-        "nullptr", "operator", "or", "private", "protected", "public", "template", "this", "throw", "true", "try", "typename", "using", "virtual", "xor"};
+        "auto",     "break",     "case",     "char",     "const",   "continue",  "default", "do",       "double",    "else",
+        "enum",     "extern",    "float",    "for",      "goto",    "if",        "inline",  "int",      "long",      "register",
+        "restrict", "return",    "short",    "signed",   "sizeof",  "static",    "struct",  "switch",   "typedef",   "union",
+        "unsigned", "void",      "volatile", "while",    "alignas", "alignof",   "and",     "asm",      "bool",      "catch",
+        "class",    "constexpr", "delete",   "explicit", "export",  "false",     "friend",  "mutable",  "namespace", "new",
+        "not",      "nullptr",   "operator", "or",       "private", "protected", "public",  "template", "this",      "throw",
+        "true",     "try",       "typename", "using",    "virtual", "xor"};
     return words.count(name) != 0;
 }
 
@@ -62,24 +65,31 @@ public:
                 numbers = fmt::format("dims_of_{}", arrays_++);
                 tables_ += fmt::format("static const int32_t {}[] = {{{}}};\n", numbers, fmt::join(a.dims, ", "));
             }
-            args += fmt::format("    {{{}, {}, {}, {}, {}, {}u, {}, 0, {}, {}}},\n", quoted(a.name), int{a.kind}, int{runtime_dtype(a.dtype)}, a.dims.size(), numbers, a.flags, a.in_place_of,
-                                code(a.value_low), code(a.value_high));
+            args += fmt::format("    {{{}, {}, {}, {}, {}, {}u, {}, 0, {}, {}}},\n", quoted(a.name), int{a.kind},
+                                int{runtime_dtype(a.dtype)}, a.dims.size(), numbers, a.flags, a.in_place_of, code(a.value_low),
+                                code(a.value_high));
         }
         for (const auto& d : s.dims)
-            dims += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, 0, {}}},\n", quoted(d.name), int{d.kind}, d.arg, d.axis, number(d.value), code(d.code), d.multiple_of, d.at_most);
-        for (const auto& r : s.requirements) requirements += fmt::format("    {{{}, {}, {}}},\n", code(r.left), code(r.right), quoted(r.text));
+            dims += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, 0, {}}},\n", quoted(d.name), int{d.kind}, d.arg, d.axis,
+                                number(d.value), code(d.code), d.multiple_of, d.at_most);
+        for (const auto& r : s.requirements)
+            requirements += fmt::format("    {{{}, {}, {}}},\n", code(r.left), code(r.right), quoted(r.text));
         for (const auto& p : s.params) params += fmt::format("    {{{}, {}}},\n", p.kind, p.index);
         for (const auto& v : f_.variants) {
             externs += fmt::format("extern int {}_argv(void** params);\n", v.function);
-            variants += fmt::format("    {{{}, {}, {}u, {}_argv, 0, 0}},\n", quoted(v.name), code(v.code), v.cpu_features, v.function);
+            variants +=
+                fmt::format("    {{{}, {}, {}u, {}_argv, 0, 0}},\n", quoted(v.name), code(v.code), v.cpu_features, v.function);
         }
         std::string out = "#include <tessera/tessera_kernel.h>\n\n" + externs + "\n" + tables_;
-        out += table("tessera_arg_descriptor", "args", args) + table("tessera_dim_descriptor", "dims", dims) + table("tessera_requirement", "requirements", requirements) +
-               table("tessera_kernel_param", "params", params) + table("tessera_kernel_variant", "variants", variants);
+        out += table("tessera_arg_descriptor", "args", args) + table("tessera_dim_descriptor", "dims", dims) +
+               table("tessera_requirement", "requirements", requirements) + table("tessera_kernel_param", "params", params) +
+               table("tessera_kernel_variant", "variants", variants);
         out += fmt::format("extern const tessera_kernel_descriptor {}_kernel;\n", f_.symbol);
-        out += fmt::format("const tessera_kernel_descriptor {}_kernel = {{TESSERA_KERNEL_ABI, {}, {}, {}, {}, {}, {}, {}, {}, params, {}, variants}};\n\n", f_.symbol, quoted(s.name),
-                           s.args.size(), args.empty() ? "0" : "args", s.dims.size(), dims.empty() ? "0" : "dims", s.requirements.size(), requirements.empty() ? "0" : "requirements",
-                           s.params.size(), f_.variants.size());
+        out += fmt::format(
+            "const tessera_kernel_descriptor {}_kernel = {{TESSERA_KERNEL_ABI, {}, {}, {}, {}, {}, {}, {}, {}, params, {}, "
+            "variants}};\n\n",
+            f_.symbol, quoted(s.name), s.args.size(), args.empty() ? "0" : "args", s.dims.size(), dims.empty() ? "0" : "dims",
+            s.requirements.size(), requirements.empty() ? "0" : "requirements", s.params.size(), f_.variants.size());
         return out + entry();
     }
 
@@ -89,7 +99,9 @@ private:
     }
 
     // INT64_MIN has no literal in C.
-    static std::string number(std::int64_t value) { return value == INT64_MIN ? "(-INT64_C(9223372036854775807) - 1)" : fmt::format("INT64_C({})", value); }
+    static std::string number(std::int64_t value) {
+        return value == INT64_MIN ? "(-INT64_C(9223372036854775807) - 1)" : fmt::format("INT64_C({})", value);
+    }
 
     std::string code(const Bytecode& words) {
         if (words.empty()) return "{0, 0}";
@@ -106,8 +118,12 @@ private:
         out += fmt::format("    tessera_value values[{}];\n", std::max<size_t>(f_.signature.args.size(), 1));
         for (size_t a = 0; a < names.size(); ++a) {
             const auto& arg = f_.signature.args[a];
-            const char* member = arg.kind != TESSERA_ARG_SCALAR ? "buffer" : is_float(arg.dtype) ? "f" : is_unsigned(arg.dtype) ? "u" : "i";
-            out += fmt::format("    values[{}].{} = {}{};\n", a, member, names[a], arg.dtype == DType::bool_ && arg.kind == TESSERA_ARG_SCALAR ? " != 0" : "");
+            const char* member = arg.kind != TESSERA_ARG_SCALAR ? "buffer"
+                                 : is_float(arg.dtype)          ? "f"
+                                 : is_unsigned(arg.dtype)       ? "u"
+                                                                : "i";
+            out += fmt::format("    values[{}].{} = {}{};\n", a, member, names[a],
+                               arg.dtype == DType::bool_ && arg.kind == TESSERA_ARG_SCALAR ? " != 0" : "");
         }
         return out + fmt::format("    return tessera_call(&{}_kernel, values);\n}}\n", f_.symbol);
     }
@@ -122,9 +138,11 @@ std::string argument_line(const CFunction& function, const KernelSignature::Arg&
     const char* kind = arg.kind == TESSERA_ARG_OUTPUT ? "output" : arg.kind == TESSERA_ARG_SCALAR ? "scalar" : "input";
     std::string out = fmt::format(" *   {}: {} {} {}", name, kind, dtype_name(arg.dtype), shape_text(s, arg));
     if ((arg.flags & TESSERA_ARG_LAST_DIM_DENSE) != 0) out += ", last stride 1";
-    if ((arg.flags & TESSERA_ARG_VALUE_RANGE) != 0) out += fmt::format(", {} <= value < {}", bytecode_text(s, arg.value_low), bytecode_text(s, arg.value_high));
+    if ((arg.flags & TESSERA_ARG_VALUE_RANGE) != 0)
+        out += fmt::format(", {} <= value < {}", bytecode_text(s, arg.value_low), bytecode_text(s, arg.value_high));
     if ((arg.flags & TESSERA_ARG_NONDECREASING) != 0) out += ", not decreasing along its last dim";
-    if ((arg.flags & TESSERA_ARG_IN_PLACE) != 0) out += fmt::format(", may be the memory of {}", s.args[static_cast<size_t>(arg.in_place_of)].name);
+    if ((arg.flags & TESSERA_ARG_IN_PLACE) != 0)
+        out += fmt::format(", may be the memory of {}", s.args[static_cast<size_t>(arg.in_place_of)].name);
     return out + "\n";
 }
 
@@ -133,7 +151,9 @@ std::string argument_line(const CFunction& function, const KernelSignature::Arg&
 void require_c_name(const std::string& name) {
     bool good = !name.empty() && name.size() < 200 && std::isdigit(static_cast<unsigned char>(name[0])) == 0 && !is_keyword(name);
     for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_');
-    if (!good) throw Error(E0102_bad_name, {}, fmt::format("'{}' is no name for a C function", name.substr(0, 80)), {expected("letters, digits and _, not starting with a digit, no keyword")});
+    if (!good)
+        throw Error(E0102_bad_name, {}, fmt::format("'{}' is no name for a C function", name.substr(0, 80)),
+                    {expected("letters, digits and _, not starting with a digit, no keyword")});
 }
 
 std::string shape_text(const KernelSignature& signature, const KernelSignature::Arg& arg) {
@@ -148,9 +168,12 @@ std::string shape_text(const KernelSignature& signature, const KernelSignature::
 
 std::string dim_text(const KernelSignature& signature, const KernelSignature::Dimension& dim) {
     std::string out;
-    if (dim.kind == TESSERA_DIM_STATIC) out = fmt::to_string(dim.value);
-    else if (dim.kind == TESSERA_DIM_DERIVED) out = bytecode_text(signature, dim.code);
-    else out = fmt::format("extent {} of {}", dim.axis, signature.args[static_cast<size_t>(dim.arg)].name);
+    if (dim.kind == TESSERA_DIM_STATIC)
+        out = fmt::to_string(dim.value);
+    else if (dim.kind == TESSERA_DIM_DERIVED)
+        out = bytecode_text(signature, dim.code);
+    else
+        out = fmt::format("extent {} of {}", dim.axis, signature.args[static_cast<size_t>(dim.arg)].name);
     if (dim.multiple_of > 1) out += fmt::format(", a multiple of {}", dim.multiple_of);
     if (dim.at_most >= 0) out += fmt::format(", at most {}", dim.at_most);
     return out;
@@ -161,8 +184,10 @@ std::string c_prototype(const CFunction& function) {
     std::vector<std::string> params;
     for (size_t a = 0; a < names.size(); ++a) {
         const auto& arg = function.signature.args[a];
-        if (arg.kind == TESSERA_ARG_SCALAR) params.push_back(fmt::format("{} {}", scalar_type(arg.dtype), names[a]));
-        else params.push_back(fmt::format("{}tessera_buffer* {}", arg.kind == TESSERA_ARG_OUTPUT ? "" : "const ", names[a]));
+        if (arg.kind == TESSERA_ARG_SCALAR)
+            params.push_back(fmt::format("{} {}", scalar_type(arg.dtype), names[a]));
+        else
+            params.push_back(fmt::format("{}tessera_buffer* {}", arg.kind == TESSERA_ARG_OUTPUT ? "" : "const ", names[a]));
     }
     return fmt::format("int {}({})", function.symbol, fmt::join(params, ", "));
 }
@@ -172,11 +197,19 @@ std::string c_source(const CFunction& function) { return SourceWriter(function).
 std::string c_header(const std::string& library, const std::string& target, const std::vector<CFunction>& functions) {
     std::string guard;
     for (const char c : library) guard += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    std::string out = fmt::format("#ifndef TESSERA_LIBRARY_{0}_H\n#define TESSERA_LIBRARY_{0}_H\n/* {1}: kernels compiled by Tessera for {2}. Link with Tessera::Runtime.\n", guard, library, target);
-    out += " * Buffers are row-major; extents and strides count elements; a null strides pointer means dense. Strides must not be negative, outputs must\n"
-           " * not overlap other buffers. Every call checks its arguments first: an error writes nothing, returns the status and leaves a message in\n"
-           " * tessera_last_error(). Statuses: 701 missing or null, 702 dtype, 703 rank, 704 extent, 705 stride, 706 alignment, 707 overlap, 708 read-only,\n"
-           " * 709 value, 710 device, 711 out of memory, 712 the kernel stopped, 803 this machine lacks instructions, 902 too large. */\n";
+    std::string out = fmt::format(
+        "#ifndef TESSERA_LIBRARY_{0}_H\n#define TESSERA_LIBRARY_{0}_H\n/* {1}: kernels compiled by Tessera for {2}. Link with "
+        "Tessera::Runtime.\n",
+        guard, library, target);
+    out +=
+        " * Buffers are row-major; extents and strides count elements; a null strides pointer means dense. Strides must not be "
+        "negative, outputs must\n"
+        " * not overlap other buffers. Every call checks its arguments first: an error writes nothing, returns the status and "
+        "leaves a message in\n"
+        " * tessera_last_error(). Statuses: 701 missing or null, 702 dtype, 703 rank, 704 extent, 705 stride, 706 alignment, 707 "
+        "overlap, 708 read-only,\n"
+        " * 709 value, 710 device, 711 out of memory, 712 the kernel stopped, 803 this machine lacks instructions, 902 too "
+        "large. */\n";
     out += "#include <tessera/tessera_runtime.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for (const CFunction& f : functions) {
         const std::vector<std::string> names = parameter_names(f.signature);
@@ -187,7 +220,8 @@ std::string c_header(const std::string& library, const std::string& target, cons
         for (const auto& r : f.signature.requirements) out += fmt::format(" * Requires {}.\n", r.text);
         for (const auto& v : f.variants)
             if (!v.when.empty()) out += fmt::format(" * Variant {} runs when {}.\n", v.name, v.when);
-        out += fmt::format(" * Schedule: {}, {:.12}.\n * Returns TESSERA_OK or a tessera_status. */\n{};\n", f.schedule_origin, f.schedule_hash, c_prototype(f));
+        out += fmt::format(" * Schedule: {}, {:.12}.\n * Returns TESSERA_OK or a tessera_status. */\n{};\n", f.schedule_origin,
+                           f.schedule_hash, c_prototype(f));
     }
     return out + "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
 }

@@ -28,7 +28,8 @@ void require_c_name(const std::string& name);
 /// The descriptor as constants, `const tessera_kernel_descriptor <symbol>_kernel`, and the entry <symbol>, in C99.
 [[nodiscard]] std::string c_source(const CFunction& function);
 /// The header of a library: every function with its arguments, constraints and errors.
-[[nodiscard]] std::string c_header(const std::string& library, const std::string& target, const std::vector<CFunction>& functions);
+[[nodiscard]] std::string c_header(const std::string& library, const std::string& target,
+                                   const std::vector<CFunction>& functions);
 
 /// Dims of an argument for people: "[m, k = 64]".
 [[nodiscard]] std::string shape_text(const KernelSignature& signature, const KernelSignature::Arg& arg);

@@ -24,8 +24,10 @@ ErrorCode code_of_status(int status) {
     const ErrorCode code = code_of_status(status);
     const std::string message = tessera_last_error(), repair = tessera_last_error_fix();
     std::vector<Hint> hints;
-    if (!repair.empty()) hints.push_back(fix(repair));
-    else hints.push_back(note(fmt::format("the kernel returned status {}", status)));
+    if (!repair.empty())
+        hints.push_back(fix(repair));
+    else
+        hints.push_back(note(fmt::format("the kernel returned status {}", status)));
     switch (code_text(code)[0]) {
         case 'L': throw Limit(code, where, message, std::move(hints));
         case 'B': throw Bug(code, where, message, std::move(hints));
@@ -52,35 +54,53 @@ void refuse_unknown(const KernelSignature& signature, const Map& given, bool out
             names.push_back(arg.name);
         }
         if (!known)
-            throw Error(E0701_argument, where, fmt::format("{} has no {} named {}", signature.name, outputs ? "output" : "input", name), {fix_spelling(name, names)});
+            throw Error(E0701_argument, where,
+                        fmt::format("{} has no {} named {}", signature.name, outputs ? "output" : "input", name),
+                        {fix_spelling(name, names)});
     }
 }
 
 [[noreturn]] void refuse_missing(const KernelSignature& signature, const KernelSignature::Arg& arg, SourceLoc where) {
     const bool output = arg.kind == TESSERA_ARG_OUTPUT;
-    throw Error(E0701_argument, where, fmt::format("{} is called without {} {}", signature.name, output ? "output" : "input", arg.name),
-                {fix(fmt::format("pass {}", arg.name)), note(fmt::format("the {} of {}: {}", output ? "outputs" : "inputs", signature.name, argument_names(signature, output)))});
+    throw Error(E0701_argument, where,
+                fmt::format("{} is called without {} {}", signature.name, output ? "output" : "input", arg.name),
+                {fix(fmt::format("pass {}", arg.name)), note(fmt::format("the {} of {}: {}", output ? "outputs" : "inputs",
+                                                                         signature.name, argument_names(signature, output)))});
 }
 
 // A number in the field that the scalar's dtype is read from.
-tessera_value scalar_value(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given, SourceLoc where) {
+tessera_value scalar_value(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given,
+                           SourceLoc where) {
     tessera_value value{};
     const auto store = [&](auto number) {
         using T = decltype(number);
-        if (is_float(arg.dtype)) value.f = static_cast<double>(number);
+        if (is_float(arg.dtype))
+            value.f = static_cast<double>(number);
         else if (std::is_floating_point_v<T>)
-            throw Error(E0702_argument_dtype, where, fmt::format("{}: scalar {} is {}, but a floating number was passed", signature.name, arg.name, dtype_name(arg.dtype)), {fix("pass an integer")});
-        else if (is_unsigned(arg.dtype)) value.u = static_cast<std::uint64_t>(number);
-        else value.i = static_cast<std::int64_t>(number);
+            throw Error(E0702_argument_dtype, where,
+                        fmt::format("{}: scalar {} is {}, but a floating number was passed", signature.name, arg.name,
+                                    dtype_name(arg.dtype)),
+                        {fix("pass an integer")});
+        else if (is_unsigned(arg.dtype))
+            value.u = static_cast<std::uint64_t>(number);
+        else
+            value.i = static_cast<std::int64_t>(number);
     };
-    match(given.value(), [&](const AnyBuffer&) { throw Error(E0701_argument, where, fmt::format("{}: scalar {} is given a buffer", signature.name, arg.name), {fix("pass a number")}); },
-          [&](std::int64_t v) { store(v); }, [&](std::uint64_t v) { store(v); }, [&](double v) { store(v); });
+    match(
+        given.value(),
+        [&](const AnyBuffer&) {
+            throw Error(E0701_argument, where, fmt::format("{}: scalar {} is given a buffer", signature.name, arg.name),
+                        {fix("pass a number")});
+        },
+        [&](std::int64_t v) { store(v); }, [&](std::uint64_t v) { store(v); }, [&](double v) { store(v); });
     return value;
 }
 
-const AnyBuffer& input_buffer(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given, SourceLoc where) {
+const AnyBuffer& input_buffer(const KernelSignature& signature, const KernelSignature::Arg& arg, const ArgumentValue& given,
+                              SourceLoc where) {
     if (const auto* buffer = std::get_if<AnyBuffer>(&given.value())) return *buffer;
-    throw Error(E0701_argument, where, fmt::format("{}: input {} is given a number", signature.name, arg.name), {fix("pass a buffer")});
+    throw Error(E0701_argument, where, fmt::format("{}: input {} is given a number", signature.name, arg.name),
+                {fix("pass a buffer")});
 }
 
 void run_interpreter(const ModuleState& state, const NamedInputs& inputs, const NamedOutputs& outputs) {
@@ -93,7 +113,8 @@ void run_interpreter(const ModuleState& state, const NamedInputs& inputs, const 
 
 std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule) {
     std::vector<ScheduleChoice> choices;
-    for (size_t v = 0; v < schedule.variants.size(); ++v) choices.push_back({fmt::format("variant{}", v), schedule.variants[v].when, variant_schedule(schedule, v)});
+    for (size_t v = 0; v < schedule.variants.size(); ++v)
+        choices.push_back({fmt::format("variant{}", v), schedule.variants[v].when, variant_schedule(schedule, v)});
     Schedule base = schedule;
     base.variants.clear();
     choices.push_back({"base", "", std::move(base)});
@@ -125,7 +146,8 @@ void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) 
         values[a].buffer = &buffers[a];
     }
     const bool interpreted = state_->target.kind == Target::Kind::interpreter;
-    const int status = interpreted ? tessera_validate(&state_->storage->descriptor(), values.data()) : tessera_call(&state_->storage->descriptor(), values.data());
+    const int status = interpreted ? tessera_validate(&state_->storage->descriptor(), values.data())
+                                   : tessera_call(&state_->storage->descriptor(), values.data());
     if (status != TESSERA_OK) throw_status(status, where);
     if (interpreted) run_interpreter(*state_, inputs, outputs);
 }
@@ -136,7 +158,8 @@ const Target& Module::target() const { return state_->target; }
 const tessera_kernel_descriptor& Module::descriptor() const { return state_->storage->descriptor(); }
 bool Module::from_disk_cache() const { return state_->from_disk_cache; }
 
-Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target, [[maybe_unused]] const CompileOptions& options) {
+Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target,
+               [[maybe_unused]] const CompileOptions& options) {
     require_available(target);
     auto state = std::make_shared<ModuleState>(ModuleState{algorithm, schedule, target, {}, nullptr});
     if (target.kind == Target::Kind::interpreter) {

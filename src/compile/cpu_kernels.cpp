@@ -12,7 +12,8 @@ namespace {
 int call_compiled(void* context, void** params) { return static_cast<const cpu::CompiledKernel*>(context)->call(params); }
 
 // The kernel of one schedule through the cache on disk; `found` when it was there. Nothing where the cache cannot be used.
-std::optional<CachedKernel> cached_kernel(const Algorithm& algorithm, const KernelSignature& signature, const Schedule& schedule, const Target& target, bool& found) {
+std::optional<CachedKernel> cached_kernel(const Algorithm& algorithm, const KernelSignature& signature, const Schedule& schedule,
+                                          const Target& target, bool& found) {
     const std::string folder = kernel_cache_folder(), expanded = cpu::expanded_target(to_text(target));
     if (folder.empty() || is_foreign(target) || (cpu_feature_bits(expanded) & ~tessera_cpu_features()) != 0) return {};
     const KernelCache cache(folder);
@@ -23,14 +24,17 @@ std::optional<CachedKernel> cached_kernel(const Algorithm& algorithm, const Kern
     return cache.store(key, [&](const std::filesystem::path& shared) {
         std::filesystem::path object = shared;
         object.replace_extension(".o");
-        check_parameters(algorithm, signature, cpu::emit(bind(algorithm, schedule), to_text(target), cached_function, cpu::Artifact::object, object.string()));
+        check_parameters(
+            algorithm, signature,
+            cpu::emit(bind(algorithm, schedule), to_text(target), cached_function, cpu::Artifact::object, object.string()));
         link_shared(target, {object}, shared);
     });
 }
 
 }  // namespace
 
-void check_parameters(const Algorithm& algorithm, const KernelSignature& signature, const std::vector<cpu::Parameter>& parameters) {
+void check_parameters(const Algorithm& algorithm, const KernelSignature& signature,
+                      const std::vector<cpu::Parameter>& parameters) {
     TESSERA_CHECK(parameters.size() == signature.params.size(), "the CPU backend takes another number of parameters");
     const auto inputs = algorithm.arguments().size();
     size_t output = inputs;
@@ -38,11 +42,16 @@ void check_parameters(const Algorithm& algorithm, const KernelSignature& signatu
         const tessera_kernel_param& param = signature.params[p];
         bool fits = false;
         switch (parameters[p].kind) {
-            case cpu::Parameter::Kind::argument: fits = param.kind == TESSERA_PARAM_ARG && static_cast<size_t>(param.index) == parameters[p].index; break;
-            case cpu::Parameter::Kind::dim:
-                fits = param.kind == TESSERA_PARAM_DIM_I32 && signature.dims[static_cast<size_t>(param.index)].name == algorithm.state().dims[parameters[p].index].name();
+            case cpu::Parameter::Kind::argument:
+                fits = param.kind == TESSERA_PARAM_ARG && static_cast<size_t>(param.index) == parameters[p].index;
                 break;
-            case cpu::Parameter::Kind::output: fits = param.kind == TESSERA_PARAM_ARG && static_cast<size_t>(param.index) == output++; break;
+            case cpu::Parameter::Kind::dim:
+                fits = param.kind == TESSERA_PARAM_DIM_I32 && signature.dims[static_cast<size_t>(param.index)].name ==
+                                                                  algorithm.state().dims[parameters[p].index].name();
+                break;
+            case cpu::Parameter::Kind::output:
+                fits = param.kind == TESSERA_PARAM_ARG && static_cast<size_t>(param.index) == output++;
+                break;
         }
         TESSERA_CHECK(fits, "the CPU backend takes its parameters in another order");
     }
@@ -50,8 +59,14 @@ void check_parameters(const Algorithm& algorithm, const KernelSignature& signatu
 
 std::uint32_t cpu_feature_bits(const std::string& expanded_target) {
     static const std::map<std::string, std::uint32_t> bits{
-        {"sse41", TESSERA_CPU_SSE41}, {"avx", TESSERA_CPU_AVX}, {"f16c", TESSERA_CPU_F16C}, {"fma", TESSERA_CPU_FMA}, {"avx2", TESSERA_CPU_AVX2},
-        {"avx512", TESSERA_CPU_AVX512}, {"avx512_skylake", TESSERA_CPU_AVX512}, {"avx512_cannonlake", TESSERA_CPU_AVX512},
+        {"sse41", TESSERA_CPU_SSE41},
+        {"avx", TESSERA_CPU_AVX},
+        {"f16c", TESSERA_CPU_F16C},
+        {"fma", TESSERA_CPU_FMA},
+        {"avx2", TESSERA_CPU_AVX2},
+        {"avx512", TESSERA_CPU_AVX512},
+        {"avx512_skylake", TESSERA_CPU_AVX512},
+        {"avx512_cannonlake", TESSERA_CPU_AVX512},
         {"avx512_zen4", TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VNNI | TESSERA_CPU_AVX512_BF16},
         {"avx512_sapphirerapids", TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VNNI | TESSERA_CPU_AVX512_BF16}};
     std::uint32_t all = 0;

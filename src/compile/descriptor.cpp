@@ -13,7 +13,9 @@ namespace {
 
 class SignatureBuilder {
 public:
-    SignatureBuilder(const Algorithm& algorithm, bool dense_rows) : state_(algorithm.state()), dense_rows_(dense_rows) { out_.name = algorithm.name(); }
+    SignatureBuilder(const Algorithm& algorithm, bool dense_rows) : state_(algorithm.state()), dense_rows_(dense_rows) {
+        out_.name = algorithm.name();
+    }
 
     KernelSignature build() {
         for (const Dim& dim : state_.dims) number(dim);
@@ -42,8 +44,11 @@ private:
     // Derived dims come after those that they mention.
     std::int64_t number(const Dim& dim) {
         if (const auto found = numbers_.find(dim.id()); found != numbers_.end()) return found->second;
-        if (dim.is_pack()) throw Limit(L0901_not_on_target, dim.state().where, fmt::format("dims {} stand for any number of dims", dim.name()), {fix("compile the algorithm for a fixed rank")});
-        KernelSignature::Dimension d{.name = dim.name(), .multiple_of = dim.state().multiple_of, .at_most = dim.state().at_most.value_or(-1)};
+        if (dim.is_pack())
+            throw Limit(L0901_not_on_target, dim.state().where, fmt::format("dims {} stand for any number of dims", dim.name()),
+                        {fix("compile the algorithm for a fixed rank")});
+        KernelSignature::Dimension d{
+            .name = dim.name(), .multiple_of = dim.state().multiple_of, .at_most = dim.state().at_most.value_or(-1)};
         if (!dim.state().extent) {
             d.kind = TESSERA_DIM_BOUND;
         } else if (const auto value = dim.state().extent->constant()) {
@@ -62,7 +67,8 @@ private:
     }
 
     Bytecode code(const Expr& extent) {
-        return extent_bytecode(extent, {[&](const Dim& d) { return numbers_.at(d.id()); }, [&](const InputState& scalar) { return scalar_number(scalar); }});
+        return extent_bytecode(extent, {[&](const Dim& d) { return numbers_.at(d.id()); },
+                                        [&](const InputState& scalar) { return scalar_number(scalar); }});
     }
 
     std::int64_t scalar_number(const InputState& scalar) const {
@@ -72,7 +78,8 @@ private:
     }
 
     void add_input(const InputState& input) {
-        KernelSignature::Arg arg{.name = input.name, .kind = input.scalar ? TESSERA_ARG_SCALAR : TESSERA_ARG_INPUT, .dtype = input.dtype};
+        KernelSignature::Arg arg{
+            .name = input.name, .kind = input.scalar ? TESSERA_ARG_SCALAR : TESSERA_ARG_INPUT, .dtype = input.dtype};
         for (const Dim& d : input.dims) arg.dims.push_back(static_cast<std::int32_t>(number(d)));
         if (input.values) {
             arg.flags |= TESSERA_ARG_VALUE_RANGE;
@@ -84,7 +91,10 @@ private:
     }
 
     void add_output(const Func& output, int component) {
-        KernelSignature::Arg arg{.name = output.components() == 1 ? output.name() : fmt::format("{}.{}", output.name(), component), .kind = TESSERA_ARG_OUTPUT, .dtype = output.dtype(component)};
+        KernelSignature::Arg arg{
+            .name = output.components() == 1 ? output.name() : fmt::format("{}.{}", output.name(), component),
+            .kind = TESSERA_ARG_OUTPUT,
+            .dtype = output.dtype(component)};
         for (const Dim& d : output.dims()) arg.dims.push_back(static_cast<std::int32_t>(number(d)));
         add(std::move(arg));
     }
@@ -106,14 +116,16 @@ private:
             }
         for (const KernelSignature::Dimension& d : out_.dims)
             if (d.kind == TESSERA_DIM_BOUND && d.arg < 0)
-                throw Error(E0103_unknown_dim, state_.where, fmt::format("no argument gives dim {} an extent", d.name), {fix(fmt::format("give {} an extent, or use it in an input", d.name))});
+                throw Error(E0103_unknown_dim, state_.where, fmt::format("no argument gives dim {} an extent", d.name),
+                            {fix(fmt::format("give {} an extent, or use it in an input", d.name))});
     }
 
     void add_params() {
         const auto inputs = static_cast<std::int32_t>(state_.arguments.size());
         for (std::int32_t a = 0; a < inputs; ++a) out_.params.push_back({TESSERA_PARAM_ARG, a});
         for (const Dim& dim : state_.dims)
-            if (!dim.state().extent) out_.params.push_back({TESSERA_PARAM_DIM_I32, static_cast<std::int32_t>(numbers_.at(dim.id()))});
+            if (!dim.state().extent)
+                out_.params.push_back({TESSERA_PARAM_DIM_I32, static_cast<std::int32_t>(numbers_.at(dim.id()))});
         for (auto a = inputs; a < static_cast<std::int32_t>(out_.args.size()); ++a) out_.params.push_back({TESSERA_PARAM_ARG, a});
     }
 
@@ -123,7 +135,9 @@ private:
     std::map<const void*, std::int64_t> numbers_;
 };
 
-tessera_code c_code(const Bytecode& code) { return {code.empty() ? nullptr : code.data(), static_cast<std::int32_t>(code.size())}; }
+tessera_code c_code(const Bytecode& code) {
+    return {code.empty() ? nullptr : code.data(), static_cast<std::int32_t>(code.size())};
+}
 
 }  // namespace
 
@@ -146,7 +160,9 @@ tessera_dtype runtime_dtype(DType dtype) {
     throw Bug(B0951_internal, {}, "a dtype without a number");
 }
 
-KernelSignature kernel_signature(const Algorithm& algorithm, bool dense_rows) { return SignatureBuilder(algorithm, dense_rows).build(); }
+KernelSignature kernel_signature(const Algorithm& algorithm, bool dense_rows) {
+    return SignatureBuilder(algorithm, dense_rows).build();
+}
 
 Bytecode variant_code(const KernelSignature& signature, const std::string& when) {
     std::vector<std::string> known;
@@ -157,18 +173,26 @@ Bytecode variant_code(const KernelSignature& signature, const std::string& when)
         for (size_t d = 0; d < signature.dims.size(); ++d)
             if (signature.dims[d].name == name) return {TESSERA_OP_DIM, static_cast<std::int64_t>(d)};
         for (size_t a = 0; a < signature.args.size(); ++a)
-            if (signature.args[a].name == name && signature.args[a].kind == TESSERA_ARG_SCALAR && is_integer(signature.args[a].dtype))
+            if (signature.args[a].name == name && signature.args[a].kind == TESSERA_ARG_SCALAR &&
+                is_integer(signature.args[a].dtype))
                 return {TESSERA_OP_SCALAR, static_cast<std::int64_t>(a)};
         if (name.find('.') != std::string::npos)
-            throw Limit(L0903_schedule, {}, fmt::format("the condition of a variant, '{}', asks for {}; kernels choose by extents and integer Scalars", when, name), {fix("compare extents")});
-        throw Error(E0511_variant, {}, fmt::format("the condition of a variant, '{}', names {}, which {} does not have", when, name, signature.name), {fix_spelling(name, known)});
+            throw Limit(
+                L0903_schedule, {},
+                fmt::format("the condition of a variant, '{}', asks for {}; kernels choose by extents and integer Scalars", when,
+                            name),
+                {fix("compare extents")});
+        throw Error(E0511_variant, {},
+                    fmt::format("the condition of a variant, '{}', names {}, which {} does not have", when, name, signature.name),
+                    {fix_spelling(name, known)});
     });
 }
 
 std::string bytecode_text(const KernelSignature& signature, const Bytecode& code) {
     static const std::map<std::int64_t, std::string> infix{
-        {TESSERA_OP_ADD, "+"}, {TESSERA_OP_SUB, "-"}, {TESSERA_OP_MUL, "*"}, {TESSERA_OP_FLOORDIV, "/"}, {TESSERA_OP_FLOORMOD, "%"}, {TESSERA_OP_LT, "<"},
-        {TESSERA_OP_LE, "<="}, {TESSERA_OP_EQ, "=="}, {TESSERA_OP_NE, "!="}, {TESSERA_OP_AND, "&&"}, {TESSERA_OP_OR, "||"}};
+        {TESSERA_OP_ADD, "+"},      {TESSERA_OP_SUB, "-"},  {TESSERA_OP_MUL, "*"}, {TESSERA_OP_FLOORDIV, "/"},
+        {TESSERA_OP_FLOORMOD, "%"}, {TESSERA_OP_LT, "<"},   {TESSERA_OP_LE, "<="}, {TESSERA_OP_EQ, "=="},
+        {TESSERA_OP_NE, "!="},      {TESSERA_OP_AND, "&&"}, {TESSERA_OP_OR, "||"}};
     struct Part {
         std::string text;
         bool atom;
@@ -177,31 +201,51 @@ std::string bytecode_text(const KernelSignature& signature, const Bytecode& code
     const auto bracketed = [](const Part& p) { return p.atom ? p.text : "(" + p.text + ")"; };
     for (size_t at = 0; at < code.size(); ++at) {
         const std::int64_t op = code[at];
-        if (op == TESSERA_OP_CONST) stack.push_back({fmt::to_string(code[++at]), true});
-        else if (op == TESSERA_OP_DIM) stack.push_back({signature.dims[static_cast<size_t>(code[++at])].name, true});
-        else if (op == TESSERA_OP_SCALAR) stack.push_back({signature.args[static_cast<size_t>(code[++at])].name, true});
-        else if (op == TESSERA_OP_NOT) stack.back() = {"!" + bracketed(stack.back()), true};
+        if (op == TESSERA_OP_CONST)
+            stack.push_back({fmt::to_string(code[++at]), true});
+        else if (op == TESSERA_OP_DIM)
+            stack.push_back({signature.dims[static_cast<size_t>(code[++at])].name, true});
+        else if (op == TESSERA_OP_SCALAR)
+            stack.push_back({signature.args[static_cast<size_t>(code[++at])].name, true});
+        else if (op == TESSERA_OP_NOT)
+            stack.back() = {"!" + bracketed(stack.back()), true};
         else {
             const Part b = stack.back();
             stack.pop_back();
-            if (op == TESSERA_OP_MIN || op == TESSERA_OP_MAX) stack.back() = {fmt::format("{}({}, {})", op == TESSERA_OP_MIN ? "min" : "max", stack.back().text, b.text), true};
-            else stack.back() = {fmt::format("{} {} {}", bracketed(stack.back()), infix.at(op), bracketed(b)), false};
+            if (op == TESSERA_OP_MIN || op == TESSERA_OP_MAX)
+                stack.back() = {fmt::format("{}({}, {})", op == TESSERA_OP_MIN ? "min" : "max", stack.back().text, b.text), true};
+            else
+                stack.back() = {fmt::format("{} {} {}", bracketed(stack.back()), infix.at(op), bracketed(b)), false};
         }
     }
     TESSERA_CHECK(stack.size() == 1, "code that leaves no single value");
     return stack.back().text;
 }
 
-DescriptorStorage::DescriptorStorage(KernelSignature signature, std::vector<KernelVariant> variants) : signature_(std::move(signature)), variants_(std::move(variants)) {
+DescriptorStorage::DescriptorStorage(KernelSignature signature, std::vector<KernelVariant> variants)
+    : signature_(std::move(signature)), variants_(std::move(variants)) {
     for (const auto& a : signature_.args)
-        args_.push_back({a.name.c_str(), a.kind, runtime_dtype(a.dtype), static_cast<std::int32_t>(a.dims.size()), a.dims.empty() ? nullptr : a.dims.data(), a.flags, a.in_place_of, 0,
-                         c_code(a.value_low), c_code(a.value_high)});
-    for (const auto& d : signature_.dims) dims_.push_back({d.name.c_str(), d.kind, d.arg, d.axis, d.value, c_code(d.code), d.multiple_of, 0, d.at_most});
+        args_.push_back({a.name.c_str(), a.kind, runtime_dtype(a.dtype), static_cast<std::int32_t>(a.dims.size()),
+                         a.dims.empty() ? nullptr : a.dims.data(), a.flags, a.in_place_of, 0, c_code(a.value_low),
+                         c_code(a.value_high)});
+    for (const auto& d : signature_.dims)
+        dims_.push_back({d.name.c_str(), d.kind, d.arg, d.axis, d.value, c_code(d.code), d.multiple_of, 0, d.at_most});
     for (const auto& r : signature_.requirements) requirements_.push_back({c_code(r.left), c_code(r.right), r.text.c_str()});
-    for (const auto& v : variants_) compiled_.push_back({v.name.c_str(), c_code(v.when), v.cpu_features, v.argv, v.call, v.context});
+    for (const auto& v : variants_)
+        compiled_.push_back({v.name.c_str(), c_code(v.when), v.cpu_features, v.argv, v.call, v.context});
     const auto count = [](const auto& v) { return static_cast<std::int32_t>(v.size()); };
-    descriptor_ = {TESSERA_KERNEL_ABI, signature_.name.c_str(), count(args_), args_.data(), count(dims_), dims_.data(), count(requirements_), requirements_.data(),
-                   count(signature_.params), signature_.params.data(), count(compiled_), compiled_.data()};
+    descriptor_ = {TESSERA_KERNEL_ABI,
+                   signature_.name.c_str(),
+                   count(args_),
+                   args_.data(),
+                   count(dims_),
+                   dims_.data(),
+                   count(requirements_),
+                   requirements_.data(),
+                   count(signature_.params),
+                   signature_.params.data(),
+                   count(compiled_),
+                   compiled_.data()};
 }
 
 }  // namespace tessera

@@ -12,8 +12,8 @@
 
 namespace tessera {
 
-/// The content of a tessera_kernel_descriptor as values: what a kernel's callers pass and what is checked at entry. One source for the
-/// descriptor in memory, the C source of a library, its header and its JSON.
+/// The content of a tessera_kernel_descriptor as values: what a kernel's callers pass and what is checked at entry. One source
+/// for the descriptor in memory, the C source of a library, its header and its JSON.
 struct KernelSignature {
     struct Dimension {
         std::string name;
@@ -39,7 +39,7 @@ struct KernelSignature {
     };
 
     std::string name;
-    std::vector<Arg> args;         // inputs and scalars in the algorithm's order, then outputs (a tuple's components apart)
+    std::vector<Arg> args;  // inputs and scalars in the algorithm's order, then outputs (a tuple's components apart)
     std::vector<Dimension> dims;
     std::vector<Requirement> requirements;
     std::vector<tessera_kernel_param> params;  // of CPU kernels: arguments, every symbolic dim's extent, outputs

@@ -18,7 +18,8 @@ struct BytecodeNames {
     std::function<std::int64_t(const InputState&)> scalar;
 };
 
-/// Code of an extent expression. Throws L0902 when it nests deeper than the runtime's stack, L0901 for an op that extents do not have.
+/// Code of an extent expression. Throws L0902 when it nests deeper than the runtime's stack, L0901 for an op that extents do not
+/// have.
 [[nodiscard]] Bytecode extent_bytecode(const Expr& extent, const BytecodeNames& names);
 /// Code of a variant's condition; `name` pushes what a name stands for. Throws L0902 when it nests too deep.
 [[nodiscard]] Bytecode condition_bytecode(const Condition& condition, const std::function<Bytecode(const std::string&)>& name);

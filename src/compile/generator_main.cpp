@@ -8,8 +8,8 @@
 #include "compile/library_json.h"
 #include "schedule/stages.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -23,15 +23,19 @@ struct CommandLine {
     bool describe = false, list = false;
 };
 
-[[noreturn]] void refuse_usage(const std::string& message, std::vector<Hint> hints) { throw Error(E0805_usage, {}, message, std::move(hints)); }
+[[noreturn]] void refuse_usage(const std::string& message, std::vector<Hint> hints) {
+    throw Error(E0805_usage, {}, message, std::move(hints));
+}
 
 // "k=v" pairs; a key may stand once.
 std::map<std::string, std::string> pairs(const std::vector<std::string>& given, std::string_view option) {
     std::map<std::string, std::string> out;
     for (const std::string& text : given) {
         const size_t at = text.find('=');
-        if (at == std::string::npos || at == 0) refuse_usage(fmt::format("{} {} is malformed", option, text), {expected("name=value")});
-        if (!out.emplace(text.substr(0, at), text.substr(at + 1)).second) refuse_usage(fmt::format("{} {} stands twice", option, text.substr(0, at)), {fix("give one value")});
+        if (at == std::string::npos || at == 0)
+            refuse_usage(fmt::format("{} {} is malformed", option, text), {expected("name=value")});
+        if (!out.emplace(text.substr(0, at), text.substr(at + 1)).second)
+            refuse_usage(fmt::format("{} {} stands twice", option, text.substr(0, at)), {fix("give one value")});
     }
     return out;
 }
@@ -59,20 +63,29 @@ std::string_view kind_name(ParamValue::Kind kind) {
 nlohmann::ordered_json description(const Generator& g, const Params& params, const Algorithm& algorithm) {
     nlohmann::ordered_json out{{"name", g.name}, {"doc", g.doc}, {"params", nlohmann::ordered_json::array()}};
     for (const GeneratorParam& p : g.params) {
-        nlohmann::ordered_json row{{"name", p.name}, {"kind", kind_name(p.initial.kind())}, {"initial", p.initial.text()}, {"value", params.text(p.name)}, {"choices", nlohmann::ordered_json::array()}};
+        nlohmann::ordered_json row{{"name", p.name},
+                                   {"kind", kind_name(p.initial.kind())},
+                                   {"initial", p.initial.text()},
+                                   {"value", params.text(p.name)},
+                                   {"choices", nlohmann::ordered_json::array()}};
         for (const ParamValue& c : p.choices) row["choices"].push_back(c.text());
         out["params"].push_back(std::move(row));
     }
-    out["algorithm"] = {{"name", algorithm.name()}, {"hash", algorithm.hash()}, {"signature", signature_json(kernel_signature(algorithm, true))}, {"stages", make_stages(algorithm).names()}};
+    out["algorithm"] = {{"name", algorithm.name()},
+                        {"hash", algorithm.hash()},
+                        {"signature", signature_json(kernel_signature(algorithm, true))},
+                        {"stages", make_stages(algorithm).names()}};
     return out;
 }
 
 std::vector<IrLevel> emitted_levels(const std::vector<std::string>& words) {
-    static const std::map<std::string, IrLevel> levels{{"graph", IrLevel::graph}, {"schedule", IrLevel::schedule}, {"stmt", IrLevel::tile}, {"asm", IrLevel::target}};
+    static const std::map<std::string, IrLevel> levels{
+        {"graph", IrLevel::graph}, {"schedule", IrLevel::schedule}, {"stmt", IrLevel::tile}, {"asm", IrLevel::target}};
     std::vector<IrLevel> out;
     for (const std::string& word : words) {
         const auto found = levels.find(word);
-        if (found == levels.end()) refuse_usage(fmt::format("--emit {} is not known", word), {fix_spelling(word, {"graph", "schedule", "stmt", "asm"})});
+        if (found == levels.end())
+            refuse_usage(fmt::format("--emit {} is not known", word), {fix_spelling(word, {"graph", "schedule", "stmt", "asm"})});
         out.push_back(found->second);
     }
     return out;
@@ -84,10 +97,13 @@ struct ChosenSchedule {
 };
 
 ChosenSchedule choose_schedule(const CommandLine& line, const Generator& g, const Algorithm& algorithm, const Target& target) {
-    if (!line.schedule_file.empty()) return {read_schedule(line.schedule_file), "file " + line.schedule_file.substr(line.schedule_file.find_last_of('/') + 1)};
+    if (!line.schedule_file.empty())
+        return {read_schedule(line.schedule_file), "file " + line.schedule_file.substr(line.schedule_file.find_last_of('/') + 1)};
     if (g.schedule)
         if (auto own = g.schedule(algorithm, target)) return {std::move(*own), "generator"};
-    if (line.require == "exact") refuse_usage(fmt::format("--require exact, but {} has no schedule of its own", g.name), {fix("name one with --schedule"), fix("allow the default schedule with --require default")});
+    if (line.require == "exact")
+        refuse_usage(fmt::format("--require exact, but {} has no schedule of its own", g.name),
+                     {fix("name one with --schedule"), fix("allow the default schedule with --require default")});
     return {default_schedule(algorithm, target), "default"};
 }
 
@@ -120,11 +136,14 @@ int run(const CommandLine& line, const std::vector<Generator>& generators) {
         for (const Generator& g : generators) fmt::print("{}: {}\n", g.name, g.doc);
         return 0;
     }
-    if (line.require != "exact" && line.require != "default") refuse_usage(fmt::format("--require {} is not known", line.require), {fix_spelling(line.require, {"exact", "default"})});
+    if (line.require != "exact" && line.require != "default")
+        refuse_usage(fmt::format("--require {} is not known", line.require), {fix_spelling(line.require, {"exact", "default"})});
     const Target target = parse_target(line.target);
     const auto given = pairs(line.params, "--param"), dims = pairs(line.dims, "--dim");
     if (line.describe) {
-        nlohmann::ordered_json out{{"tessera_generator", library_protocol}, {"version", tessera_version}, {"generators", nlohmann::ordered_json::array()}};
+        nlohmann::ordered_json out{{"tessera_generator", library_protocol},
+                                   {"version", tessera_version},
+                                   {"generators", nlohmann::ordered_json::array()}};
         for (const Generator& g : generators) {
             if (!line.generator.empty() && choose(generators, line.generator).name != g.name) continue;
             const Params params = make_params(g, given);
@@ -138,7 +157,8 @@ int run(const CommandLine& line, const std::vector<Generator>& generators) {
     const Algorithm algorithm = bind_dims(g.build(make_params(g, given)), dims);
     const std::string name = line.name.empty() ? g.name : line.name;
     ChosenSchedule chosen = choose_schedule(line, g, algorithm, target);
-    compile_library({LibraryKernel{name, algorithm, std::move(chosen.schedule), chosen.origin}}, target, name, line.out_dir, {.emit = emitted_levels(line.emit)});
+    compile_library({LibraryKernel{name, algorithm, std::move(chosen.schedule), chosen.origin}}, target, name, line.out_dir,
+                    {.emit = emitted_levels(line.emit)});
     return 0;
 }
 

@@ -24,7 +24,8 @@ ParamValue parse_value(const GeneratorParam& param, const std::string& text) {
     std::vector<std::string> words;
     for (const ParamValue& choice : param.choices) words.push_back(choice.text());
     if (!words.empty() && std::find(words.begin(), words.end(), text) == words.end())
-        throw Error(E0801_unknown_param, {}, fmt::format("parameter {} cannot be '{}'", param.name, text), {fix_spelling(text, words), note(fmt::format("it can be {}", join_names(words)))});
+        throw Error(E0801_unknown_param, {}, fmt::format("parameter {} cannot be '{}'", param.name, text),
+                    {fix_spelling(text, words), note(fmt::format("it can be {}", join_names(words)))});
     switch (param.initial.kind()) {
         case ParamValue::Kind::dtype: return parse_dtype(text);
         case ParamValue::Kind::text: return text;
@@ -36,17 +37,20 @@ ParamValue parse_value(const GeneratorParam& param, const std::string& text) {
             break;
     }
     throw Error(E0801_unknown_param, {}, fmt::format("parameter {} cannot be '{}'", param.name, text),
-                {expected(param.initial.kind() == ParamValue::Kind::flag ? "true or false" : "an integer"), note(fmt::format("its initial value is {}", param.initial.text()))});
+                {expected(param.initial.kind() == ParamValue::Kind::flag ? "true or false" : "an integer"),
+                 note(fmt::format("its initial value is {}", param.initial.text()))});
 }
 
 void bind_dim(const Dim& dim, const std::string& value) {
     DimState& state = *dim.shared();
     const auto refuse = [&](ErrorCode code, const std::string& what) {
-        throw Error(code, state.where, fmt::format("--dim {}={}: {}", dim.name(), value, what), {note("write ? for any extent, 1024 for a fixed one, *8 for a multiple of 8")});
+        throw Error(code, state.where, fmt::format("--dim {}={}: {}", dim.name(), value, what),
+                    {note("write ? for any extent, 1024 for a fixed one, *8 for a multiple of 8")});
     };
     const bool multiple = value.starts_with("*");
     const auto number = parse_integer(multiple ? std::string_view(value).substr(1) : std::string_view(value));
-    if (value != "?" && (!number || *number < (multiple ? 1 : 0) || *number > INT32_MAX)) refuse(E0805_usage, "the value is malformed");
+    if (value != "?" && (!number || *number < (multiple ? 1 : 0) || *number > INT32_MAX))
+        refuse(E0805_usage, "the value is malformed");
     const auto fixed = state.extent ? state.extent->constant() : std::nullopt;
     if (state.extent && !fixed) refuse(E0105_extent, "its extent follows from other dims; bind those");
     if (value == "?" && fixed) refuse(E0105_extent, fmt::format("the definitions give it the extent {}", *fixed));
@@ -64,9 +68,12 @@ void bind_dim(const Dim& dim, const std::string& value) {
 
 }  // namespace
 
-GeneratorParam param(std::string name, ParamValue initial, std::initializer_list<ParamValue> choices) { return {std::move(name), std::move(initial), choices}; }
+GeneratorParam param(std::string name, ParamValue initial, std::initializer_list<ParamValue> choices) {
+    return {std::move(name), std::move(initial), choices};
+}
 
-Generator generator(std::string name, std::string doc, std::vector<GeneratorParam> params, BuildFunction build, ScheduleFunction schedule) {
+Generator generator(std::string name, std::string doc, std::vector<GeneratorParam> params, BuildFunction build,
+                    ScheduleFunction schedule) {
     return {std::move(name), std::move(doc), std::move(params), std::move(build), std::move(schedule)};
 }
 
@@ -81,7 +88,9 @@ const std::string& Params::text(const std::string& name) const { return at(name)
 bool Params::flag(const std::string& name) const { return at(name).text() == "true"; }
 std::int64_t Params::integer(const std::string& name) const {
     const auto value = parse_integer(at(name).text());
-    if (!value) throw Error(E0801_unknown_param, {}, fmt::format("parameter {} is '{}' and no integer", name, at(name).text()), {fix("read it with text()")});
+    if (!value)
+        throw Error(E0801_unknown_param, {}, fmt::format("parameter {} is '{}' and no integer", name, at(name).text()),
+                    {fix("read it with text()")});
     return *value;
 }
 
@@ -95,7 +104,8 @@ Params make_params(const Generator& generator, const std::map<std::string, std::
     }
     for (const auto& [name, value] : given)
         if (values.count(name) == 0)
-            throw Error(E0801_unknown_param, {}, fmt::format("generator {} has no parameter {}", generator.name, name), {fix_spelling(name, names)});
+            throw Error(E0801_unknown_param, {}, fmt::format("generator {} has no parameter {}", generator.name, name),
+                        {fix_spelling(name, names)});
     return Params(std::move(values));
 }
 
@@ -106,12 +116,15 @@ Algorithm bind_dims(const Algorithm& algorithm, const std::map<std::string, std:
     for (const auto& [name, value] : dims) {
         const auto found = std::find(names.begin(), names.end(), name);
         if (found == names.end())
-            throw Error(E0805_usage, state.where, fmt::format("--dim {}={}: {} has no dim {}", name, value, algorithm.name(), name), {fix_spelling(name, names), note(fmt::format("its dims are {}", join_names(names)))});
+            throw Error(E0805_usage, state.where,
+                        fmt::format("--dim {}={}: {} has no dim {}", name, value, algorithm.name(), name),
+                        {fix_spelling(name, names), note(fmt::format("its dims are {}", join_names(names)))});
         bind_dim(state.dims[static_cast<size_t>(found - names.begin())], value);
     }
     // Checked anew, with the extents that are known.
     AlgorithmOptions options{.name = state.name, .require = state.require};
-    for (const auto& [input, output] : state.in_place) options.in_place.emplace_back(state.arguments[input].state()->name, state.outputs[output].name());
+    for (const auto& [input, output] : state.in_place)
+        options.in_place.emplace_back(state.arguments[input].state()->name, state.outputs[output].name());
     return Algorithm(state.outputs, state.arguments, options, state.where);
 }
 

@@ -14,12 +14,14 @@ namespace {
 
 std::string backend_text([[maybe_unused]] const BoundSchedule& bound, const Target& target, [[maybe_unused]] IrLevel level) {
     if (target.kind == Target::Kind::interpreter)
-        throw Limit(L0901_not_on_target, {}, "the interpreter evaluates definitions: it has neither lowered code nor assembly", {fix("inspect the level graph or schedule, or compile for host")});
+        throw Limit(L0901_not_on_target, {}, "the interpreter evaluates definitions: it has neither lowered code nor assembly",
+                    {fix("inspect the level graph or schedule, or compile for host")});
     require_available(target);
 #ifdef TESSERA_HAVE_HALIDE
     const StagingFolder folder(std::filesystem::temp_directory_path());
     const std::string path = folder.file("text").string();
-    cpu::emit(bound, to_text(target), "kernel", level == IrLevel::tile ? cpu::Artifact::statement : cpu::Artifact::assembly, path);
+    cpu::emit(bound, to_text(target), "kernel", level == IrLevel::tile ? cpu::Artifact::statement : cpu::Artifact::assembly,
+              path);
     return read_text_file(path);
 #else
     return "";
@@ -33,12 +35,15 @@ std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const 
     std::string out;
     for (const ScheduleChoice& choice : schedule_choices(schedule)) {
         BoundSchedule bound = bind(algorithm, choice.schedule);
-        if (!schedule.variants.empty()) out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
+        if (!schedule.variants.empty())
+            out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
         out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
     }
     return out;
 }
 
-std::string Module::inspect_ir(IrLevel level) const { return ir_text(state_->algorithm, state_->schedule, state_->target, level); }
+std::string Module::inspect_ir(IrLevel level) const {
+    return ir_text(state_->algorithm, state_->schedule, state_->target, level);
+}
 
 }  // namespace tessera

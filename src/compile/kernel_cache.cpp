@@ -8,12 +8,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cstdlib>
 
 namespace tessera {
 namespace {
@@ -29,7 +29,8 @@ bool is_ours(const fs::path& path) {
 
 bool is_whole(const fs::path& path) {
     const std::string bytes = read_text_file(path);
-    return bytes.size() > sum_bytes && sha256(std::string_view(bytes).substr(0, bytes.size() - sum_bytes)) == bytes.substr(bytes.size() - sum_bytes);
+    return bytes.size() > sum_bytes &&
+           sha256(std::string_view(bytes).substr(0, bytes.size() - sum_bytes)) == bytes.substr(bytes.size() - sum_bytes);
 }
 
 // Path, size and time of the library that this function is in.
@@ -55,7 +56,8 @@ std::string kernel_cache_folder() {
 
 std::string cache_key(const Algorithm& algorithm, const Schedule& schedule, const std::string& expanded_target) {
     // The text, with names, and not the hash without: schedules refer to stages by name.
-    return sha256(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", algorithm.text(), content_hash(schedule), expanded_target, int{TESSERA_KERNEL_ABI}, TESSERA_VERSION, library_identity()));
+    return sha256(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", algorithm.text(), content_hash(schedule), expanded_target,
+                              int{TESSERA_KERNEL_ABI}, TESSERA_VERSION, library_identity()));
 }
 
 std::optional<CachedKernel> KernelCache::load(const std::string& key) const {
@@ -77,7 +79,8 @@ std::optional<CachedKernel> KernelCache::load(const std::string& key) const {
     return kernel;
 }
 
-std::optional<CachedKernel> KernelCache::store(const std::string& key, const std::function<void(const fs::path&)>& make_object) const {
+std::optional<CachedKernel> KernelCache::store(const std::string& key,
+                                               const std::function<void(const fs::path&)>& make_object) const {
     if (folder_.empty()) return {};
     try {
         const StagingFolder staging(folder_);

@@ -18,17 +18,19 @@ struct CachedKernel {
     int (*argv)(void** params) = nullptr;
 };
 
-/// Shared objects of compiled kernels in one folder, <key>.so, each followed by the SHA-256 of its bytes. Any number of processes may use
-/// the folder: files are written aside and renamed, read without locks, and rebuilt when the sum does not fit.
+/// Shared objects of compiled kernels in one folder, <key>.so, each followed by the SHA-256 of its bytes. Any number of processes
+/// may use the folder: files are written aside and renamed, read without locks, and rebuilt when the sum does not fit.
 class KernelCache {
 public:
-    explicit KernelCache(std::filesystem::path folder, std::uint64_t max_bytes = std::uint64_t{256} << 20) : folder_(std::move(folder)), max_bytes_(max_bytes) {}
+    explicit KernelCache(std::filesystem::path folder, std::uint64_t max_bytes = std::uint64_t{256} << 20)
+        : folder_(std::move(folder)), max_bytes_(max_bytes) {}
 
     /// The kernel under `key`, or nothing.
     [[nodiscard]] std::optional<CachedKernel> load(const std::string& key) const;
-    /// Stores what `make_object` writes to the path of a shared object that it is given, and loads it; then drops the kernels used
-    /// longest ago until the folder has at most the size given. Nothing when the folder cannot be used.
-    [[nodiscard]] std::optional<CachedKernel> store(const std::string& key, const std::function<void(const std::filesystem::path&)>& make_object) const;
+    /// Stores what `make_object` writes to the path of a shared object that it is given, and loads it; then drops the kernels
+    /// used longest ago until the folder has at most the size given. Nothing when the folder cannot be used.
+    [[nodiscard]] std::optional<CachedKernel> store(const std::string& key,
+                                                    const std::function<void(const std::filesystem::path&)>& make_object) const;
 
 private:
     void drop_oldest() const;
@@ -40,8 +42,8 @@ private:
 /// The function that shared objects in the cache have.
 inline constexpr const char* cached_function = "tessera_cached";
 
-/// Depends on all that the code depends on: definitions, the schedule (in canonical form, without variants), every feature of the target,
-/// and the very libtessera that compiles.
+/// Depends on all that the code depends on: definitions, the schedule (in canonical form, without variants), every feature of the
+/// target, and the very libtessera that compiles.
 [[nodiscard]] std::string cache_key(const Algorithm& algorithm, const Schedule& schedule, const std::string& expanded_target);
 
 }  // namespace tessera

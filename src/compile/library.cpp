@@ -22,9 +22,12 @@ namespace fs = std::filesystem;
 constexpr std::size_t space_per_kernel = std::size_t{2} << 20;
 
 // Compiles the variants of one function into objects of the staging folder.
-CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target, [[maybe_unused]] const StagingFolder& staging,
-                           [[maybe_unused]] std::vector<fs::path>& objects) {
-    CFunction function{.symbol = kernel.name, .signature = kernel_signature(kernel.algorithm, true), .schedule_origin = kernel.schedule_origin, .schedule_hash = content_hash(kernel.schedule)};
+CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target,
+                           [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] std::vector<fs::path>& objects) {
+    CFunction function{.symbol = kernel.name,
+                       .signature = kernel_signature(kernel.algorithm, true),
+                       .schedule_origin = kernel.schedule_origin,
+                       .schedule_hash = content_hash(kernel.schedule)};
     function.signature.name = kernel.name;
 #ifdef TESSERA_HAVE_HALIDE
     const std::string text = to_text(target);
@@ -33,7 +36,9 @@ CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe
         CFunction::Variant variant{choice.name, choice.when, {}, features, fmt::format("{}_{}", kernel.name, choice.name)};
         if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
         objects.push_back(staging.file(variant.function + ".o"));
-        check_parameters(kernel.algorithm, function.signature, cpu::emit(bind(kernel.algorithm, choice.schedule), text, variant.function, cpu::Artifact::object, objects.back().string()));
+        check_parameters(kernel.algorithm, function.signature,
+                         cpu::emit(bind(kernel.algorithm, choice.schedule), text, variant.function, cpu::Artifact::object,
+                                   objects.back().string()));
         function.variants.push_back(std::move(variant));
     }
 #endif
@@ -46,10 +51,13 @@ CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe
 void require_distinct_names(const std::vector<LibraryKernel>& kernels, const std::string& library) {
     require_c_name(library);
     std::set<std::string> names;
-    if (kernels.empty()) throw Error(E0805_usage, {}, fmt::format("library {} has no kernel", library), {fix("list at least one")});
+    if (kernels.empty())
+        throw Error(E0805_usage, {}, fmt::format("library {} has no kernel", library), {fix("list at least one")});
     for (const LibraryKernel& kernel : kernels) {
         require_c_name(kernel.name);
-        if (!names.insert(kernel.name).second) throw Error(E0101_duplicate_name, {}, fmt::format("library {} has two functions named {}", library, kernel.name), {fix("give one of them another name")});
+        if (!names.insert(kernel.name).second)
+            throw Error(E0101_duplicate_name, {}, fmt::format("library {} has two functions named {}", library, kernel.name),
+                        {fix("give one of them another name")});
     }
 }
 
@@ -65,10 +73,13 @@ std::string emitted_name(IrLevel level) {
 
 }  // namespace
 
-LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Target& target, const std::string& name, const std::string& out_dir, const LibraryOptions& options) {
+LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Target& target, const std::string& name,
+                             const std::string& out_dir, const LibraryOptions& options) {
     require_available(target);
     if (target.kind != Target::Kind::cpu)
-        throw Error(E0803_target_unavailable, {}, fmt::format("library {} cannot be compiled for {}: it makes no machine code", name, to_text(target)), {fix("compile for host")});
+        throw Error(E0803_target_unavailable, {},
+                    fmt::format("library {} cannot be compiled for {}: it makes no machine code", name, to_text(target)),
+                    {fix("compile for host")});
     require_distinct_names(kernels, name);
     const StagingFolder staging(out_dir);
     staging.require_space(space_per_kernel * (kernels.size() + options.emit.size()));
@@ -82,7 +93,9 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
 #ifdef TESSERA_HAVE_HALIDE
     metadata["target_features"] = cpu::expanded_target(to_text(target));
 #endif
-    metadata["versions"] = {{"tessera", tessera_version}, {"kernel_abi", int{TESSERA_KERNEL_ABI}}, {"c_compiler", compiler_version(c_compiler(target))}};
+    metadata["versions"] = {{"tessera", tessera_version},
+                            {"kernel_abi", int{TESSERA_KERNEL_ABI}},
+                            {"c_compiler", compiler_version(c_compiler(target))}};
     metadata["functions"] = nlohmann::ordered_json::array();
     for (const LibraryKernel& kernel : kernels) {
         functions.push_back(compile_function(kernel, target, staging, objects));
@@ -91,7 +104,10 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
     std::vector<std::string> files{name + ".h", name + ".json"};
     staging.write(files[0], c_header(name, to_text(target), functions));
     staging.write(files[1], metadata.dump(2) + "\n");
-    LibraryFiles written{(fs::path(out_dir) / (name + ".a")).string(), (fs::path(out_dir) / files[0]).string(), (fs::path(out_dir) / files[1]).string(), {}};
+    LibraryFiles written{(fs::path(out_dir) / (name + ".a")).string(),
+                         (fs::path(out_dir) / files[0]).string(),
+                         (fs::path(out_dir) / files[1]).string(),
+                         {}};
     for (const IrLevel level : options.emit) {
         std::string text;
         for (const LibraryKernel& kernel : kernels) text += ir_text(kernel.algorithm, kernel.schedule, target, level);
@@ -105,7 +121,8 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
     return written;
 }
 
-LibraryFiles compile_library(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const std::string& name, const std::string& out_dir, const LibraryOptions& options) {
+LibraryFiles compile_library(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const std::string& name,
+                             const std::string& out_dir, const LibraryOptions& options) {
     return compile_library({LibraryKernel{name, algorithm, schedule}}, target, name, out_dir, options);
 }
 

@@ -7,22 +7,31 @@ using Json = nlohmann::ordered_json;
 Json signature_json(const KernelSignature& signature) {
     Json args = Json::array(), dims = Json::array(), requirements = Json::array();
     for (const auto& arg : signature.args) {
-        Json row{{"name", arg.name}, {"kind", arg.kind == TESSERA_ARG_OUTPUT ? "output" : arg.kind == TESSERA_ARG_SCALAR ? "scalar" : "input"}, {"dtype", dtype_name(arg.dtype)}};
+        Json row{{"name", arg.name},
+                 {"kind", arg.kind == TESSERA_ARG_OUTPUT   ? "output"
+                          : arg.kind == TESSERA_ARG_SCALAR ? "scalar"
+                                                           : "input"},
+                 {"dtype", dtype_name(arg.dtype)}};
         if (arg.kind != TESSERA_ARG_SCALAR) {
             row["dims"] = Json::array();
             for (const std::int32_t d : arg.dims) row["dims"].push_back(signature.dims[static_cast<size_t>(d)].name);
         }
         if ((arg.flags & TESSERA_ARG_LAST_DIM_DENSE) != 0) row["last_stride"] = 1;
-        if ((arg.flags & TESSERA_ARG_VALUE_RANGE) != 0) row["values"] = {bytecode_text(signature, arg.value_low), bytecode_text(signature, arg.value_high)};
+        if ((arg.flags & TESSERA_ARG_VALUE_RANGE) != 0)
+            row["values"] = {bytecode_text(signature, arg.value_low), bytecode_text(signature, arg.value_high)};
         if ((arg.flags & TESSERA_ARG_NONDECREASING) != 0) row["nondecreasing"] = true;
-        if ((arg.flags & TESSERA_ARG_IN_PLACE) != 0) row["in_place_of"] = signature.args[static_cast<size_t>(arg.in_place_of)].name;
+        if ((arg.flags & TESSERA_ARG_IN_PLACE) != 0)
+            row["in_place_of"] = signature.args[static_cast<size_t>(arg.in_place_of)].name;
         args.push_back(std::move(row));
     }
     for (const auto& dim : signature.dims) {
         Json row{{"name", dim.name}};
-        if (dim.kind == TESSERA_DIM_STATIC) row["extent"] = dim.value;
-        else if (dim.kind == TESSERA_DIM_DERIVED) row["extent"] = bytecode_text(signature, dim.code);
-        else row["bound_by"] = {{"argument", signature.args[static_cast<size_t>(dim.arg)].name}, {"axis", dim.axis}};
+        if (dim.kind == TESSERA_DIM_STATIC)
+            row["extent"] = dim.value;
+        else if (dim.kind == TESSERA_DIM_DERIVED)
+            row["extent"] = bytecode_text(signature, dim.code);
+        else
+            row["bound_by"] = {{"argument", signature.args[static_cast<size_t>(dim.arg)].name}, {"axis", dim.axis}};
         if (dim.multiple_of > 1) row["multiple_of"] = dim.multiple_of;
         if (dim.at_most >= 0) row["at_most"] = dim.at_most;
         dims.push_back(std::move(row));
@@ -38,9 +47,16 @@ Json function_json(const CFunction& function, const std::string& algorithm_hash,
         if (!v.when.empty()) row["when"] = v.when;
         variants.push_back(std::move(row));
     }
-    return {{"name", function.symbol}, {"prototype", c_prototype(function)}, {"algorithm", function.signature.name}, {"algorithm_hash", algorithm_hash}, {"signature", signature_json(function.signature)},
+    return {{"name", function.symbol},
+            {"prototype", c_prototype(function)},
+            {"algorithm", function.signature.name},
+            {"algorithm_hash", algorithm_hash},
+            {"signature", signature_json(function.signature)},
             {"variants", std::move(variants)},
-            {"schedule", {{"origin", function.schedule_origin}, {"hash", function.schedule_hash}, {"content", Json::parse(to_json(schedule, JsonStyle::compact))}}}};
+            {"schedule",
+             {{"origin", function.schedule_origin},
+              {"hash", function.schedule_hash},
+              {"content", Json::parse(to_json(schedule, JsonStyle::compact))}}}};
 }
 
 }  // namespace tessera

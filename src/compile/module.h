@@ -18,16 +18,16 @@ struct ModuleState {
     Algorithm algorithm;
     Schedule schedule;
     Target target;
-    std::vector<CodeOwner> code;                 // one a variant of the descriptor; empty for the interpreter
+    std::vector<CodeOwner> code;  // one a variant of the descriptor; empty for the interpreter
     std::unique_ptr<DescriptorStorage> storage;
     bool from_disk_cache = false;
 };
 
 /// The schedules of a library's kernels in the order in which they are tried: the variants', then the base.
 struct ScheduleChoice {
-    std::string name;  // "variant0", ..., "base"
-    std::string when;  // "" for the base
-    Schedule schedule; // without variants
+    std::string name;   // "variant0", ..., "base"
+    std::string when;   // "" for the base
+    Schedule schedule;  // without variants
 };
 [[nodiscard]] std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule);
 

@@ -4,13 +4,13 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
-#include <fstream>
-#include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
 
 namespace tessera {
 namespace {
@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void refuse(const fs::path& path, std::string_view what, int error) {
     throw Error(E0605_file, {}, fmt::format("{} cannot be {}: {}", path.string(), what, std::strerror(error)),
-                {fix(error == ENOSPC || error == EFBIG || error == EDQUOT ? "make room, or write to another disk" : "choose a folder that can be written")});
+                {fix(error == ENOSPC || error == EFBIG || error == EDQUOT ? "make room, or write to another disk"
+                                                                          : "choose a folder that can be written")});
 }
 
 }  // namespace
@@ -46,8 +47,10 @@ void StagingFolder::write(std::string_view name, std::string_view content) const
     int failure = 0;
     while (done < content.size() && failure == 0) {
         const ssize_t n = ::write(out, content.data() + done, content.size() - done);
-        if (n >= 0) done += static_cast<size_t>(n);
-        else if (errno != EINTR) failure = errno;
+        if (n >= 0)
+            done += static_cast<size_t>(n);
+        else if (errno != EINTR)
+            failure = errno;
     }
     if (::close(out) != 0 && failure == 0) failure = errno;
     if (failure != 0) refuse(path, "written", failure);
@@ -61,7 +64,8 @@ void StagingFolder::require_space(std::size_t bytes) const {
     ::close(out);
     ::unlink(probe.c_str());
     // File systems that cannot reserve say EOPNOTSUPP or EINVAL; writing will tell.
-    if (failure == ENOSPC || failure == EFBIG || failure == EDQUOT) refuse(parent_, fmt::format("written to ({} bytes are needed)", bytes), failure);
+    if (failure == ENOSPC || failure == EFBIG || failure == EDQUOT)
+        refuse(parent_, fmt::format("written to ({} bytes are needed)", bytes), failure);
 }
 
 void StagingFolder::publish(const std::vector<std::string>& names) const {
@@ -70,8 +74,10 @@ void StagingFolder::publish(const std::vector<std::string>& names) const {
     const auto undo = [&] {
         for (const std::string& name : placed) {
             std::error_code ignored;
-            if (fs::exists(saved(name), ignored)) fs::rename(saved(name), parent_ / name, ignored);
-            else fs::remove(parent_ / name, ignored);
+            if (fs::exists(saved(name), ignored))
+                fs::rename(saved(name), parent_ / name, ignored);
+            else
+                fs::remove(parent_ / name, ignored);
         }
     };
     for (const std::string& name : names) {

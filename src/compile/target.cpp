@@ -31,15 +31,20 @@ const std::map<std::string, Architecture>& architectures() {
 std::vector<std::string> split_words(std::string_view text) {
     std::vector<std::string> words(1);
     for (const char c : text) {
-        if (c == '-') words.emplace_back();
-        else words.back() += c;
+        if (c == '-')
+            words.emplace_back();
+        else
+            words.back() += c;
     }
     return words;
 }
 
-[[noreturn]] void refuse(std::string_view text, std::string_view what, const std::string& word, const std::vector<std::string>& candidates) {
-    throw Error(E0802_unknown_target, {}, fmt::format("target '{}': {} '{}' is not known", text.substr(0, 200), what, word.substr(0, 80)),
-                {fix_spelling(word, candidates), note("targets look like host, x86-64-linux-avx2-fma, arm-64-linux, interpreter, cuda-sm_80")});
+[[noreturn]] void refuse(std::string_view text, std::string_view what, const std::string& word,
+                         const std::vector<std::string>& candidates) {
+    throw Error(E0802_unknown_target, {},
+                fmt::format("target '{}': {} '{}' is not known", text.substr(0, 200), what, word.substr(0, 80)),
+                {fix_spelling(word, candidates),
+                 note("targets look like host, x86-64-linux-avx2-fma, arm-64-linux, interpreter, cuda-sm_80")});
 }
 
 void require_word(std::string_view text, std::string_view what, const std::string& word, const std::vector<std::string>& known) {
@@ -47,7 +52,8 @@ void require_word(std::string_view text, std::string_view what, const std::strin
 }
 
 Target parse_cuda(std::string_view text, const std::vector<std::string>& words) {
-    static const std::vector<std::string> models{"sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100a", "sm_120a"};
+    static const std::vector<std::string> models{"sm_70", "sm_75",  "sm_80",   "sm_86",  "sm_89",
+                                                 "sm_90", "sm_90a", "sm_100a", "sm_120a"};
     const std::string model = words.size() > 1 ? words[1] : "";
     require_word(text, "the GPU", model, models);
     if (words.size() > 2) refuse(text, "the feature", words[2], {});
@@ -92,11 +98,13 @@ std::string to_text(const Target& target) {
 
 void require_available(const Target& target) {
     if (target.kind == Target::Kind::cuda)
-        throw Error(E0803_target_unavailable, {}, fmt::format("target {} cannot be used: this build has no GPU backend", to_text(target)),
+        throw Error(E0803_target_unavailable, {},
+                    fmt::format("target {} cannot be used: this build has no GPU backend", to_text(target)),
                     {fix("compile for host"), fix("evaluate with the target interpreter")});
 #ifndef TESSERA_HAVE_HALIDE
     if (target.kind == Target::Kind::cpu)
-        throw Error(E0803_target_unavailable, {}, fmt::format("target {} cannot be used: this build has no CPU backend", to_text(target)),
+        throw Error(E0803_target_unavailable, {},
+                    fmt::format("target {} cannot be used: this build has no CPU backend", to_text(target)),
                     {fix("build Tessera with Halide"), fix("evaluate with the target interpreter")});
 #endif
 }

@@ -5,15 +5,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
-#include <spawn.h>
 #include <sstream>
-#include <sys/wait.h>
-#include <unistd.h>
 
 extern char** environ;
 
@@ -48,7 +48,8 @@ ToolResult run_tool(const std::vector<std::string>& words) {
         std::array<char, 4096> chunk{};
         for (ssize_t n = 0; (n = ::read(pipe[0], chunk.data(), chunk.size())) > 0 || (n < 0 && errno == EINTR);)
             if (n > 0 && result.output.size() < 100000) result.output.append(chunk.data(), static_cast<size_t>(n));
-        while (::waitpid(child, &result.status, 0) < 0 && errno == EINTR) {}
+        while (::waitpid(child, &result.status, 0) < 0 && errno == EINTR) {
+        }
     }
     ::close(pipe[0]);
     return result;
@@ -58,12 +59,18 @@ void require_success(const std::vector<std::string>& words, std::string_view pur
     const ToolResult result = run_tool(words);
     const Hint repair = fix(repair_text);
     if (result.error != 0 || (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 127))
-        throw Error(E0804_toolchain, {}, fmt::format("{} needs {}, which cannot be started: {}", purpose, words[0], std::strerror(result.error == 0 ? ENOENT : result.error)), {repair});
+        throw Error(E0804_toolchain, {},
+                    fmt::format("{} needs {}, which cannot be started: {}", purpose, words[0],
+                                std::strerror(result.error == 0 ? ENOENT : result.error)),
+                    {repair});
     if (result.status == 0) return;
     if (result.output.find("No space left on device") != std::string::npos)
-        throw Error(E0605_file, {}, fmt::format("{} found the disk full", words[0]), {fix("make room, or write to another disk")});
-    throw Error(E0804_toolchain, {}, fmt::format("{} failed: {} returned {}", purpose, words[0], WIFEXITED(result.status) ? WEXITSTATUS(result.status) : -1),
-                {note(fmt::format("{}", fmt::join(words, " "))), note(result.output.substr(0, 2000)), repair});
+        throw Error(E0605_file, {}, fmt::format("{} found the disk full", words[0]),
+                    {fix("make room, or write to another disk")});
+    throw Error(
+        E0804_toolchain, {},
+        fmt::format("{} failed: {} returned {}", purpose, words[0], WIFEXITED(result.status) ? WEXITSTATUS(result.status) : -1),
+        {note(fmt::format("{}", fmt::join(words, " "))), note(result.output.substr(0, 2000)), repair});
 }
 
 std::vector<std::string> words_of(const char* variable, std::string_view otherwise) {
@@ -101,8 +108,10 @@ std::string compiler_version(const std::vector<std::string>& compiler) {
     return result.output.substr(0, result.output.find('\n'));
 }
 
-void compile_c(const Target& target, const std::filesystem::path& source, const std::filesystem::path& include, const std::filesystem::path& object) {
-    require_success(with(c_compiler(target), {"-std=c99", "-O2", "-fPIC", "-ffreestanding", "-fno-ident", "-I", include.string(), "-c", source.string(), "-o", object.string()}),
+void compile_c(const Target& target, const std::filesystem::path& source, const std::filesystem::path& include,
+               const std::filesystem::path& object) {
+    require_success(with(c_compiler(target), {"-std=c99", "-O2", "-fPIC", "-ffreestanding", "-fno-ident", "-I", include.string(),
+                                              "-c", source.string(), "-o", object.string()}),
                     "compiling the entry of a kernel", is_foreign(target) ? "install clang" : cc_fix);
 }
 

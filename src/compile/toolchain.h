@@ -14,7 +14,8 @@ namespace tessera {
 [[nodiscard]] std::string compiler_version(const std::vector<std::string>& compiler);
 
 /// Compiles one C file that includes no more than Tessera's C headers. Throws E0804 with the compiler's words.
-void compile_c(const Target& target, const std::filesystem::path& source, const std::filesystem::path& include, const std::filesystem::path& object);
+void compile_c(const Target& target, const std::filesystem::path& source, const std::filesystem::path& include,
+               const std::filesystem::path& object);
 /// Throws E0804.
 void make_archive(const std::vector<std::filesystem::path>& objects, const std::filesystem::path& archive);
 /// Throws E0804.

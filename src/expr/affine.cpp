@@ -117,9 +117,12 @@ Expr Polynomial::expr() const {
         if (t.factor > 0) add(t);
     for (const Term& t : terms_) {
         if (t.factor > 0) continue;
-        if (sum.defined()) sum = make_op(Op::sub, DType::i64, {sum, product(t, -t.factor)});
-        else if (t.factor == -1 && !t.atoms.empty()) sum = make_op(Op::neg, DType::i64, {product(t, 1)});
-        else add(t);
+        if (sum.defined())
+            sum = make_op(Op::sub, DType::i64, {sum, product(t, -t.factor)});
+        else if (t.factor == -1 && !t.atoms.empty())
+            sum = make_op(Op::neg, DType::i64, {product(t, 1)});
+        else
+            add(t);
     }
     return sum.defined() ? sum : integer(0);
 }
@@ -132,8 +135,10 @@ Polynomial Polynomial::replaced(const Expr& atom, const Polynomial& value) const
         Term rest{{}, t.factor};
         size_t power = 0;
         for (const Expr& a : t.atoms) {
-            if (a.same_as(atom)) ++power;
-            else rest.atoms.push_back(a);
+            if (a.same_as(atom))
+                ++power;
+            else
+                rest.atoms.push_back(a);
         }
         if (power == 0) {
             kept.push_back(t);
@@ -185,8 +190,10 @@ std::optional<LinearSplit> split_linear(const Polynomial& p, const Expr& atom) {
         Term without{{}, t.factor};
         size_t power = 0;
         for (const Expr& a : t.atoms) {
-            if (a.same_as(atom)) ++power;
-            else without.atoms.push_back(a);
+            if (a.same_as(atom))
+                ++power;
+            else
+                without.atoms.push_back(a);
         }
         if (power > 1) return std::nullopt;
         (power ? factor : rest).push_back(power ? std::move(without) : t);

@@ -75,7 +75,9 @@ Domain Domain::narrowed(const Expr& condition, bool holds) const {
 
 Expr simplify_index(const Expr& e) { return IndexAnalysis().normal(e).expr(); }
 
-Interval bounds(const Expr& e, const Domain& domain, InputReads reads) { return as_interval(IndexAnalysis(domain, reads).interval(e)); }
+Interval bounds(const Expr& e, const Domain& domain, InputReads reads) {
+    return as_interval(IndexAnalysis(domain, reads).interval(e));
+}
 
 Polynomial smaller_of(const Polynomial& a, const Polynomial& b, const Facts& facts) {
     const Polynomial difference = b - a;

@@ -30,7 +30,8 @@ bool fits(std::int64_t value, DType t) {
 Expr literal_in(const Expr& e, DType dtype, SourceLoc where) {
     if (is_float(e->dtype)) {
         if (is_float(dtype)) return make_constant(dtype, e->floating());
-        throw Error(E0203_literal, where, fmt::format("the literal {} meets {}; a fraction has no place there", e->floating(), dtype_name(dtype)),
+        throw Error(E0203_literal, where,
+                    fmt::format("the literal {} meets {}; a fraction has no place there", e->floating(), dtype_name(dtype)),
                     {fix(fmt::format("cast the other operand: cast(f32, ...)")), fix("write a whole number")});
     }
     const std::int64_t value = e->integer();
@@ -38,8 +39,8 @@ Expr literal_in(const Expr& e, DType dtype, SourceLoc where) {
     if (!fits(value, dtype)) {
         const IntegerRange r = range_of(dtype);
         throw Error(E0203_literal, where, fmt::format("the literal {} does not fit {}", value, dtype_name(dtype)),
-                    {token(std::to_string(value)), expected(fmt::format("a value from {} to {}", r.low, r.high)), received(std::to_string(value)),
-                     fix("cast the other operand to a wider dtype")});
+                    {token(std::to_string(value)), expected(fmt::format("a value from {} to {}", r.low, r.high)),
+                     received(std::to_string(value)), fix("cast the other operand to a wider dtype")});
     }
     return make_constant(dtype, value);
 }
@@ -134,9 +135,10 @@ bool accepts(Operands operands, DType t) {
 // The op as C++ writes it.
 std::string_view spelling_of(const OpRow& row) {
     constexpr std::pair<Op, std::string_view> symbols[] = {
-        {Op::add, "+"}, {Op::sub, "-"}, {Op::mul, "*"}, {Op::div, "/"}, {Op::mod, "%"}, {Op::neg, "-"}, {Op::bit_and, "&"}, {Op::bit_or, "|"},
-        {Op::bit_xor, "^"}, {Op::bit_not, "~"}, {Op::shl, "<<"}, {Op::shr, ">>"}, {Op::eq, "=="}, {Op::ne, "!="}, {Op::lt, "<"}, {Op::le, "<="},
-        {Op::and_, "&&"}, {Op::or_, "||"}, {Op::not_, "!"}};
+        {Op::add, "+"},  {Op::sub, "-"},     {Op::mul, "*"},    {Op::div, "/"},     {Op::mod, "%"},
+        {Op::neg, "-"},  {Op::bit_and, "&"}, {Op::bit_or, "|"}, {Op::bit_xor, "^"}, {Op::bit_not, "~"},
+        {Op::shl, "<<"}, {Op::shr, ">>"},    {Op::eq, "=="},    {Op::ne, "!="},     {Op::lt, "<"},
+        {Op::le, "<="},  {Op::and_, "&&"},   {Op::or_, "||"},   {Op::not_, "!"}};
     for (const auto& [op, symbol] : symbols)
         if (op == row.op) return symbol;
     return row.name;
@@ -147,14 +149,18 @@ void check_operand(const OpRow& row, DType t, SourceLoc where) {
     const std::string name(spelling_of(row));
     std::vector<Hint> hints{token(name), expected(operands_text(row.operands)), received(std::string(dtype_name(t)))};
     const bool on_bool = t == DType::bool_;
-    if (on_bool && (row.op == Op::lt || row.op == Op::le)) hints.push_back(fix("compare twice: 0 <= i && i < n; 0 <= i < n compares the bool 0 <= i"));
+    if (on_bool && (row.op == Op::lt || row.op == Op::le))
+        hints.push_back(fix("compare twice: 0 <= i && i < n; 0 <= i < n compares the bool 0 <= i"));
     if (on_bool && (row.op == Op::bit_and || row.op == Op::bit_or || row.op == Op::bit_xor))
         hints.push_back(fix(fmt::format("write parentheses, (i {0} 1) == 0: {0} binds weaker than == in C++", name)));
-    if (row.operands == Operands::boolean) hints.push_back(fix("compare first, for example x != 0"));
-    else if (row.operands == Operands::floating) hints.push_back(fix(fmt::format("cast the operand: {}(cast(f32, x))", row.name)));
-    else hints.push_back(fix("cast the operand: cast(i32, x)"));
-    throw Error(E0202_dtype_unsupported, where, fmt::format("{} takes {}, not {}", name, operands_text(row.operands), dtype_name(t)),
-                std::move(hints));
+    if (row.operands == Operands::boolean)
+        hints.push_back(fix("compare first, for example x != 0"));
+    else if (row.operands == Operands::floating)
+        hints.push_back(fix(fmt::format("cast the operand: {}(cast(f32, x))", row.name)));
+    else
+        hints.push_back(fix("cast the operand: cast(i32, x)"));
+    throw Error(E0202_dtype_unsupported, where,
+                fmt::format("{} takes {}, not {}", name, operands_text(row.operands), dtype_name(t)), std::move(hints));
 }
 
 // a < b < c and i & 1 == 0 compile and mean something else.
@@ -172,7 +178,8 @@ DType unify(const OpRow& row, std::vector<Expr>& args, const std::vector<SourceL
         if (a->weak) continue;
         if (typed && (*typed)->dtype != a->dtype)
             throw Error(E0201_dtype_mismatch, where[0],
-                        fmt::format("{} of {} and {}; nothing converts implicitly", spelling_of(row), dtype_name((*typed)->dtype), dtype_name(a->dtype)),
+                        fmt::format("{} of {} and {}; nothing converts implicitly", spelling_of(row), dtype_name((*typed)->dtype),
+                                    dtype_name(a->dtype)),
                         {token(std::string(spelling_of(row))), expected("operands of one dtype"),
                          received(fmt::format("{} and {}", dtype_name((*typed)->dtype), dtype_name(a->dtype))),
                          fix(fmt::format("cast one operand: cast({}, ...)", dtype_name((*typed)->dtype)))});
@@ -201,7 +208,8 @@ Expr resolve_weak(const Expr& e, DType dtype, SourceLoc where) {
     if (!e->weak) return e;
     if (is_constant(e)) return literal_in(e, dtype, where);
     if (e->op == Op::select)
-        return make_op(Op::select, dtype, {e->args[0], resolve_weak(e->args[1], dtype, where), resolve_weak(e->args[2], dtype, where)});
+        return make_op(Op::select, dtype,
+                       {e->args[0], resolve_weak(e->args[1], dtype, where), resolve_weak(e->args[2], dtype, where)});
     if (is_float(e->dtype) && is_float(dtype)) return Strengthened(dtype, where).of(e);
     if (is_integer(dtype) && dtype_bits(dtype) >= 32 && !is_float(e->dtype)) {
         const Expr index = Strengthened(DType::i64, where).of(e);
@@ -215,9 +223,10 @@ Expr resolve_weak(const Expr& e, DType dtype, SourceLoc where) {
 Expr index_expr(const Index& index) {
     const Expr& e = index.expr;
     if (!is_integer(e->dtype))
-        throw Error(E0204_index_type, index.where, fmt::format("an index has dtype {}; indices are integers", dtype_name(e->dtype)),
-                    {expected("an integer of any width"), received(std::string(dtype_name(e->dtype))),
-                     fix(e->dtype == DType::bool_ ? "write cast(i32, condition) if that is meant" : "write cast(i32, floor(x))")});
+        throw Error(
+            E0204_index_type, index.where, fmt::format("an index has dtype {}; indices are integers", dtype_name(e->dtype)),
+            {expected("an integer of any width"), received(std::string(dtype_name(e->dtype))),
+             fix(e->dtype == DType::bool_ ? "write cast(i32, condition) if that is meant" : "write cast(i32, floor(x))")});
     if (e->weak) return resolve_weak(e, DType::i64, index.where);
     return e->dtype == DType::i64 ? e : make_op(Op::cast, DType::i64, {e});
 }
@@ -227,7 +236,9 @@ Expr build_op(Op op, const std::vector<Operand>& operands) {
     std::vector<Expr> args;
     std::vector<SourceLoc> where;
     for (const Operand& o : operands) {
-        if (!o.expr.defined()) throw Error(E0303_undefined, o.where, fmt::format("{} of an empty Expr", row.name), {fix("give the Expr a value first")});
+        if (!o.expr.defined())
+            throw Error(E0303_undefined, o.where, fmt::format("{} of an empty Expr", row.name),
+                        {fix("give the Expr a value first")});
         args.push_back(o.expr);
         where.push_back(o.where);
     }
@@ -321,7 +332,9 @@ TESSERA_UNARY(erf)
 #undef TESSERA_UNARY
 Expr max(const Operand& a, const Operand& b) { return build_op(Op::max, {a, b}); }
 Expr min(const Operand& a, const Operand& b) { return build_op(Op::min, {a, b}); }
-Expr clamp(const Operand& value, const Operand& low, const Operand& high) { return min(Operand(max(value, low), value.where), high); }
+Expr clamp(const Operand& value, const Operand& low, const Operand& high) {
+    return min(Operand(max(value, low), value.where), high);
+}
 Expr fma(const Operand& a, const Operand& b, const Operand& c) { return build_op(Op::fma, {a, b, c}); }
 Expr relu(const Operand& x) { return max(x, 0); }
 Expr atan2(const Operand& y, const Operand& x) { return build_op(Op::atan2, {y, x}); }
@@ -349,15 +362,17 @@ Expr saturate_cast(DType dtype, const Operand& value) {
 Expr bitcast(DType dtype, const Operand& value) {
     const Expr e = value.expr.is_weak() ? resolve_weak(value.expr, value.expr.dtype(), value.where) : value.expr;
     if (dtype_bits(dtype) != dtype_bits(e.dtype()) || dtype == DType::bool_ || e.dtype() == DType::bool_)
-        throw Error(E0202_dtype_unsupported, value.where, fmt::format("bitcast from {} to {}", dtype_name(e.dtype()), dtype_name(dtype)),
-                    {expected(fmt::format("a dtype of {} bits, not bool", dtype_bits(e.dtype()))), fix("use cast to convert the value")});
+        throw Error(
+            E0202_dtype_unsupported, value.where, fmt::format("bitcast from {} to {}", dtype_name(e.dtype()), dtype_name(dtype)),
+            {expected(fmt::format("a dtype of {} bits, not bool", dtype_bits(e.dtype()))), fix("use cast to convert the value")});
     return e.dtype() == dtype ? e : make_op(Op::bitcast, dtype, {e});
 }
 
 Expr select(const Operand& condition, const Operand& if_true, const Operand& if_false) {
     if (condition.expr.dtype() != DType::bool_)
         throw Error(E0202_dtype_unsupported, condition.where,
-                    fmt::format("select chooses by a bool, not by {}", dtype_name(condition.expr.dtype())), {fix("compare first, for example x != 0")});
+                    fmt::format("select chooses by a bool, not by {}", dtype_name(condition.expr.dtype())),
+                    {fix("compare first, for example x != 0")});
     std::vector<Expr> args{if_true.expr, if_false.expr};
     bool weak = false;
     const DType t = unify(op_row(Op::select), args, {if_true.where, if_false.where}, weak);
@@ -367,7 +382,8 @@ Expr select(const Operand& condition, const Operand& if_true, const Operand& if_
 Expr mux(const Operand& index, const std::vector<Operand>& values) {
     if (values.empty()) throw Error(E0305_tuple, index.where, "mux of no values", {fix("give at least one value")});
     Operand chosen = values.back();
-    for (size_t i = values.size() - 1; i-- > 0;) chosen = select(Operand(index.expr <= static_cast<std::int64_t>(i), index.where), values[i], chosen);
+    for (size_t i = values.size() - 1; i-- > 0;)
+        chosen = select(Operand(index.expr <= static_cast<std::int64_t>(i), index.where), values[i], chosen);
     return chosen.expr;
 }
 
@@ -384,6 +400,8 @@ Expr build_random(Op op, DType dtype, const Operand& seed, const std::vector<Ope
 }  // namespace
 Expr uniform(const Operand& seed, const std::vector<Operand>& keys) { return build_random(Op::uniform, DType::f32, seed, keys); }
 Expr normal(const Operand& seed, const std::vector<Operand>& keys) { return build_random(Op::normal, DType::f32, seed, keys); }
-Expr random_bits(const Operand& seed, const std::vector<Operand>& keys) { return build_random(Op::random_bits, DType::u32, seed, keys); }
+Expr random_bits(const Operand& seed, const std::vector<Operand>& keys) {
+    return build_random(Op::random_bits, DType::u32, seed, keys);
+}
 
 }  // namespace tessera

@@ -14,7 +14,8 @@ void check_name(const std::string& name, SourceLoc where) {
     for (const char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || c == '_');
     if (!good && name != "...")
         throw Error(E0102_bad_name, where, fmt::format("'{}' is no name for a dim", name),
-                    {token("\"" + name + "\""), expected("letters, digits and _, not starting with a digit, or ..."), fix("call it x, y, channel, ...")});
+                    {token("\"" + name + "\""), expected("letters, digits and _, not starting with a digit, or ..."),
+                     fix("call it x, y, channel, ...")});
 }
 
 Extent extent_op(Op op, const Extent& a, const Extent& b) { return Extent(build_op(op, {Expr(a), Expr(b)}).node()); }
@@ -38,7 +39,8 @@ Dim::Dim(std::string name, SourceLoc where) : state_(std::make_shared<DimState>(
 Dim::Dim(std::string name, Extent extent, SourceLoc where) : Dim(std::move(name), where) {
     if (const auto value = extent.constant(); value && *value < 0)
         throw Error(E0105_extent, where, fmt::format("dim {} has extent {}", state_->name, *value),
-                    {token(state_->name), expected("an extent >= 0"), received(std::to_string(*value)), fix("check the formula of the extent")});
+                    {token(state_->name), expected("an extent >= 0"), received(std::to_string(*value)),
+                     fix("check the formula of the extent")});
     state_->extent = std::move(extent);
 }
 Dim Dim::dynamic(std::string name, SourceLoc where) {
@@ -48,14 +50,16 @@ Dim Dim::dynamic(std::string name, SourceLoc where) {
 }
 Dim& Dim::multiple_of(std::int64_t factor) & {
     if (factor < 1)
-        throw Error(E0105_extent, state_->where, fmt::format("dim {} shall be a multiple of {}", state_->name, factor), {token("multiple_of"), expected("a factor >= 1"), fix("leave the promise out")});
+        throw Error(E0105_extent, state_->where, fmt::format("dim {} shall be a multiple of {}", state_->name, factor),
+                    {token("multiple_of"), expected("a factor >= 1"), fix("leave the promise out")});
     state_->multiple_of = factor;
     return *this;
 }
 Dim Dim::multiple_of(std::int64_t factor) && { return multiple_of(factor); }
 Dim& Dim::at_most(std::int64_t bound) & {
     if (bound < 0)
-        throw Error(E0105_extent, state_->where, fmt::format("dim {} shall be at most {}", state_->name, bound), {token("at_most"), expected("a bound >= 0"), fix("leave the promise out")});
+        throw Error(E0105_extent, state_->where, fmt::format("dim {} shall be at most {}", state_->name, bound),
+                    {token("at_most"), expected("a bound >= 0"), fix("leave the promise out")});
     state_->at_most = bound;
     return *this;
 }
@@ -65,7 +69,8 @@ bool Dim::is_pack() const { return state_->pack; }
 Extent Dim::extent() const {
     if (state_->extent && state_->extent->constant()) return *state_->extent;
     return Extent(
-        make_node({.op = Op::extent, .dtype = DType::i64, .weak = true, .attribute = std::shared_ptr<const DimState>(state_)}).node());
+        make_node({.op = Op::extent, .dtype = DType::i64, .weak = true, .attribute = std::shared_ptr<const DimState>(state_)})
+            .node());
 }
 
 }  // namespace tessera

@@ -36,14 +36,14 @@ struct MonoidState {
 /// The attribute of reduce and scan nodes. args = operands (one per component), then the predicate if has_where.
 struct Reduction {
     std::shared_ptr<const MonoidState> monoid;
-    std::vector<Dim> dims;            // reduced; for a scan the one dim t, which stays free
-    std::vector<Expr> identity;       // one typed constant expression per component
-    std::vector<Expr> left, right;    // placeholders (Op::variable)
-    std::vector<Expr> combined;       // over left and right
+    std::vector<Dim> dims;          // reduced; for a scan the one dim t, which stays free
+    std::vector<Expr> identity;     // one typed constant expression per component
+    std::vector<Expr> left, right;  // placeholders (Op::variable)
+    std::vector<Expr> combined;     // over left and right
     Order order;
     bool has_where = false;
     bool exclusive = false, reverse = false;  // scans
-    std::string name;                 // of the stage, "" = numbered
+    std::string name;                         // of the stage, "" = numbered
     [[nodiscard]] size_t components() const { return identity.size(); }
 };
 
@@ -62,7 +62,7 @@ struct FuncState;
 struct AccessTarget {
     std::shared_ptr<const InputState> input;  // one of the two
     std::shared_ptr<FuncState> func;
-    Boundary boundary = Boundary::none;       // on every dim
+    Boundary boundary = Boundary::none;  // on every dim
     bool operator==(const AccessTarget&) const = default;
 };
 
@@ -78,22 +78,22 @@ using Attribute = std::variant<std::monostate, std::shared_ptr<const DimState>, 
 struct ExprNode {
     Op op = Op::constant;
     DType dtype = DType::i64;
-    bool weak = false;            // literal or index arithmetic whose dtype is open (dtype is i64, or f64 for a float literal)
-    std::uint64_t bits = 0;       // constant: the value (integers sign-extended, floats as the bits of an f64); component of a tuple
+    bool weak = false;       // literal or index arithmetic whose dtype is open (dtype is i64, or f64 for a float literal)
+    std::uint64_t bits = 0;  // constant: the value (integers sign-extended, floats as the bits of an f64); component of a tuple
     std::vector<Expr> args;
     Attribute attribute;
-    SourceLoc where;              // accesses, reductions, scans, scatters; part of identity there
+    SourceLoc where;  // accesses, reductions, scans, scatters; part of identity there
     std::uint64_t hash = 0;
 
     [[nodiscard]] std::int64_t integer() const { return static_cast<std::int64_t>(bits); }
     [[nodiscard]] double floating() const;
     [[nodiscard]] int component() const { return static_cast<int>(bits); }
-    [[nodiscard]] Dim dim() const;                       // of dim and extent nodes
-    [[nodiscard]] const AccessTarget& target() const;    // of accesses
-    [[nodiscard]] const Reduction& reduction() const;    // of reduce and scan (and of a scatter's monoid and dims)
+    [[nodiscard]] Dim dim() const;                     // of dim and extent nodes
+    [[nodiscard]] const AccessTarget& target() const;  // of accesses
+    [[nodiscard]] const Reduction& reduction() const;  // of reduce and scan (and of a scatter's monoid and dims)
     [[nodiscard]] const Scatter& scatter() const;
-    [[nodiscard]] size_t index_count() const;            // of accesses: args that are indices
-    [[nodiscard]] Expr where_condition() const;          // of reduce: undefined when there is none
+    [[nodiscard]] size_t index_count() const;    // of accesses: args that are indices
+    [[nodiscard]] Expr where_condition() const;  // of reduce: undefined when there is none
 };
 
 /// The interned node equal to `node`.

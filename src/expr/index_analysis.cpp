@@ -106,7 +106,8 @@ bool IndexAnalysis::remainder_vanishes(const Polynomial& r, const Polynomial& c)
     if (domain_.ranges.empty()) return false;
     const Facts positive{.extents_positive = true};
     const Ends ends = interval(r);
-    return ends.low && ends.high && proves_nonnegative(*ends.low, positive, 16) && proves_nonnegative(c - *ends.high - Polynomial(1), positive, 16);
+    return ends.low && ends.high && proves_nonnegative(*ends.low, positive, 16) &&
+           proves_nonnegative(c - *ends.high - Polynomial(1), positive, 16);
 }
 
 // floor(a / c), or a - c * floor(a / c).
@@ -120,14 +121,17 @@ Polynomial IndexAnalysis::divide(const Polynomial& a, const Polynomial& c, bool 
         return opaque(a);
     }
     // By one positive symbol: terms that have it divide exactly.
-    if (c.terms().size() != 1 || c.terms()[0].factor != 1 || c.terms()[0].atoms.size() != 1 || c.terms()[0].atoms[0]->op != Op::extent)
+    if (c.terms().size() != 1 || c.terms()[0].factor != 1 || c.terms()[0].atoms.size() != 1 ||
+        c.terms()[0].atoms[0]->op != Op::extent)
         return remainder_vanishes(a, c) ? (remainder ? a : Polynomial(0)) : opaque(a);
     const Expr symbol = c.terms()[0].atoms[0];
     Polynomial quotient;
     std::vector<Term> rest;
     for (const Term& t : a.terms()) {
-        if (const auto exact = divided_exactly(Polynomial(std::vector<Term>{t}), symbol)) quotient = quotient + *exact;
-        else rest.push_back(t);
+        if (const auto exact = divided_exactly(Polynomial(std::vector<Term>{t}), symbol))
+            quotient = quotient + *exact;
+        else
+            rest.push_back(t);
     }
     const Polynomial r(std::move(rest));
     if (r.terms().empty() || remainder_vanishes(r, c)) return remainder ? r : quotient;
@@ -142,10 +146,14 @@ Polynomial IndexAnalysis::divide_by_constant(const Polynomial& a, std::int64_t c
         const std::int64_t q = floor_div(t.factor, c), left = t.factor - q * c;
         if (q != 0 && (left == 0 || t.atoms.empty())) quotient = quotient + Polynomial(std::vector<Term>{{t.atoms, q}});
         if (left == 0) continue;
-        if (t.atoms.empty()) rest.push_back({{}, left});
+        if (t.atoms.empty())
+            rest.push_back({{}, left});
         else if (term_divisible(t, c))
-            exact_rest = exact_rest + Polynomial(make_op(Op::div, DType::i64, {Polynomial(std::vector<Term>{t}).expr(), make_constant(DType::i64, c)}));
-        else rest.push_back(t);
+            exact_rest =
+                exact_rest +
+                Polynomial(make_op(Op::div, DType::i64, {Polynomial(std::vector<Term>{t}).expr(), make_constant(DType::i64, c)}));
+        else
+            rest.push_back(t);
     }
     quotient = quotient + exact_rest;
     const Polynomial r(std::move(rest));
@@ -163,7 +171,8 @@ Polynomial IndexAnalysis::divide_by_constant(const Polynomial& a, std::int64_t c
     if (divisor == 1) return quotient + numerator;
     const auto atoms = atoms_of(numerator);
     if (numerator.terms().size() == 1 && atoms.size() == 1 && numerator == Polynomial(atoms[0]) && atoms[0]->op == Op::div)
-        if (const auto inner = integer_constant(atoms[0]->args[1]); inner && *inner > 0 && *inner < (std::int64_t{1} << 30) && divisor < (std::int64_t{1} << 30))
+        if (const auto inner = integer_constant(atoms[0]->args[1]);
+            inner && *inner > 0 && *inner < (std::int64_t{1} << 30) && divisor < (std::int64_t{1} << 30))
             return quotient + divide_by_constant(normal(atoms[0]->args[0]), *inner * divisor, false);
     return quotient + Polynomial(make_op(Op::div, DType::i64, {numerator.expr(), make_constant(DType::i64, divisor)}));
 }
@@ -224,7 +233,8 @@ int IndexAnalysis::sign_of(const Polynomial& p) {
     return 0;
 }
 
-std::optional<Polynomial> IndexAnalysis::by_branches(const Polynomial& p, const Expr& atom, const LinearSplit& split, int sign, bool low) {
+std::optional<Polynomial> IndexAnalysis::by_branches(const Polynomial& p, const Expr& atom, const LinearSplit& split, int sign,
+                                                     bool low) {
     const bool is_select = atom->op == Op::select;
     const auto branch = [&](const Expr& value, bool holds) -> std::optional<Polynomial> {
         const Polynomial q = split.factor * normal(value) + split.rest;
@@ -247,7 +257,8 @@ std::optional<Polynomial> IndexAnalysis::by_branches(const Polynomial& p, const 
 }
 
 // k c floor(a / c) lies between k (a - c + 1) and k a: keeps what cancels against the rest.
-std::optional<Polynomial> IndexAnalysis::relaxed_division(const Polynomial& p, const Expr& atom, const LinearSplit& split, bool low) {
+std::optional<Polynomial> IndexAnalysis::relaxed_division(const Polynomial& p, const Expr& atom, const LinearSplit& split,
+                                                          bool low) {
     (void)p;
     const Polynomial c = normal(atom->args[1]), a = normal(atom->args[0]);
     std::optional<std::int64_t> k;
@@ -272,7 +283,9 @@ std::optional<Polynomial> IndexAnalysis::extreme(const Polynomial& p, bool low) 
         if (varies(a)) varying.push_back(a);
     if (varying.empty()) return p;
     for (const Expr& atom : varying) {
-        if ((atom->op != Op::min && atom->op != Op::max && atom->op != Op::select && atom->op != Op::div) || domain_.ranges.count(atom)) continue;
+        if ((atom->op != Op::min && atom->op != Op::max && atom->op != Op::select && atom->op != Op::div) ||
+            domain_.ranges.count(atom))
+            continue;
         const auto split = split_linear(p, atom);
         if (!split) continue;
         if (atom->op == Op::div) {
@@ -285,7 +298,8 @@ std::optional<Polynomial> IndexAnalysis::extreme(const Polynomial& p, bool low) 
         return by_branches(p, atom, *split, sign, low);
     }
     // Substitute ends one atom at a time; compound atoms first, since their ends are free of the others.
-    std::stable_partition(varying.begin(), varying.end(), [](const Expr& a) { return a->op != Op::dim && a->op != Op::variable; });
+    std::stable_partition(varying.begin(), varying.end(),
+                          [](const Expr& a) { return a->op != Op::dim && a->op != Op::variable; });
     const Expr atom = varying[0];
     const auto split = split_linear(p, atom);
     if (!split) return std::nullopt;
@@ -354,7 +368,8 @@ Ends IndexAnalysis::computed_interval(const Expr& atom) {
         case Op::mod: {
             const Ends c = interval(atom->args[1]);
             if (!c.low || !proves_nonnegative(*c.low, {}, 16)) return {};
-            if (const auto value = c.high ? c.high->constant() : std::nullopt) return {Polynomial(0), Polynomial(std::max<std::int64_t>(*value - 1, 0))};
+            if (const auto value = c.high ? c.high->constant() : std::nullopt)
+                return {Polynomial(0), Polynomial(std::max<std::int64_t>(*value - 1, 0))};
             Ends ends{Polynomial(0), std::nullopt};
             if (c.high) ends.high = larger_of(Polynomial(0), *c.high - Polynomial(1));
             return ends;
@@ -371,10 +386,14 @@ Ends IndexAnalysis::computed_interval(const Expr& atom) {
             const bool is_select = atom->op == Op::select;
             const Ends a = interval(atom->args[is_select ? 1 : 0]), b = interval(atom->args[is_select ? 2 : 1]);
             Ends ends;
-            if (a.low && b.low) ends.low = atom->op == Op::max ? larger_of(*a.low, *b.low) : smaller_of(*a.low, *b.low);
-            else if (atom->op == Op::max) ends.low = a.low ? a.low : b.low;
-            if (a.high && b.high) ends.high = atom->op == Op::min ? smaller_of(*a.high, *b.high) : larger_of(*a.high, *b.high);
-            else if (atom->op == Op::min) ends.high = a.high ? a.high : b.high;
+            if (a.low && b.low)
+                ends.low = atom->op == Op::max ? larger_of(*a.low, *b.low) : smaller_of(*a.low, *b.low);
+            else if (atom->op == Op::max)
+                ends.low = a.low ? a.low : b.low;
+            if (a.high && b.high)
+                ends.high = atom->op == Op::min ? smaller_of(*a.high, *b.high) : larger_of(*a.high, *b.high);
+            else if (atom->op == Op::min)
+                ends.high = a.high ? a.high : b.high;
             return ends;
         }
         default: return value_range(atom, domain_, reads_, depth_ + 1);

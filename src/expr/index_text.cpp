@@ -15,9 +15,10 @@ struct Symbol {
     Precedence level;
 };
 constexpr Symbol symbols[] = {
-    {Op::or_, " || ", or_level},     {Op::and_, " && ", and_level}, {Op::eq, " == ", compare_level}, {Op::ne, " != ", compare_level},
-    {Op::lt, " < ", compare_level},  {Op::le, " <= ", compare_level}, {Op::add, " + ", sum_level},  {Op::sub, " - ", sum_level},
-    {Op::mul, "*", product_level},   {Op::div, "/", product_level}, {Op::mod, "%", product_level},
+    {Op::or_, " || ", or_level},     {Op::and_, " && ", and_level},  {Op::eq, " == ", compare_level},
+    {Op::ne, " != ", compare_level}, {Op::lt, " < ", compare_level}, {Op::le, " <= ", compare_level},
+    {Op::add, " + ", sum_level},     {Op::sub, " - ", sum_level},    {Op::mul, "*", product_level},
+    {Op::div, "/", product_level},   {Op::mod, "%", product_level},
 };
 
 std::string text_at(const Expr& e, int level, int depth);
@@ -45,7 +46,8 @@ std::string text_at(const Expr& e, int level, int depth) {
         case Op::dim: return e->dim().name();
         case Op::extent: return e->dim().name() + ".extent";
         case Op::variable: return std::get<std::shared_ptr<const Variable>>(e->attribute)->name;
-        case Op::neg: return (level > sum_level ? "(-" : "-") + text_at(e->args[0], unary_level, depth) + (level > sum_level ? ")" : "");
+        case Op::neg:
+            return (level > sum_level ? "(-" : "-") + text_at(e->args[0], unary_level, depth) + (level > sum_level ? ")" : "");
         case Op::not_: return "!" + text_at(e->args[0], unary_level, depth);
         case Op::access: {
             const std::string& name = e->target().input ? e->target().input->name : e->target().func->name;

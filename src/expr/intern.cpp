@@ -30,8 +30,9 @@ bool same_dims(const std::vector<Dim>& a, const std::vector<Dim>& b) {
 }
 
 bool same(const Reduction& a, const Reduction& b) {
-    return a.monoid == b.monoid && same_dims(a.dims, b.dims) && same_exprs(a.identity, b.identity) && same_exprs(a.combined, b.combined) &&
-           a.order == b.order && a.has_where == b.has_where && a.exclusive == b.exclusive && a.reverse == b.reverse && a.name == b.name;
+    return a.monoid == b.monoid && same_dims(a.dims, b.dims) && same_exprs(a.identity, b.identity) &&
+           same_exprs(a.combined, b.combined) && a.order == b.order && a.has_where == b.has_where && a.exclusive == b.exclusive &&
+           a.reverse == b.reverse && a.name == b.name;
 }
 
 // Attributes are compared by content where the front end makes a fresh object per call.
@@ -45,7 +46,8 @@ bool same_attribute(const Attribute& a, const Attribute& b) {
         return same(**x, *std::get<std::shared_ptr<const Reduction>>(b));
     if (const auto* x = std::get_if<std::shared_ptr<const Scatter>>(&a)) {
         const auto& y = std::get<std::shared_ptr<const Scatter>>(b);
-        return same(*(*x)->reduction, *y->reduction) && same_dims((*x)->destination, y->destination) && (*x)->has_init == y->has_init;
+        return same(*(*x)->reduction, *y->reduction) && same_dims((*x)->destination, y->destination) &&
+               (*x)->has_init == y->has_init;
     }
     return a == b;
 }
@@ -162,14 +164,19 @@ Expr make_constant(DType dtype, double value) {
     return make_constant_bits(dtype, std::bit_cast<std::uint64_t>(value));
 }
 Expr make_variable(std::string name, DType dtype) {
-    return make_node({.op = Op::variable, .dtype = dtype, .attribute = std::make_shared<const Variable>(Variable{std::move(name)})});
+    return make_node(
+        {.op = Op::variable, .dtype = dtype, .attribute = std::make_shared<const Variable>(Variable{std::move(name)})});
 }
 Expr make_dim(const Dim& dim) {
     return make_node({.op = Op::dim, .dtype = DType::i64, .attribute = std::shared_ptr<const DimState>(dim.shared())});
 }
 Expr make_access(AccessTarget target, std::vector<Expr> args, DType dtype, int component, SourceLoc where) {
-    return make_node({.op = Op::access, .dtype = dtype, .bits = static_cast<std::uint64_t>(component), .args = std::move(args),
-                      .attribute = std::move(target), .where = where});
+    return make_node({.op = Op::access,
+                      .dtype = dtype,
+                      .bits = static_cast<std::uint64_t>(component),
+                      .args = std::move(args),
+                      .attribute = std::move(target),
+                      .where = where});
 }
 Expr with_args(const Expr& e, std::vector<Expr> args) {
     ExprNode node = *e;
@@ -178,9 +185,7 @@ Expr with_args(const Expr& e, std::vector<Expr> args) {
 }
 
 double ExprNode::floating() const { return std::bit_cast<double>(bits); }
-Dim ExprNode::dim() const {
-    return Dim(std::const_pointer_cast<DimState>(std::get<std::shared_ptr<const DimState>>(attribute)));
-}
+Dim ExprNode::dim() const { return Dim(std::const_pointer_cast<DimState>(std::get<std::shared_ptr<const DimState>>(attribute))); }
 const AccessTarget& ExprNode::target() const { return std::get<AccessTarget>(attribute); }
 const Scatter& ExprNode::scatter() const { return *std::get<std::shared_ptr<const Scatter>>(attribute); }
 const Reduction& ExprNode::reduction() const {

@@ -47,7 +47,8 @@ private:
         return false;
     }
 
-    // One min, max or select: the cases that must hold; where one of two suffices only after those, since the choice depends on them.
+    // One min, max or select: the cases that must hold; where one of two suffices only after those, since the choice depends on
+    // them.
     std::optional<bool> by_branches(const Polynomial& p, std::int64_t slack, int facts_left) {
         for (const bool all_cases : {true, false})
             for (const Expr& atom : atoms_of(p)) {
@@ -108,10 +109,14 @@ private:
             const AtomBounds b = bounds_of(atom);
             bool all_negative = true;
             for (const Term& t : q.terms())
-                if (t.factor > 0 && std::any_of(t.atoms.begin(), t.atoms.end(), [&](const Expr& a) { return a.same_as(atom); })) all_negative = false;
-            if (all_negative && b.high) q = q.replaced(atom, Polynomial(*b.high) - Polynomial(atom));
-            else if (b.low) q = *b.low == 0 ? q : q.replaced(atom, Polynomial(atom) + Polynomial(*b.low));
-            else return false;
+                if (t.factor > 0 && std::any_of(t.atoms.begin(), t.atoms.end(), [&](const Expr& a) { return a.same_as(atom); }))
+                    all_negative = false;
+            if (all_negative && b.high)
+                q = q.replaced(atom, Polynomial(*b.high) - Polynomial(atom));
+            else if (b.low)
+                q = *b.low == 0 ? q : q.replaced(atom, Polynomial(atom) + Polynomial(*b.low));
+            else
+                return false;
         }
         if (q.overflowed()) return false;
         for (const Term& t : q.terms())

@@ -17,7 +17,7 @@ struct InputState {
     std::vector<Dim> dims;
     SourceLoc where;
     bool scalar = false;
-    std::optional<Numerics> numerics;  // reads are cast to compute; gone in Graph IR, where reads carry the cast
+    std::optional<Numerics> numerics;                 // reads are cast to compute; gone in Graph IR, where reads carry the cast
     std::optional<std::pair<Extent, Extent>> values;  // low <= v < high, checked at entry
     bool increasing = false;
 };
@@ -38,7 +38,7 @@ struct FuncState {
     bool defined = false;
     std::vector<Dim> dims;
     std::vector<DType> dtypes;
-    std::vector<Expr> values;               // one per component, strong
+    std::vector<Expr> values;                // one per component, strong
     std::shared_ptr<Recurrence> recurrence;  // set: values are the step, init the value for t < 0
     Expr init;
 };

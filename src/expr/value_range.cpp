@@ -45,12 +45,16 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 FloatRange float_range(const Expr& e, const Domain& domain, InputReads reads, int depth) {
     const auto of = [&](size_t i) { return float_range(e->args[i], domain, reads, depth + 1); };
     if (depth > 40) return {-infinity, infinity};
-    const auto joined = [](FloatRange a, FloatRange b) { return FloatRange{std::min(a.first, b.first), std::max(a.second, b.second)}; };
+    const auto joined = [](FloatRange a, FloatRange b) {
+        return FloatRange{std::min(a.first, b.first), std::max(a.second, b.second)};
+    };
     switch (e->op) {
         case Op::constant: {
             const double v = e->dtype == DType::f32 ? static_cast<double>(static_cast<float>(e->floating())) : e->floating();
             const bool rounded = e->dtype == DType::f16 || e->dtype == DType::bf16;
-            return std::isnan(v) ? FloatRange{-infinity, infinity} : rounded ? FloatRange{std::floor(v), std::ceil(v)} : FloatRange{v, v};
+            return std::isnan(v) ? FloatRange{-infinity, infinity}
+                   : rounded     ? FloatRange{std::floor(v), std::ceil(v)}
+                                 : FloatRange{v, v};
         }
         case Op::min: return {std::min(of(0).first, of(1).first), std::min(of(0).second, of(1).second)};
         case Op::max: return {std::max(of(0).first, of(1).first), std::max(of(0).second, of(1).second)};
@@ -62,10 +66,12 @@ FloatRange float_range(const Expr& e, const Domain& domain, InputReads reads, in
         case Op::abs: return {0, std::max(std::abs(of(0).first), std::abs(of(0).second))};
         case Op::uniform: return {0, 1};
         case Op::cast: {
-            if (is_float(e->args[0]->dtype)) return dtype_bits(e->dtype) >= dtype_bits(e->args[0]->dtype) ? of(0) : FloatRange{-infinity, infinity};
+            if (is_float(e->args[0]->dtype))
+                return dtype_bits(e->dtype) >= dtype_bits(e->args[0]->dtype) ? of(0) : FloatRange{-infinity, infinity};
             IndexAnalysis inside(domain, reads, depth + 1);
             const Ends ends = inside.interval(e->args[0]);
-            const auto low = ends.low ? ends.low->constant() : std::nullopt, high = ends.high ? ends.high->constant() : std::nullopt;
+            const auto low = ends.low ? ends.low->constant() : std::nullopt,
+                       high = ends.high ? ends.high->constant() : std::nullopt;
             const auto exact = [](std::optional<std::int64_t> v) { return v && std::abs(*v) <= 2048; };
             return {exact(low) ? static_cast<double>(*low) : -infinity, exact(high) ? static_cast<double>(*high) : infinity};
         }
@@ -112,7 +118,8 @@ Ends of_reduction(const Expr& e, const Domain& domain, InputReads reads, int dep
     }
     const Ends body = IndexAnalysis(inside, reads, depth + 1).interval(e->args[0]);
     Ends ends;
-    if (body.low) ends.low = proves_nonnegative(*body.low, {}, 16) ? Polynomial(0) : smaller_of(Polynomial(0), *body.low * points);
+    if (body.low)
+        ends.low = proves_nonnegative(*body.low, {}, 16) ? Polynomial(0) : smaller_of(Polynomial(0), *body.low * points);
     if (body.high) ends.high = larger_of(Polynomial(0), *body.high * points);
     return unless_wrapped(ends, e->dtype);
 }
@@ -122,7 +129,8 @@ Ends of_access(const Expr& e, int depth) {
     if (target.input) {
         if (!target.input->values) return of_dtype(e->dtype);
         IndexAnalysis plain;
-        const Ends ends{plain.normal(Expr(target.input->values->first)), plain.normal(Expr(target.input->values->second)) - Polynomial(1)};
+        const Ends ends{plain.normal(Expr(target.input->values->first)),
+                        plain.normal(Expr(target.input->values->second)) - Polynomial(1)};
         if (target.boundary != Boundary::constant) return ends;
         const Ends outside = plain.interval(e->args.back());
         if (!outside.low || !outside.high) return of_dtype(e->dtype);
@@ -130,7 +138,8 @@ Ends of_access(const Expr& e, int depth) {
     }
     // A Func has the values of its definition, whatever its dims are.
     const FuncState& f = *target.func;
-    if (f.recurrence || target.boundary == Boundary::constant || depth > most_definitions || static_cast<size_t>(e->component()) >= f.values.size())
+    if (f.recurrence || target.boundary == Boundary::constant || depth > most_definitions ||
+        static_cast<size_t>(e->component()) >= f.values.size())
         return of_dtype(e->dtype);
     Domain everywhere;
     for (const Dim& d : f.dims) everywhere.set(d, {});
@@ -145,7 +154,9 @@ Ends value_range(const Expr& e, const Domain& domain, InputReads reads, int dept
     const auto of = [&](const Expr& x) { return IndexAnalysis(domain, reads, depth + 1).interval(x); };
     if (depth > 12) return of_dtype(e->dtype);
     switch (e->op) {
-        case Op::constant: return e->dtype == DType::u64 && e->integer() < 0 ? of_dtype(e->dtype) : Ends{Polynomial(e->integer()), Polynomial(e->integer())};
+        case Op::constant:
+            return e->dtype == DType::u64 && e->integer() < 0 ? of_dtype(e->dtype)
+                                                              : Ends{Polynomial(e->integer()), Polynomial(e->integer())};
         case Op::access: return of_access(e, depth);
         case Op::reduce:
         case Op::scan:
@@ -157,7 +168,8 @@ Ends value_range(const Expr& e, const Domain& domain, InputReads reads, int dept
             if (e->dtype == DType::i64 || e->dtype == DType::i32) return value_range(e->args[0], domain, reads, depth + 1);
             return unless_wrapped(of(e->args[0]), e->dtype);
         case Op::saturate_cast:
-            return is_float(e->args[0]->dtype) ? from_float(e->args[0], e->dtype, domain, reads, depth) : clipped(of(e->args[0]), e->dtype);
+            return is_float(e->args[0]->dtype) ? from_float(e->args[0], e->dtype, domain, reads, depth)
+                                               : clipped(of(e->args[0]), e->dtype);
         case Op::straight_through: return of(e->args[0]);
         case Op::bit_and: {
             // Not negative and at most the mask when the mask is not negative.
@@ -180,7 +192,9 @@ Ends value_range(const Expr& e, const Domain& domain, InputReads reads, int dept
             if (e->dtype == DType::i64) return {};
             std::vector<Expr> wide;
             for (size_t i = 0; i < e->args.size(); ++i)
-                wide.push_back(e->args[i]->dtype == DType::bool_ ? e->args[i] : is_constant(e->args[i]) ? make_constant(DType::i64, e->args[i]->integer()) : make_op(Op::cast, DType::i64, {e->args[i]}));
+                wide.push_back(e->args[i]->dtype == DType::bool_ ? e->args[i]
+                               : is_constant(e->args[i])         ? make_constant(DType::i64, e->args[i]->integer())
+                                                                 : make_op(Op::cast, DType::i64, {e->args[i]}));
             return unless_wrapped(of(make_op(e->op, DType::i64, std::move(wide))), e->dtype);
         }
         default: return of_dtype(e->dtype);

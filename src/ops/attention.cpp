@@ -18,7 +18,8 @@ Func attention(std::string name, const Tensor& query, const Tensor& key, const T
 
     // Self-attention: keys run over the Dim of the queries, so they get one of their own.
     DistinctDims distinct(name);
-    const std::vector<Dim> lead = distinct.add_all(broadcast({{query, leading(query)}, {key, leading(key)}, {value, leading(value)}}));
+    const std::vector<Dim> lead =
+        distinct.add_all(broadcast({{query, leading(query)}, {key, leading(key)}, {value, leading(value)}}));
     const Dim q = distinct.add(from_end(query, 2), "query"), k = distinct.add(from_end(key, 2), "key");
     const Dim d = distinct.add(from_end(query, 1), "d"), e = distinct.add(from_end(value, 1), "e");
     std::vector<Dim> rows = lead, pairs = lead, result = lead;
@@ -32,8 +33,10 @@ Func attention(std::string name, const Tensor& query, const Tensor& key, const T
     };
 
     Expr score = tessera::sum({d}, Operand(read(query, q, d) * read(key, k, d), where));
-    if (options.scale) score = score * *options.scale;
-    else score = score / tessera::sqrt(tessera::cast(score.dtype(), d.extent()));
+    if (options.scale)
+        score = score * *options.scale;
+    else
+        score = score / tessera::sqrt(tessera::cast(score.dtype(), d.extent()));
     if (options.bias.defined()) score = score + tessera::cast(score.dtype(), broadcast_to(options.bias, {query, pairs}));
     if (options.causal) score = tessera::select(k - k.extent() <= q - q.extent(), score, lowest(score.dtype()));
     const Func scores = define(name + "/scores", pairs, score, where);

@@ -22,10 +22,13 @@ std::string dims_text(const std::vector<Dim>& dims) {
 }
 
 [[noreturn]] void throw_broadcast(const Shape& a, const Dim& of_a, const Shape& b, const Dim& of_b) {
-    throw Error(E0313_broadcast, b.where,
-                fmt::format("{} and {} do not broadcast: dim {} of extent {} meets dim {} of extent {}", a.name, b.name, of_a.name(), extent_text(of_a), of_b.name(), extent_text(of_b)),
-                {note(a.where, fmt::format("{} has dims {}", a.name, dims_text(a.dims))), note(b.where, fmt::format("{} has dims {}", b.name, dims_text(b.dims))),
-                 fix("use one Dim where the extents are equal"), fix("give one of them the static extent 1, or transpose it: dims are matched from the last one")});
+    throw Error(
+        E0313_broadcast, b.where,
+        fmt::format("{} and {} do not broadcast: dim {} of extent {} meets dim {} of extent {}", a.name, b.name, of_a.name(),
+                    extent_text(of_a), of_b.name(), extent_text(of_b)),
+        {note(a.where, fmt::format("{} has dims {}", a.name, dims_text(a.dims))),
+         note(b.where, fmt::format("{} has dims {}", b.name, dims_text(b.dims))), fix("use one Dim where the extents are equal"),
+         fix("give one of them the static extent 1, or transpose it: dims are matched from the last one")});
 }
 
 }  // namespace
@@ -67,8 +70,10 @@ std::vector<Index> aligned(const std::vector<Dim>& from, const std::vector<Dim>&
     std::vector<Index> indices;
     for (size_t i = 0; i < from.size(); ++i) {
         const Dim& d = result[result.size() - from.size() + i];
-        if (is_one(from[i]) && d.id() != from[i].id()) indices.emplace_back(0);
-        else indices.emplace_back(d);
+        if (is_one(from[i]) && d.id() != from[i].id())
+            indices.emplace_back(0);
+        else
+            indices.emplace_back(d);
     }
     return indices;
 }
@@ -77,8 +82,11 @@ Expr broadcast_to(const Tensor& t, const Shape& shape) {
     for (size_t i = 0; i < t.rank(); ++i) {
         const Dim& d = t.dims()[t.rank() - 1 - i];
         if (i >= shape.dims.size())
-            throw Error(E0313_broadcast, t.where(), fmt::format("{} with dims {} does not broadcast to {} with dims {}", t.name(), dims_text(t.dims()), shape.name, dims_text(shape.dims)),
-                        {note(shape.where, fmt::format("{} is used here", shape.name)), fix(fmt::format("leave out dim {}", d.name()))});
+            throw Error(
+                E0313_broadcast, t.where(),
+                fmt::format("{} with dims {} does not broadcast to {} with dims {}", t.name(), dims_text(t.dims()), shape.name,
+                            dims_text(shape.dims)),
+                {note(shape.where, fmt::format("{} is used here", shape.name)), fix(fmt::format("leave out dim {}", d.name()))});
         const Dim& into = shape.dims[shape.dims.size() - 1 - i];
         if (!is_one(d) && !equal_extents(d, into)) throw_broadcast(shape, into, Shape(t), d);
     }
@@ -88,22 +96,27 @@ Expr broadcast_to(const Tensor& t, const Shape& shape) {
 void require_equal(const Shape& a, const Dim& of_a, const Shape& b, const Dim& of_b) {
     if (equal_extents(of_a, of_b)) return;
     throw Error(E0106_dim_mismatch, b.where,
-                fmt::format("dim {} of {} has extent {} but dim {} of {} has extent {}; they must be equal", of_a.name(), a.name, extent_text(of_a), of_b.name(), b.name, extent_text(of_b)),
-                {note(a.where, fmt::format("{} has dims {}", a.name, dims_text(a.dims))), note(b.where, fmt::format("{} has dims {}", b.name, dims_text(b.dims))),
-                 fix("use one Dim for both"), fix("transpose one of them")});
+                fmt::format("dim {} of {} has extent {} but dim {} of {} has extent {}; they must be equal", of_a.name(), a.name,
+                            extent_text(of_a), of_b.name(), b.name, extent_text(of_b)),
+                {note(a.where, fmt::format("{} has dims {}", a.name, dims_text(a.dims))),
+                 note(b.where, fmt::format("{} has dims {}", b.name, dims_text(b.dims))), fix("use one Dim for both"),
+                 fix("transpose one of them")});
 }
 
 void require_rank(const Tensor& t, size_t least, std::string_view shape) {
     if (t.defined() && t.rank() >= least) return;
-    throw Error(E0301_rank, t.where(), fmt::format("{} has {} dims {}; {} is wanted", t.name(), t.rank(), dims_text(t.dims()), shape),
-                {expected(fmt::format("at least {} dims", least)), received(std::to_string(t.rank())), fix("add the missing dims, with the static extent 1 if need be")});
+    throw Error(E0301_rank, t.where(),
+                fmt::format("{} has {} dims {}; {} is wanted", t.name(), t.rank(), dims_text(t.dims()), shape),
+                {expected(fmt::format("at least {} dims", least)), received(std::to_string(t.rank())),
+                 fix("add the missing dims, with the static extent 1 if need be")});
 }
 
 namespace {
 void require_kind(bool fits, std::string_view what, std::string_view kind, const Tensor& t) {
     if (fits && !t.value().is_weak()) return;
-    throw Error(E0202_dtype_unsupported, t.where(), fmt::format("{} takes {}, but {} is {}", what, kind, t.name(), dtype_name(t.dtype())),
-                {expected(std::string(kind)), received(std::string(dtype_name(t.dtype()))), fix("convert it: ops::cast(dtype, x)")});
+    throw Error(
+        E0202_dtype_unsupported, t.where(), fmt::format("{} takes {}, but {} is {}", what, kind, t.name(), dtype_name(t.dtype())),
+        {expected(std::string(kind)), received(std::string(dtype_name(t.dtype()))), fix("convert it: ops::cast(dtype, x)")});
 }
 }  // namespace
 void require_float(std::string_view what, const Tensor& t) { require_kind(is_float(t.dtype()), what, "floats", t); }
@@ -113,14 +126,17 @@ void require_dim(const Tensor& t, const Dim& d) {
     if (contains_dim(t.dims(), d)) return;
     std::vector<std::string> names;
     for (const Dim& x : t.dims()) names.push_back(x.name());
-    throw Error(E0103_unknown_dim, t.where(), fmt::format("{} has no dim {}; its dims are {}", t.name(), d.name(), dims_text(t.dims())),
+    throw Error(E0103_unknown_dim, t.where(),
+                fmt::format("{} has no dim {}; its dims are {}", t.name(), d.name(), dims_text(t.dims())),
                 {note(d.state().where, fmt::format("dim {} declared here", d.name())), fix_spelling(d.name(), names)});
 }
 
 Dims unpacked(const Tensor& t, const Dims& dims) {
     Dims out;
     const auto add = [&](const Dim& d) {
-        if (contains_dim(out, d)) throw Error(E0104_repeated_dim, t.where(), fmt::format("dim {} is named twice for {}", d.name(), t.name()), {fix("name it once")});
+        if (contains_dim(out, d))
+            throw Error(E0104_repeated_dim, t.where(), fmt::format("dim {} is named twice for {}", d.name(), t.name()),
+                        {fix("name it once")});
         out.push_back(d);
     };
     for (const Dim& d : dims) {

@@ -11,7 +11,8 @@ DType result_dtype(const Tensor& x) { return is_float(x.dtype()) ? x.dtype() : w
 
 void require_same_dtype(const Tensor& a, const Tensor& b) {
     if (a.dtype() == b.dtype()) return;
-    throw Error(E0201_dtype_mismatch, b.where(), fmt::format("{} is {} but {} is {}", a.name(), dtype_name(a.dtype()), b.name(), dtype_name(b.dtype())),
+    throw Error(E0201_dtype_mismatch, b.where(),
+                fmt::format("{} is {} but {} is {}", a.name(), dtype_name(a.dtype()), b.name(), dtype_name(b.dtype())),
                 {note(a.where(), fmt::format("{} is used here", a.name())), fix("convert one of them: ops::cast(dtype, x)")});
 }
 
@@ -56,7 +57,8 @@ Func matmul(std::string name, const Tensor& a, const Tensor& b, const MatmulOpti
     if (options.transpose_a) std::swap(a_at[a.rank() - 1], a_at[a.rank() - 2]);
     if (options.transpose_b) std::swap(b_at[b.rank() - 1], b_at[b.rank() - 2]);
     const DType stored = options.dtype.value_or(result_dtype(a));
-    return define(name, result, tessera::cast(stored, product_sum({k}, a.at(a_at), b.at(b_at), wide(a.dtype()), a.where())), a.where());
+    return define(name, result, tessera::cast(stored, product_sum({k}, a.at(a_at), b.at(b_at), wide(a.dtype()), a.where())),
+                  a.where());
 }
 
 Func linear(std::string name, const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -81,15 +83,19 @@ namespace {
 // One axis of a sliding window: the Dim of its results and the place that is read.
 struct Axis {
     Dim out;
-    Expr at;       // index along the image's dim
-    Expr inside;   // undefined when it always is
+    Expr at;      // index along the image's dim
+    Expr inside;  // undefined when it always is
 };
 
-Axis slide(const std::string& name, std::string_view local, const Dim& image, const Dim& element, const Window& w, SourceLoc where) {
+Axis slide(const std::string& name, std::string_view local, const Dim& image, const Dim& element, const Window& w,
+           SourceLoc where) {
     if (w.stride < 1 || w.dilation < 1 || w.padding < 0)
-        throw Error(E0105_extent, where, fmt::format("{} slides along {} with stride {}, dilation {}, padding {}", name, image.name(), w.stride, w.dilation, w.padding),
+        throw Error(E0105_extent, where,
+                    fmt::format("{} slides along {} with stride {}, dilation {}, padding {}", name, image.name(), w.stride,
+                                w.dilation, w.padding),
                     {expected("stride >= 1, dilation >= 1, padding >= 0"), fix("check the options of the window")});
-    const Dim out = own_dim(name, local, (image.extent() + (2 * w.padding - 1) - (element.extent() - 1) * w.dilation) / w.stride + 1);
+    const Dim out =
+        own_dim(name, local, (image.extent() + (2 * w.padding - 1) - (element.extent() - 1) * w.dilation) / w.stride + 1);
     const Expr at = out * w.stride + element * w.dilation - w.padding;
     return {out, at, w.padding > 0 ? at >= 0 && at < image.extent() : Expr()};
 }
@@ -105,7 +111,8 @@ Func conv2d(std::string name, const Tensor& image, const Tensor& weight, const T
     require_equal(Shape(image), dims.back(), Shape(weight), weight.dims()[2]);
     DistinctDims distinct(name);
     const std::vector<Dim> lead = distinct.add_all(leading(image, 3));
-    const Dim kh = distinct.add(weight.dims()[0], "kh"), kw = distinct.add(weight.dims()[1], "kw"), o = distinct.add(weight.dims()[3], "o");
+    const Dim kh = distinct.add(weight.dims()[0], "kh"), kw = distinct.add(weight.dims()[1], "kw"),
+              o = distinct.add(weight.dims()[3], "o");
     const Dim c = distinct.add(weight.dims()[2], "c");
     const Axis y = slide(name, "y", h, kh, options.y, image.where()), x = slide(name, "x", w, kw, options.x, image.where());
 
@@ -113,9 +120,12 @@ Func conv2d(std::string name, const Tensor& image, const Tensor& weight, const T
     at.insert(at.end(), {y.at, x.at, c});
     const bool padded = y.inside.defined() || x.inside.defined();
     Expr read;
-    if (!padded) read = image.at(at);
-    else if (image.input()) read = constant(*image.input(), 0).at(at, image.where());
-    else read = constant(image.func() ? *image.func() : named(name + "/image", image), 0).at(at, image.where());
+    if (!padded)
+        read = image.at(at);
+    else if (image.input())
+        read = constant(*image.input(), 0).at(at, image.where());
+    else
+        read = constant(image.func() ? *image.func() : named(name + "/image", image), 0).at(at, image.where());
 
     const DType accumulate = wide(image.dtype());
     Expr value = product_sum({kh, kw, c}, read, weight.at({kh, kw, c, o}), accumulate, image.where());
@@ -132,20 +142,25 @@ Func pooled(const std::string& name, const Tensor& image, const PoolOptions& opt
     const std::vector<Dim>& dims = image.dims();
     const auto check = [&](std::int64_t size, const Window& w) {
         if (size >= 1 && w.padding <= (size - 1) * w.dilation) return;
-        throw Error(E0105_extent, image.where(), fmt::format("the window of {} has {} elements and a padding of {}", name, size, w.padding),
-                    {expected("at least 1 element, and a padding below the reach of the window"), fix("check the options of the window")});
+        throw Error(E0105_extent, image.where(),
+                    fmt::format("the window of {} has {} elements and a padding of {}", name, size, w.padding),
+                    {expected("at least 1 element, and a padding below the reach of the window"),
+                     fix("check the options of the window")});
     };
     check(options.height, options.y);
     check(options.width, options.x);
     const Dim r = own_dim(name, "r", options.height), s = own_dim(name, "s", options.width);
-    const Axis y = slide(name, "y", dims[dims.size() - 3], r, options.y, image.where()), x = slide(name, "x", dims[dims.size() - 2], s, options.x, image.where());
+    const Axis y = slide(name, "y", dims[dims.size() - 3], r, options.y, image.where()),
+               x = slide(name, "x", dims[dims.size() - 2], s, options.x, image.where());
     std::vector<Dim> result = leading(image, 3);
     std::vector<Index> at = indices_of(result);
     at.insert(at.end(), {y.at, x.at, dims.back()});
     result.insert(result.end(), {y.out, x.out, dims.back()});
     Where inside;
-    if (y.inside.defined() && x.inside.defined()) inside = where(y.inside && x.inside);
-    else if (y.inside.defined() || x.inside.defined()) inside = where(y.inside.defined() ? y.inside : x.inside);
+    if (y.inside.defined() && x.inside.defined())
+        inside = where(y.inside && x.inside);
+    else if (y.inside.defined() || x.inside.defined())
+        inside = where(y.inside.defined() ? y.inside : x.inside);
     return define(name, result, reduce_window(Dims{r, s}, Operand(image.at(at), image.where()), inside), image.where());
 }
 }  // namespace

@@ -57,7 +57,9 @@ Tensor not_equal(const Tensor& a, const Tensor& b) {
     return map_pair(a, b, [](const Operand& x, const Operand& y) { return x != y; });
 }
 Tensor select(const Tensor& condition, const Tensor& a, const Tensor& b) {
-    return map({condition, a, b}, [&](const std::vector<Expr>& v) { return tessera::select(Operand(v[0], condition.where()), Operand(v[1], a.where()), Operand(v[2], b.where())); });
+    return map({condition, a, b}, [&](const std::vector<Expr>& v) {
+        return tessera::select(Operand(v[0], condition.where()), Operand(v[1], a.where()), Operand(v[2], b.where()));
+    });
 }
 Tensor cast(DType dtype, const Tensor& x) {
     return map(x, [&](const Expr& v) { return tessera::cast(dtype, v); });
@@ -66,7 +68,8 @@ Tensor transpose(const Tensor& x, const Dims& order) {
     const Dims all = unpacked(x, order);
     const std::vector<Dim> missing = rest(x.dims(), all);
     if (!missing.empty())
-        throw Error(E0103_unknown_dim, x.where(), fmt::format("the order of a transpose of {} leaves out dim {}", x.name(), missing[0].name()),
+        throw Error(E0103_unknown_dim, x.where(),
+                    fmt::format("the order of a transpose of {} leaves out dim {}", x.name(), missing[0].name()),
                     {fix(fmt::format("name {} too", missing[0].name())), fix("let Dim(\"...\") stand for the rest")});
     return {all, Operand(x.value(), x.where())};
 }
@@ -88,7 +91,8 @@ Tensor silu(const Tensor& x) {
     return map_float("silu", x, [](const Expr& v) { return v * logistic(v); });
 }
 Tensor softplus(const Tensor& x) {
-    return map_float("softplus", x, [](const Expr& v) { return tessera::max(v, 0) + tessera::log1p(tessera::exp(-tessera::abs(v))); });
+    return map_float("softplus", x,
+                     [](const Expr& v) { return tessera::max(v, 0) + tessera::log1p(tessera::exp(-tessera::abs(v))); });
 }
 Tensor relu(const Tensor& x) {
     return map(x, [](const Expr& v) { return tessera::max(v, 0); });

@@ -25,7 +25,9 @@ Func histogram(std::string name, const Tensor& x, const Dim& bin, const Dims& ov
     const Dims dims = unpacked(x, over);
     std::vector<Dim> result = rest(x.dims(), dims);
     result.push_back(bin);
-    return define(name, result, scatter(plus, {to(bin, Operand(x.value(), x.where()))}, dims, Operand(tessera::cast(u32, 1), x.where())), x.where());
+    return define(name, result,
+                  scatter(plus, {to(bin, Operand(x.value(), x.where()))}, dims, Operand(tessera::cast(u32, 1), x.where())),
+                  x.where());
 }
 
 }  // namespace tessera::ops

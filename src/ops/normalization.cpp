@@ -22,7 +22,8 @@ Func log_softmax(std::string name, const Tensor& x, const Dim& over) {
     require_dim(x, over);
     const Tensor wider = cast(wide(x.dtype()), x);
     const Func total = logsumexp(name + "/logsumexp", wider, {over});
-    return define(name, x.dims(), tessera::cast(x.dtype(), wider.value() - total.at(indices_of(total.dims()), x.where())), x.where());
+    return define(name, x.dims(), tessera::cast(x.dtype(), wider.value() - total.at(indices_of(total.dims()), x.where())),
+                  x.where());
 }
 
 Func layer_norm(std::string name, const Tensor& x, const Dims& over, const Tensor& scale, const Tensor& bias, double epsilon) {

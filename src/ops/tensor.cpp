@@ -10,18 +10,23 @@
 namespace tessera {
 
 Tensor::Tensor(const Input& input, SourceLoc where)
-    : dims_(input.dims()), value_(input.at(ops::indices_of(input.dims()), where)), name_(input.name()), where_(where), input_(input) {}
+    : dims_(input.dims()), value_(input.at(ops::indices_of(input.dims()), where)), name_(input.name()), where_(where),
+      input_(input) {}
 Tensor::Tensor(const Func& func, SourceLoc where)
-    : dims_(func.dims()), value_(func.at(ops::indices_of(func.dims()), where).read()), name_(func.name()), where_(where), func_(func) {}
+    : dims_(func.dims()), value_(func.at(ops::indices_of(func.dims()), where).read()), name_(func.name()), where_(where),
+      func_(func) {}
 Tensor::Tensor(const Scalar& scalar, SourceLoc where) : value_(scalar), name_(scalar.name()), where_(where) {}
 Tensor::Tensor(std::vector<Dim> dims, const Operand& value) : dims_(std::move(dims)), value_(value.expr), where_(value.where) {
     for (size_t i = 0; i < dims_.size(); ++i)
         for (size_t j = i + 1; j < dims_.size(); ++j)
             if (dims_[i].id() == dims_[j].id())
-                throw Error(E0104_repeated_dim, where_, fmt::format("a tensor has dim {} twice", dims_[i].name()), {token(dims_[i].name()), fix("use a second Dim of the same extent")});
+                throw Error(E0104_repeated_dim, where_, fmt::format("a tensor has dim {} twice", dims_[i].name()),
+                            {token(dims_[i].name()), fix("use a second Dim of the same extent")});
     for (const Dim& d : free_dims(value_))
         if (!contains_dim(dims_, d))
-            throw Error(E0103_unknown_dim, where_, fmt::format("dim {} is free in a tensor's value but not among its dims", d.name()), {token(d.name()), fix(fmt::format("list {} among the dims", d.name()))});
+            throw Error(E0103_unknown_dim, where_,
+                        fmt::format("dim {} is free in a tensor's value but not among its dims", d.name()),
+                        {token(d.name()), fix(fmt::format("list {} among the dims", d.name()))});
 }
 
 Expr Tensor::at(const std::vector<Index>& indices) const {
@@ -57,15 +62,35 @@ Tensor binary(const Tensor& a, const Tensor& b, F f) {
 }
 }  // namespace
 
-Tensor operator+(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x + y; }); }
-Tensor operator-(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x - y; }); }
-Tensor operator*(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x * y; }); }
-Tensor operator/(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x / y; }); }
-Tensor operator%(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x % y; }); }
-Tensor operator<(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x < y; }); }
-Tensor operator<=(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x <= y; }); }
-Tensor operator>(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x > y; }); }
-Tensor operator>=(const Tensor& a, const Tensor& b) { return binary(a, b, [](const Operand& x, const Operand& y) { return x >= y; }); }
-Tensor operator-(const Tensor& a) { return ops::map(a, [&](const Expr& x) { return -Operand(x, a.where()); }); }
+Tensor operator+(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x + y; });
+}
+Tensor operator-(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x - y; });
+}
+Tensor operator*(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x * y; });
+}
+Tensor operator/(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x / y; });
+}
+Tensor operator%(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x % y; });
+}
+Tensor operator<(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x < y; });
+}
+Tensor operator<=(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x <= y; });
+}
+Tensor operator>(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x > y; });
+}
+Tensor operator>=(const Tensor& a, const Tensor& b) {
+    return binary(a, b, [](const Operand& x, const Operand& y) { return x >= y; });
+}
+Tensor operator-(const Tensor& a) {
+    return ops::map(a, [&](const Expr& x) { return -Operand(x, a.where()); });
+}
 
 }  // namespace tessera

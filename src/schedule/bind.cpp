@@ -46,7 +46,8 @@ private:
         for (const auto& [name, spec] : schedule_.stages) {
             if (spec.is_derived()) continue;
             if (!graph().find(name))
-                throw Error(E0501_unknown_stage, {}, fmt::format("the schedule names stage {}, which does not exist", name), {fix_spelling(name, graph().names()), note("the stages are " + join_names(graph().names()))});
+                throw Error(E0501_unknown_stage, {}, fmt::format("the schedule names stage {}, which does not exist", name),
+                            {fix_spelling(name, graph().names()), note("the stages are " + join_names(graph().names()))});
         }
     }
 
@@ -108,7 +109,9 @@ private:
             check_order(s, b.update);
             b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, true);
         } else {
-            if (spec && spec->init) throw Error(E0602_schema, s.where, fmt::format("{} has init loops but is no reduction", s.name), {fix("remove \"init\"")});
+            if (spec && spec->init)
+                throw Error(E0602_schema, s.where, fmt::format("{} has init loops but is no reduction", s.name),
+                            {fix("remove \"init\"")});
             b.pure = bind_loops(s, loops, s.dims, {}, false);
         }
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
@@ -136,10 +139,17 @@ private:
             seen[loop.dim.id()] = true;
             const bool constant = loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector;
             if (constant && first && !inside && !loop.dim.extent().constant())
-                throw Error(E0506_loop_kind, s.where, fmt::format("loop {} of {} is a {} loop over the whole dim {}, whose extent is known at run time only", loop.name, s.name, word(loop.kind), loop.dim.name()),
-                            {fix(fmt::format("tile it: {{\"dim\": \"{0}\", \"tile\": 8}}, {{\"dim\": \"{0}\", \"as\": \"{1}\"}}", loop.dim.name(), word(loop.kind))), fix(fmt::format("make the extent static: Dim {0}(\"{0}\", 64)", loop.dim.name()))});
+                throw Error(
+                    E0506_loop_kind, s.where,
+                    fmt::format("loop {} of {} is a {} loop over the whole dim {}, whose extent is known at run time only",
+                                loop.name, s.name, word(loop.kind), loop.dim.name()),
+                    {fix(fmt::format("tile it: {{\"dim\": \"{0}\", \"tile\": 8}}, {{\"dim\": \"{0}\", \"as\": \"{1}\"}}",
+                                     loop.dim.name(), word(loop.kind))),
+                     fix(fmt::format("make the extent static: Dim {0}(\"{0}\", 64)", loop.dim.name()))});
             if (in_vector && loop.kind == LoopKind::parallel)
-                throw Error(E0506_loop_kind, s.where, fmt::format("parallel loop {} of {} stands inside a vector loop", loop.name, s.name), {fix("move the parallel loop outside")});
+                throw Error(E0506_loop_kind, s.where,
+                            fmt::format("parallel loop {} of {} stands inside a vector loop", loop.name, s.name),
+                            {fix("move the parallel loop outside")});
             in_vector = in_vector || loop.kind == LoopKind::vector;
         }
     }
@@ -151,12 +161,20 @@ private:
         const std::string text = fmt::format("{} of {}", field, who.name);
         if (!at) {
             if (schedule_.stages.count(ref.stage) || make_stages(graph().algorithm).find(ref.stage))
-                throw Error(E0504_placement, who.where, fmt::format("{} is {}, which is inline and has no loops", text, ref.stage), {fix(fmt::format("give {} a placement of its own", ref.stage)), fix(fmt::format("place {} at a loop of a stage that is computed", who.name))});
-            throw Error(E0501_unknown_stage, who.where, fmt::format("{} names stage {}, which does not exist", text, ref.stage), {fix_spelling(ref.stage, graph().names())});
+                throw Error(E0504_placement, who.where,
+                            fmt::format("{} is {}, which is inline and has no loops", text, ref.stage),
+                            {fix(fmt::format("give {} a placement of its own", ref.stage)),
+                             fix(fmt::format("place {} at a loop of a stage that is computed", who.name))});
+            throw Error(E0501_unknown_stage, who.where, fmt::format("{} names stage {}, which does not exist", text, ref.stage),
+                        {fix_spelling(ref.stage, graph().names())});
         }
-        if (*at == *graph().find(who.func.get())) throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {} itself", text, who.name), {fix("name a loop of a stage that reads it")});
+        if (*at == *graph().find(who.func.get()))
+            throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {} itself", text, who.name),
+                        {fix("name a loop of a stage that reads it")});
         if (*at < *graph().find(who.func.get()))
-            throw Error(E0504_placement, who.where, fmt::format("{} is a loop of {}, which comes before {} and does not read it", text, ref.stage, who.name), {fix(fmt::format("name a loop of a stage that reads {}", who.name))});
+            throw Error(E0504_placement, who.where,
+                        fmt::format("{} is a loop of {}, which comes before {} and does not read it", text, ref.stage, who.name),
+                        {fix(fmt::format("name a loop of a stage that reads {}", who.name))});
         return {*at, find_loop(ref.stage, bound_.main_nest(*at), ref.loop, text)};
     }
 
@@ -166,18 +184,29 @@ private:
         const bool inlined = is_inline(s);
         if (inlined && !s.output && b.users.size() == 1) b.compute_at = innermost(b.users[0], i);
         if (!inlined && spec->compute->kind == Compute::Kind::at) b.compute_at = resolve(spec->compute->at, s, "compute");
-        if (b.compute_at && s.output) throw Error(E0504_placement, s.where, fmt::format("{} is an output and is computed at a loop of {}", s.name, graph().stages[b.compute_at->stage].name), {fix("compute outputs at root")});
+        if (b.compute_at && s.output)
+            throw Error(
+                E0504_placement, s.where,
+                fmt::format("{} is an output and is computed at a loop of {}", s.name, graph().stages[b.compute_at->stage].name),
+                {fix("compute outputs at root")});
         if (b.compute_at) {
             const BoundLoop& loop = bound_.main_nest(b.compute_at->stage)[b.compute_at->loop];
             if (loop.kind == LoopKind::vector)
-                throw Error(E0504_placement, s.where, fmt::format("{} is computed at the vector loop {} of {}", s.name, loop.name, graph().stages[b.compute_at->stage].name), {fix("use the loop outside it")});
+                throw Error(E0504_placement, s.where,
+                            fmt::format("{} is computed at the vector loop {} of {}", s.name, loop.name,
+                                        graph().stages[b.compute_at->stage].name),
+                            {fix("use the loop outside it")});
         }
-        if (spec && spec->store.at && spec->store.at->stage == "root") b.store_root = b.compute_at.has_value();
-        else if (spec && spec->store.at) b.store_at = resolve(*spec->store.at, s, "store.at");
+        if (spec && spec->store.at && spec->store.at->stage == "root")
+            b.store_root = b.compute_at.has_value();
+        else if (spec && spec->store.at)
+            b.store_at = resolve(*spec->store.at, s, "store.at");
         if (spec && spec->store.alloc) b.alloc_at = resolve(*spec->store.alloc, s, "store.alloc");
         for (const auto& level : {b.store_at, b.alloc_at})
             if (level && (!b.compute_at || !encloses(*level, *b.compute_at)))
-                throw Error(E0508_storage, s.where, fmt::format("{} is stored at a loop that does not enclose where it is computed", s.name), {fix("store it at the same loop or one further out")});
+                throw Error(E0508_storage, s.where,
+                            fmt::format("{} is stored at a loop that does not enclose where it is computed", s.name),
+                            {fix("store it at the same loop or one further out")});
         for (const auto& [dim, factor] : b.storage.fold) check_storage_dim(s, dim, factor, "fold");
         for (const auto& [dim, factor] : b.storage.align) check_storage_dim(s, dim, factor, "align");
     }
@@ -185,9 +214,16 @@ private:
     static void check_storage_dim(const Stage& s, const std::string& dim, std::int64_t factor, std::string_view field) {
         std::vector<std::string> names;
         for (const Dim& d : s.dims) names.push_back(d.name());
-        if (std::find(names.begin(), names.end(), dim) == names.end()) throw Error(E0508_storage, s.where, fmt::format("store.{} of {} names {}, which is none of its dims", field, s.name, dim), {fix_spelling(dim, names)});
-        if (factor < 1) throw Error(E0508_storage, s.where, fmt::format("store.{} of {} along {} is {}", field, s.name, dim, factor), {expected("at least 1")});
-        if (s.output) throw Error(E0508_storage, s.where, fmt::format("store.{} of {}: outputs are stored as the caller says", field, s.name), {fix("remove it")});
+        if (std::find(names.begin(), names.end(), dim) == names.end())
+            throw Error(E0508_storage, s.where,
+                        fmt::format("store.{} of {} names {}, which is none of its dims", field, s.name, dim),
+                        {fix_spelling(dim, names)});
+        if (factor < 1)
+            throw Error(E0508_storage, s.where, fmt::format("store.{} of {} along {} is {}", field, s.name, dim, factor),
+                        {expected("at least 1")});
+        if (s.output)
+            throw Error(E0508_storage, s.where,
+                        fmt::format("store.{} of {}: outputs are stored as the caller says", field, s.name), {fix("remove it")});
     }
 
     // Just outside the vector loops of the user; where the user itself is computed when it has no such loop.
@@ -195,7 +231,9 @@ private:
         const Stage& u = graph().stages[user];
         if (u.update) {
             bool in_init = false;
-            for_each_node(u.values, [&](const Expr& n) { in_init = in_init || (n->op == Op::access && n->target().func == graph().stages[producer].func); });
+            for_each_node(u.values, [&](const Expr& n) {
+                in_init = in_init || (n->op == Op::access && n->target().func == graph().stages[producer].func);
+            });
             if (in_init) return bound_.stages[user].compute_at;
         }
         const auto& nest = bound_.main_nest(user);
@@ -219,8 +257,11 @@ private:
         const BoundStage& b = bound_.stages[i];
         if (!b.compute_at) return;
         const Stage& s = graph().stages[i];
-        const std::string loop = fmt::format("{}.{}", graph().stages[b.compute_at->stage].name, bound_.main_nest(b.compute_at->stage)[b.compute_at->loop].name);
-        if (b.users.empty()) throw Error(E0504_placement, s.where, fmt::format("{} is computed at {} but nothing reads it", s.name, loop), {fix("remove it from the schedule")});
+        const std::string loop = fmt::format("{}.{}", graph().stages[b.compute_at->stage].name,
+                                             bound_.main_nest(b.compute_at->stage)[b.compute_at->loop].name);
+        if (b.users.empty())
+            throw Error(E0504_placement, s.where, fmt::format("{} is computed at {} but nothing reads it", s.name, loop),
+                        {fix("remove it from the schedule")});
         for (const size_t user : b.users) {
             const Stage& u = graph().stages[user];
             bool inside = false;
@@ -228,13 +269,18 @@ private:
                 inside = true;
                 if (u.update) {
                     bool in_init = false;
-                    for_each_node(u.values, [&](const Expr& n) { in_init = in_init || (n->op == Op::access && n->target().func == s.func); });
+                    for_each_node(u.values, [&](const Expr& n) {
+                        in_init = in_init || (n->op == Op::access && n->target().func == s.func);
+                    });
                     inside = !in_init;
                 }
-            } else if (bound_.stages[user].compute_at) inside = encloses(*b.compute_at, *bound_.stages[user].compute_at);
+            } else if (bound_.stages[user].compute_at)
+                inside = encloses(*b.compute_at, *bound_.stages[user].compute_at);
             if (!inside)
-                throw Error(E0504_placement, s.where, fmt::format("{} is computed at {}, but {} reads it elsewhere", s.name, loop, u.name),
-                            {note(u.where, fmt::format("{} is defined here", u.name)), fix(fmt::format("compute {} at root, or at a loop that contains all of {}", s.name, users_text(b))),
+                throw Error(E0504_placement, s.where,
+                            fmt::format("{} is computed at {}, but {} reads it elsewhere", s.name, loop, u.name),
+                            {note(u.where, fmt::format("{} is defined here", u.name)),
+                             fix(fmt::format("compute {} at root, or at a loop that contains all of {}", s.name, users_text(b))),
                              fix(fmt::format("give {} its own instance: clone_of {}", u.name, s.name))});
         }
     }
@@ -258,7 +304,8 @@ private:
                     if (loop.tile > 1 && loop.tail == Tail::round_up && !contains_dim(dims, loop.dim)) dims.push_back(loop.dim);
             // So does one stored in whole blocks of a dim.
             for (const Dim& d : graph().stages[i].dims)
-                if (d.name().find_first_of("/%") != std::string::npos && graph().stages[i].kind == Stage::Kind::copy) dims.push_back(d);
+                if (d.name().find_first_of("/%") != std::string::npos && graph().stages[i].kind == Stage::Kind::copy)
+                    dims.push_back(d);
             if (dims.empty() && !rounded[i]) continue;
             Stage& s = graph().stages[i];
             const bool all = rounded[i];
@@ -299,8 +346,10 @@ private:
     static bool is_increasing(const Expr& index) {
         bool good = true;
         for_each_node({index}, [&](const Expr& n) {
-            if (n->op == Op::constant) good = good && n->integer() >= 0;
-            else good = good && (n->op == Op::dim || n->op == Op::add || n->op == Op::mul);
+            if (n->op == Op::constant)
+                good = good && n->integer() >= 0;
+            else
+                good = good && (n->op == Op::dim || n->op == Op::add || n->op == Op::mul);
         });
         return good;
     }

@@ -22,26 +22,34 @@ void check_kind(const Stage& stage, const LoopSpec& spec) {
         case LoopKind::unroll:
         case LoopKind::vector: return;
         default:
-            throw Limit(L0903_schedule, stage.where, fmt::format("loop {} of {} is a {} loop; this target has serial, parallel, unroll and vector loops", spec.dim, stage.name, word(spec.as)),
+            throw Limit(L0903_schedule, stage.where,
+                        fmt::format("loop {} of {} is a {} loop; this target has serial, parallel, unroll and vector loops",
+                                    spec.dim, stage.name, word(spec.as)),
                         {fix("use parallel outside and vector inside")});
     }
 }
 
 void check_tail(const Stage& stage, const BoundLoop& loop, bool own_update) {
     const auto refuse = [&](std::string_view reason, std::string_view instead) {
-        throw Error(E0507_tail, stage.where, fmt::format("loop {} of {} has tail {}: {}", loop.name, stage.name, word(loop.tail), reason),
-                    {note(fmt::format("the loop tiles dim {} by {}", loop.dim.name(), loop.tile)), fix(fmt::format("use {}", instead))});
+        throw Error(
+            E0507_tail, stage.where, fmt::format("loop {} of {} has tail {}: {}", loop.name, stage.name, word(loop.tail), reason),
+            {note(fmt::format("the loop tiles dim {} by {}", loop.dim.name(), loop.tile)), fix(fmt::format("use {}", instead))});
     };
-    if (loop.tail == Tail::shift_inwards && own_update) refuse("a reduction would combine some values twice", loop.reduction ? "guard" : "round_up or guard");
+    if (loop.tail == Tail::shift_inwards && own_update)
+        refuse("a reduction would combine some values twice", loop.reduction ? "guard" : "round_up or guard");
     if (loop.tail == Tail::round_up && loop.reduction) refuse("a reduction would read past its range", "guard");
-    const bool divides = loop.dim.state().multiple_of % loop.tile == 0 || (loop.dim.extent().constant() && *loop.dim.extent().constant() % loop.tile == 0);
-    if (loop.tail == Tail::round_up && stage.output && !divides) refuse("the caller's buffer ends at the extent", fmt::format("guard or shift_inwards, or promise Dim {}.multiple_of({})", loop.dim.name(), loop.tile));
+    const bool divides = loop.dim.state().multiple_of % loop.tile == 0 ||
+                         (loop.dim.extent().constant() && *loop.dim.extent().constant() % loop.tile == 0);
+    if (loop.tail == Tail::round_up && stage.output && !divides)
+        refuse("the caller's buffer ends at the extent",
+               fmt::format("guard or shift_inwards, or promise Dim {}.multiple_of({})", loop.dim.name(), loop.tile));
     if (loop.tail == Tail::pad && stage.kind != Stage::Kind::copy) refuse("only copies are padded", "guard");
 }
 
 }  // namespace
 
-std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs, const std::vector<Dim>& pure, const std::vector<Dim>& reduction, bool own_update) {
+std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs, const std::vector<Dim>& pure,
+                                  const std::vector<Dim>& reduction, bool own_update) {
     std::vector<Dim> all = pure;
     all.insert(all.end(), reduction.begin(), reduction.end());
     const auto find_dim = [&](const std::string& name) -> const Dim* {
@@ -59,23 +67,39 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
     for (const LoopSpec& spec : specs) {
         const Dim* d = find_dim(spec.dim);
         if (!d)
-            throw Error(E0502_unknown_loop, stage.where, fmt::format("{} has a loop over {}, which is none of its dims", stage.name, spec.dim), {fix_spelling(spec.dim, names_of(all)), note("its dims are " + join_names(names_of(all)))});
+            throw Error(E0502_unknown_loop, stage.where,
+                        fmt::format("{} has a loop over {}, which is none of its dims", stage.name, spec.dim),
+                        {fix_spelling(spec.dim, names_of(all)), note("its dims are " + join_names(names_of(all)))});
         check_kind(stage, spec);
         ++count[d->id()];
         const bool reduces = contains_dim(reduction, *d);
         if (reduces && (spec.as == LoopKind::parallel || spec.as == LoopKind::vector)) {
             const std::int64_t width = spec.tile.value_or(8);
-            throw Error(E0505_order, stage.where, fmt::format("loop {} of {} is {} but reduces: its iterations write one cell", spec.name.empty() ? spec.dim : spec.name, stage.name, word(spec.as)),
-                        {fix(fmt::format("make a partial: \"partial_of\": \"{}\", \"keep\": [\"{}{}{}\"]", stage.name, spec.dim, spec.as == LoopKind::vector ? "%" : "/", width)),
+            throw Error(E0505_order, stage.where,
+                        fmt::format("loop {} of {} is {} but reduces: its iterations write one cell",
+                                    spec.name.empty() ? spec.dim : spec.name, stage.name, word(spec.as)),
+                        {fix(fmt::format("make a partial: \"partial_of\": \"{}\", \"keep\": [\"{}{}{}\"]", stage.name, spec.dim,
+                                         spec.as == LoopKind::vector ? "%" : "/", width)),
                          fix(fmt::format("use {} over one of {}", word(spec.as), join_names(names_of(pure))))});
         }
-        nest.push_back({.name = spec.name, .dim = *d, .tile = spec.tile.value_or(1), .parts = spec.parts, .kind = spec.as,
-                        .tail = spec.tail.value_or(reduces ? Tail::guard : own_update ? Tail::round_up : Tail::shift_inwards),
-                        .partition = spec.partition, .prefetch = spec.prefetch, .reduction = reduces});
+        nest.push_back({.name = spec.name,
+                        .dim = *d,
+                        .tile = spec.tile.value_or(1),
+                        .parts = spec.parts,
+                        .kind = spec.as,
+                        .tail = spec.tail.value_or(reduces      ? Tail::guard
+                                                   : own_update ? Tail::round_up
+                                                                : Tail::shift_inwards),
+                        .partition = spec.partition,
+                        .prefetch = spec.prefetch,
+                        .reduction = reduces});
         BoundLoop& made = nest.back();
         if (!spec.tail && stage.kind == Stage::Kind::copy && made.tail == Tail::shift_inwards) made.tail = Tail::guard;
         if (made.tile < 1)
-            throw Error(E0503_tile, stage.where, fmt::format("loop {} of {} tiles {} by {}", spec.name.empty() ? spec.dim : spec.name, stage.name, spec.dim, made.tile), {expected("a tile >= 1"), fix("use 1, or remove the tile")});
+            throw Error(E0503_tile, stage.where,
+                        fmt::format("loop {} of {} tiles {} by {}", spec.name.empty() ? spec.dim : spec.name, stage.name,
+                                    spec.dim, made.tile),
+                        {expected("a tile >= 1"), fix("use 1, or remove the tile")});
     }
     // Names, and tiles that strictly decrease per dim.
     std::map<const void*, std::int64_t> innermost;
@@ -83,22 +107,33 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
     std::set<std::string> names;
     for (size_t i = 0; i < nest.size(); ++i) {
         BoundLoop& loop = nest[i];
-        if (loop.name.empty()) loop.name = count[loop.dim.id()] == 1 ? loop.dim.name() : fmt::format("{}.{}", loop.dim.name(), loop.tile);
+        if (loop.name.empty())
+            loop.name = count[loop.dim.id()] == 1 ? loop.dim.name() : fmt::format("{}.{}", loop.dim.name(), loop.tile);
         if (!names.insert(loop.name).second)
-            throw Error(E0502_unknown_loop, stage.where, fmt::format("{} has two loops named {}", stage.name, loop.name), {fix("give each loop a name of its own")});
+            throw Error(E0502_unknown_loop, stage.where, fmt::format("{} has two loops named {}", stage.name, loop.name),
+                        {fix("give each loop a name of its own")});
         const auto outer = innermost.find(loop.dim.id());
         if (outer != innermost.end() && loop.parts)
-            throw Error(E0503_tile, stage.where, fmt::format("loop {} of {} has parts but is not the first loop over {}", loop.name, stage.name, loop.dim.name()), {fix("give it a tile")});
+            throw Error(
+                E0503_tile, stage.where,
+                fmt::format("loop {} of {} has parts but is not the first loop over {}", loop.name, stage.name, loop.dim.name()),
+                {fix("give it a tile")});
         if (outer != innermost.end() && loop.tile >= outer->second)
-            throw Error(E0503_tile, stage.where, fmt::format("loop {} of {} tiles {} by {} inside a tile of {}", loop.name, stage.name, loop.dim.name(), loop.tile, outer->second),
-                        {expected(outer->second > 1 ? fmt::format("a tile below {}", outer->second) : "no further loop over this dim"), fix("remove the loop, or give the outer one a larger tile")});
+            throw Error(
+                E0503_tile, stage.where,
+                fmt::format("loop {} of {} tiles {} by {} inside a tile of {}", loop.name, stage.name, loop.dim.name(), loop.tile,
+                            outer->second),
+                {expected(outer->second > 1 ? fmt::format("a tile below {}", outer->second) : "no further loop over this dim"),
+                 fix("remove the loop, or give the outer one a larger tile")});
         innermost[loop.dim.id()] = loop.parts ? std::numeric_limits<std::int64_t>::max() : loop.tile;
         at[loop.dim.id()] = i;
     }
     for (const auto& [dim, tile] : innermost)
         if (tile > 1) {
             const BoundLoop& loop = nest[at[dim]];
-            throw Error(E0503_tile, stage.where, fmt::format("the loops of {} over {} end with a tile of {}; nothing runs over its positions", stage.name, loop.dim.name(), tile),
+            throw Error(E0503_tile, stage.where,
+                        fmt::format("the loops of {} over {} end with a tile of {}; nothing runs over its positions", stage.name,
+                                    loop.dim.name(), tile),
                         {fix(fmt::format("add an inner loop {{\"dim\": \"{}\"}}", loop.dim.name()))});
         }
     for (const BoundLoop& loop : nest)
@@ -120,8 +155,11 @@ size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, c
     }
     if (dims == 1) return *by_dim;
     if (dims > 1)
-        throw Error(E0502_unknown_loop, {}, fmt::format("{} refers to loop {} of {}, but that dim has {} loops", who, name, stage, dims), {fix("name one of its loops: " + join_names(names))});
-    throw Error(E0502_unknown_loop, {}, fmt::format("{} refers to loop {} of {}, which does not exist", who, name, stage), {fix_spelling(name, names), note(fmt::format("the loops of {} are {}", stage, join_names(names)))});
+        throw Error(E0502_unknown_loop, {},
+                    fmt::format("{} refers to loop {} of {}, but that dim has {} loops", who, name, stage, dims),
+                    {fix("name one of its loops: " + join_names(names))});
+    throw Error(E0502_unknown_loop, {}, fmt::format("{} refers to loop {} of {}, which does not exist", who, name, stage),
+                {fix_spelling(name, names), note(fmt::format("the loops of {} are {}", stage, join_names(names)))});
 }
 
 void check_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
@@ -146,8 +184,11 @@ void check_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
                                     : u.monoid && !(u.monoid->traits.associative && u.monoid->traits.commutative)
                                         ? fmt::format("its monoid {} may not be reordered", u.monoid->name)
                                         : "its order is part of the algorithm";
-            throw Error(E0505_order, stage.where, fmt::format("loop {} of {} stands inside {}, which reorders the reduction: {}", loop.name, stage.name, previous, why),
-                        {fix(fmt::format("move {} outside {}", loop.name, previous)), fix("declare the reduction with order any")});
+            throw Error(
+                E0505_order, stage.where,
+                fmt::format("loop {} of {} stands inside {}, which reorders the reduction: {}", loop.name, stage.name, previous,
+                            why),
+                {fix(fmt::format("move {} outside {}", loop.name, previous)), fix("declare the reduction with order any")});
         }
         reached = at;
         previous = loop.name;

@@ -7,11 +7,12 @@ namespace tessera {
 /// The nest that `specs` describe over `pure` dims and `reduction` dims: dims that are not listed run serially, outermost, in the
 /// order given; names and tails filled in. `own_update`: the nest is a reduction's update.
 /// Throws E0502 (unknown dim or two loops of one name), E0503 (tiles), E0506 (kinds), E0507 (tails), L0903 (GPU kinds).
-[[nodiscard]] std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs, const std::vector<Dim>& pure,
-                                                const std::vector<Dim>& reduction, bool own_update);
+[[nodiscard]] std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs,
+                                                const std::vector<Dim>& pure, const std::vector<Dim>& reduction, bool own_update);
 
 /// The loop that `name` refers to: by its name, or by its dim when that has one loop. E0502 otherwise.
-[[nodiscard]] size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, const std::string& name, const std::string& who);
+[[nodiscard]] size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, const std::string& name,
+                               const std::string& who);
 
 /// E0505 when the nest combines in an order that the update does not allow.
 void check_order(const Stage& stage, const std::vector<BoundLoop>& nest);

@@ -15,15 +15,15 @@ namespace tessera {
 /// ceil(T / tile) iterations. Blocks count from the start of the stage's required region (reduction dims: from the loop's lower
 /// bound).
 struct BoundLoop {
-    std::string name;                  // unique in its nest
+    std::string name;  // unique in its nest
     Dim dim;
     std::int64_t tile = 1;
-    std::optional<std::int64_t> parts; // set: tile = ceil(extent / parts) rounded up to the next inner tile, known at run time
+    std::optional<std::int64_t> parts;  // set: tile = ceil(extent / parts) rounded up to the next inner tile, known at run time
     LoopKind kind = LoopKind::serial;
-    Tail tail = Tail::guard;           // of the split made by this loop; meaningless for the last loop of a dim
+    Tail tail = Tail::guard;  // of the split made by this loop; meaningless for the last loop of a dim
     Partition partition = Partition::auto_;
     std::vector<Prefetch> prefetch;
-    bool reduction = false;            // the dim is one of the update's reduction dims
+    bool reduction = false;  // the dim is one of the update's reduction dims
 };
 
 /// A loop of a stage: `loop` indexes the stage's main nest (the update's for stages that have one, else the pure nest).
@@ -36,13 +36,14 @@ struct LoopPosition {
 /// A stage with its resolved record. `compute_at` unset: root. Inline stages are gone: their definitions stand in their users.
 struct BoundStage {
     std::optional<LoopPosition> compute_at;
-    std::optional<LoopPosition> store_at;   // lifetime of values; further out than compute_at: sliding window. Unset with compute_at set: at compute_at
-    bool store_root = false;                // stored at root although computed inside a loop
-    std::optional<LoopPosition> alloc_at;   // allocation only
-    std::vector<BoundLoop> pure;            // loops of the definition or of the init
-    std::vector<BoundLoop> update;          // loops over dims and reduction dims; empty for definitions
-    StoreSpec storage;                      // space, align, fold, buffers as written; names are user names
-    std::vector<size_t> users;              // stages that read it, ascending
+    std::optional<LoopPosition>
+        store_at;  // lifetime of values; further out than compute_at: sliding window. Unset with compute_at set: at compute_at
+    bool store_root = false;               // stored at root although computed inside a loop
+    std::optional<LoopPosition> alloc_at;  // allocation only
+    std::vector<BoundLoop> pure;           // loops of the definition or of the init
+    std::vector<BoundLoop> update;         // loops over dims and reduction dims; empty for definitions
+    StoreSpec storage;                     // space, align, fold, buffers as written; names are user names
+    std::vector<size_t> users;             // stages that read it, ascending
 };
 
 /// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.

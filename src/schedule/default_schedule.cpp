@@ -10,7 +10,7 @@
 namespace tessera {
 namespace {
 
-constexpr double cheap_recompute = 8;   // operations that are not worth a store and a load
+constexpr double cheap_recompute = 8;  // operations that are not worth a store and a load
 constexpr std::int64_t rows_per_task = 32;
 constexpr double small_reduction = 32;  // points that are unrolled into straight code
 
@@ -40,7 +40,8 @@ private:
         for (const DType t : s.dtypes) bytes = std::max<std::int64_t>(bytes, dtype_bytes(t));
         for (const Expr& e : exprs_of(s))
             for_each_node({e}, [&](const Expr& n) {
-                if (n->op == Op::access || (is_scalar_op(n->op) && n->dtype != DType::i64)) bytes = std::max<std::int64_t>(bytes, dtype_bytes(n->dtype));
+                if (n->op == Op::access || (is_scalar_op(n->op) && n->dtype != DType::i64))
+                    bytes = std::max<std::int64_t>(bytes, dtype_bytes(n->dtype));
             });
         return std::max<std::int64_t>(model_.vector_bytes / std::max<std::int64_t>(bytes, 2), 4);
     }
@@ -78,21 +79,25 @@ private:
 
     void schedule_stage(size_t i) {
         const Stage& s = stage(i);
-        if (s.update) schedule_update(i);
-        else schedule_definition(i);
+        if (s.update)
+            schedule_update(i);
+        else
+            schedule_definition(i);
         placed_[i] = true;
     }
 
     bool is_contraction(size_t sum) const {
         const Stage& s = stage(sum);
-        if (s.kind != Stage::Kind::reduction || s.update->order.kind != Order::Kind::any || s.dims.size() < 2 || s.update->condition.defined()) return false;
+        if (s.kind != Stage::Kind::reduction || s.update->order.kind != Order::Kind::any || s.dims.size() < 2 ||
+            s.update->condition.defined())
+            return false;
         if (s.dtypes.size() != 1 || s.update->monoid->name != "sum") return false;
         double points = 1;
         for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
         if (points < small_reduction) return false;
         const auto reads = reads_of(graph_, sum);
-        return reads.size() == 1 && !reads[0].in_init && is_pointwise(reads[0].access) && !stage(reads[0].user).update && stage(reads[0].user).output &&
-               stage(reads[0].user).dims.size() == s.dims.size() && product_body(s);
+        return reads.size() == 1 && !reads[0].in_init && is_pointwise(reads[0].access) && !stage(reads[0].user).update &&
+               stage(reads[0].user).output && stage(reads[0].user).dims.size() == s.dims.size() && product_body(s);
     }
 
     // The last dim strides through one factor, the one before it through the other: reuse in both directions of a register tile.
@@ -157,16 +162,20 @@ private:
         const auto small = [](const Dim& d) { return d.extent().constant() && *d.extent().constant() <= 16; };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
-        if (estimated_extent(y) > rows_per_task) edit.parallel(y.name(), rows_per_task, "task").serial(y.name(), 0, "row");
-        else edit.serial(y.name(), 0, "row");
+        if (estimated_extent(y) > rows_per_task)
+            edit.parallel(y.name(), rows_per_task, "task").serial(y.name(), 0, "row");
+        else
+            edit.serial(y.name(), 0, "row");
         for (size_t d = 0; d + 2 < rank; ++d)
             if (small(s.dims[d])) edit.serial(s.dims[d].name());
         columns(edit, s.dims.back(), width);
     }
 
     void columns(StageEdit& edit, const Dim& x, std::int64_t width) {
-        if (estimated_extent(x) < static_cast<double>(width)) edit.serial(x.name());
-        else edit.serial(x.name(), width, "columns").vector(x.name());
+        if (estimated_extent(x) < static_cast<double>(width))
+            edit.serial(x.name());
+        else
+            edit.serial(x.name(), width, "columns").vector(x.name());
     }
 
     void vector_loops(StageEdit& edit, const std::vector<Dim>& dims, std::int64_t width) {
@@ -192,15 +201,19 @@ private:
         if (wide && n_block > n_tile) edit.parallel(n.name(), n_block, "nb").tail(Tail::guard);
         if (wide) edit.serial(n.name(), n_tile, "nt").tail(Tail::guard);
         edit.serial(m.name(), tile.rows, "mt").unroll(m.name());
-        if (wide && n_tile > width) edit.unroll(n.name(), width, "nu").tail(Tail::guard).vector(n.name());
-        else edit.serial(n.name());
+        if (wide && n_tile > width)
+            edit.unroll(n.name(), width, "nu").tail(Tail::guard).vector(n.name());
+        else
+            edit.serial(n.name());
         StageEdit inner = out_.stage(s.name);
         inner.at(c.name, "mt").space(Space::register_);
         for (const Dim& d : s.update->reduction_dims) inner.serial(d.name());
         for (size_t d = 0; d + 2 < s.dims.size(); ++d) inner.serial(s.dims[d].name());
         inner.unroll(m.name());
-        if (wide && n_tile > width) inner.unroll(n.name(), width, "nu").vector(n.name());
-        else inner.serial(n.name());
+        if (wide && n_tile > width)
+            inner.unroll(n.name(), width, "nu").vector(n.name());
+        else
+            inner.serial(n.name());
         placed_[sum] = true;
         if (wide && n_block > n_tile) pack_operand(c, s, n, n_tile);
     }
@@ -257,7 +270,9 @@ private:
     static bool is_shift(const Expr& e, const Dim& row) {
         bool good = true;
         for_each_node({e}, [&](const Expr& n) {
-            if (n->op == Op::dim && n->dim().id() != row.id() && (!n->dim().extent().constant() || *n->dim().extent().constant() > 64)) good = false;
+            if (n->op == Op::dim && n->dim().id() != row.id() &&
+                (!n->dim().extent().constant() || *n->dim().extent().constant() > 64))
+                good = false;
             if (n->op != Op::add && n->op != Op::sub && n->op != Op::dim && n->op != Op::constant) good = false;
         });
         return good;
@@ -269,8 +284,10 @@ private:
         for (const Read& r : reads_of(graph_, producer)) {
             const Stage& user = stage(r.user);
             const auto at = rows_.find(user.name);
-            if (at != rows_.end()) roots.insert(at->second.first);
-            else roots.insert(user.name);
+            if (at != rows_.end())
+                roots.insert(at->second.first);
+            else
+                roots.insert(user.name);
             if (r.in_init && at == rows_.end()) return std::nullopt;
         }
         if (roots.size() != 1) return std::nullopt;
@@ -354,8 +371,10 @@ private:
         edit.at(user.name, outside.name.empty() ? outside.dim : outside.name).space(Space::register_);
         for (size_t d = 0; d + 1 < s.dims.size(); ++d) edit.serial(s.dims[d].name());
         for (const Dim& d : s.update->reduction_dims) {
-            if (d.extent().constant()) edit.unroll(d.name());
-            else edit.serial(d.name());
+            if (d.extent().constant())
+                edit.unroll(d.name());
+            else
+                edit.serial(d.name());
         }
         edit.vector(s.dims.back().name());
         follow_user(s, user, all[0].access);
@@ -376,7 +395,9 @@ private:
     bool lanes_partial(size_t i, StageEdit& edit, bool root = false) {
         const Stage& s = stage(i);
         const auto& u = *s.update;
-        if (u.order.kind != Order::Kind::any || !u.monoid->traits.associative || !u.monoid->traits.commutative || u.reduction_dims.empty()) return false;
+        if (u.order.kind != Order::Kind::any || !u.monoid->traits.associative || !u.monoid->traits.commutative ||
+            u.reduction_dims.empty())
+            return false;
         const Dim& k = u.reduction_dims.back();
         const std::int64_t width = lanes(s) * 2;
         if (estimated_extent(k) < static_cast<double>(2 * width)) return false;
@@ -404,11 +425,15 @@ private:
     void reduction_loops(StageEdit& edit, const Stage& s, std::int64_t width, double points) {
         for (size_t d = 0; d + 1 < s.dims.size(); ++d) edit.serial(s.dims[d].name());
         const bool vector = !s.dims.empty() && estimated_extent(s.dims.back()) >= static_cast<double>(width);
-        if (vector) edit.serial(s.dims.back().name(), width, "columns");
-        else if (!s.dims.empty()) edit.serial(s.dims.back().name());
+        if (vector)
+            edit.serial(s.dims.back().name(), width, "columns");
+        else if (!s.dims.empty())
+            edit.serial(s.dims.back().name());
         for (const Dim& d : s.update->reduction_dims) {
-            if (points <= small_reduction && d.extent().constant()) edit.unroll(d.name());
-            else edit.serial(d.name());
+            if (points <= small_reduction && d.extent().constant())
+                edit.unroll(d.name());
+            else
+                edit.serial(d.name());
         }
         if (vector) edit.vector(s.dims.back().name());
     }
@@ -436,8 +461,10 @@ private:
     static void serial_update(StageEdit& edit, const Stage& s) {
         const auto pure = update_pure_dims(s);
         for (size_t d = 0; d < pure.size(); ++d) {
-            if (d == 0) edit.parallel(pure[d].name());
-            else edit.serial(pure[d].name());
+            if (d == 0)
+                edit.parallel(pure[d].name());
+            else
+                edit.serial(pure[d].name());
         }
         for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
     }

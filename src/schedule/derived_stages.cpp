@@ -22,7 +22,8 @@ std::vector<Expr> exprs_of(const Stage& stage) {
 bool reads(const Stage& stage, const FuncState* func) {
     if (stage.func.get() == func) return false;
     bool found = false;
-    for_each_node(exprs_of(stage), [&](const Expr& n) { found = found || (n->op == Op::access && n->target().func.get() == func); });
+    for_each_node(exprs_of(stage),
+                  [&](const Expr& n) { found = found || (n->op == Op::access && n->target().func.get() == func); });
     return found;
 }
 
@@ -69,7 +70,10 @@ public:
         std::set<std::string> pending;
         for (const auto& [name, spec] : schedule_.stages)
             if (spec.is_derived()) {
-                if (graph_.find(name)) throw Error(E0509_derived_stage, {}, fmt::format("derived stage {} has the name of a stage of the algorithm", name), {fix("rename the derived stage")});
+                if (graph_.find(name))
+                    throw Error(E0509_derived_stage, {},
+                                fmt::format("derived stage {} has the name of a stage of the algorithm", name),
+                                {fix("rename the derived stage")});
                 pending.insert(name);
             }
         while (!pending.empty()) {
@@ -78,7 +82,8 @@ public:
                 if (ready(schedule_.stages.at(*it), pending)) {
                     derive(*it, schedule_.stages.at(*it));
                     it = pending.erase(it);
-                } else ++it;
+                } else
+                    ++it;
             }
             if (pending.size() == before) unresolved(*pending.begin(), schedule_.stages.at(*pending.begin()));
         }
@@ -118,24 +123,32 @@ private:
         for (const Argument& arg : graph_.algorithm.arguments()) known.push_back(arg.state()->name);
         const std::string& origin = spec.derived_from();
         if (!graph_.find(origin) && !find_input(origin))
-            throw Error(E0501_unknown_stage, {}, fmt::format("derived stage {} is of {}, which does not exist", name, origin), {fix_spelling(origin, known)});
+            throw Error(E0501_unknown_stage, {}, fmt::format("derived stage {} is of {}, which does not exist", name, origin),
+                        {fix_spelling(origin, known)});
         if (spec.for_uses)
             for (const std::string& use : *spec.for_uses)
                 if (!graph_.find(stage_of_use(use)))
-                    throw Error(E0501_unknown_stage, {}, fmt::format("derived stage {} is for {}, which does not exist", name, use), {fix_spelling(stage_of_use(use), graph_.names())});
-        throw Error(E0509_derived_stage, {}, fmt::format("derived stage {} depends on itself", name), {fix("remove one of the stages that refer to each other")});
+                    throw Error(E0501_unknown_stage, {},
+                                fmt::format("derived stage {} is for {}, which does not exist", name, use),
+                                {fix_spelling(stage_of_use(use), graph_.names())});
+        throw Error(E0509_derived_stage, {}, fmt::format("derived stage {} depends on itself", name),
+                    {fix("remove one of the stages that refer to each other")});
     }
 
     void derive(const std::string& name, const StageSpec& spec) {
-        if (spec.partial_of) add_partial(name, spec);
-        else if (spec.copy_of) add_copy(name, spec);
-        else add_clone(name, spec);
+        if (spec.partial_of)
+            add_partial(name, spec);
+        else if (spec.copy_of)
+            add_copy(name, spec);
+        else
+            add_clone(name, spec);
     }
 
     // ---- uses
 
     // The stages whose reads of `origin` become reads of the derived stage, with the read's number or none for all.
-    std::vector<std::pair<size_t, std::optional<int>>> uses_of(const std::string& name, const StageSpec& spec, const void* origin) const {
+    std::vector<std::pair<size_t, std::optional<int>>> uses_of(const std::string& name, const StageSpec& spec,
+                                                               const void* origin) const {
         std::vector<std::pair<size_t, std::optional<int>>> uses;
         if (spec.for_uses) {
             for (const std::string& use : *spec.for_uses) {
@@ -151,10 +164,14 @@ private:
         for (const auto& [stage, number] : uses) {
             const auto found = accesses(graph_.stages[stage], origin);
             if (found.empty() || (number && (*number < 0 || *number >= static_cast<int>(found.size()))))
-                throw Error(E0509_derived_stage, {}, fmt::format("{} is for {}, which does not read {}", name, graph_.stages[stage].name, spec.derived_from()),
-                            {fix("remove it from 'for'")});
+                throw Error(
+                    E0509_derived_stage, {},
+                    fmt::format("{} is for {}, which does not read {}", name, graph_.stages[stage].name, spec.derived_from()),
+                    {fix("remove it from 'for'")});
         }
-        if (uses.empty()) throw Error(E0509_derived_stage, {}, fmt::format("nothing reads {}, which {} is of", spec.derived_from(), name), {fix("remove the derived stage")});
+        if (uses.empty())
+            throw Error(E0509_derived_stage, {}, fmt::format("nothing reads {}, which {} is of", spec.derived_from(), name),
+                        {fix("remove the derived stage")});
         return uses;
     }
 
@@ -184,7 +201,8 @@ private:
             if (chosen.count(n.get())) {
                 args.resize(n->index_count());
                 done[n.get()] = read_stage(to, std::move(args), n->component());
-            } else done[n.get()] = args.empty() ? n : with_args(n, std::move(args));
+            } else
+                done[n.get()] = args.empty() ? n : with_args(n, std::move(args));
         });
         return done.at(root.get());
     }
@@ -206,7 +224,9 @@ private:
                 const Boundary mode = found[i]->target().boundary;
                 const Expr value = mode == Boundary::constant ? found[i]->args.back() : Expr();
                 if (!first && (mode != boundary || (value.defined() && !value.same_as(outside))))
-                    throw Error(E0509_derived_stage, {}, fmt::format("{} copies reads of {} with different boundary conditions", name, *spec.copy_of), {fix("make one copy per boundary condition: 'for' takes \"stage#n\"")});
+                    throw Error(E0509_derived_stage, {},
+                                fmt::format("{} copies reads of {} with different boundary conditions", name, *spec.copy_of),
+                                {fix("make one copy per boundary condition: 'for' takes \"stage#n\"")});
                 boundary = mode;
                 outside = value;
                 first = false;
@@ -231,7 +251,9 @@ private:
 
     void add_clone(const std::string& name, const StageSpec& spec) {
         const auto origin_stage = graph_.find(*spec.clone_of);
-        if (!origin_stage) throw Error(E0509_derived_stage, {}, fmt::format("{} clones the input {}", name, *spec.clone_of), {fix("use copy_of for inputs")});
+        if (!origin_stage)
+            throw Error(E0509_derived_stage, {}, fmt::format("{} clones the input {}", name, *spec.clone_of),
+                        {fix("use copy_of for inputs")});
         const Stage origin = graph_.stages[*origin_stage];
         const auto uses = uses_of(name, spec, origin.func.get());
         Stage s = origin;
@@ -256,15 +278,21 @@ private:
     void add_partial(const std::string& name, const StageSpec& spec) {
         const auto origin = graph_.find(*spec.partial_of);
         if (!origin || graph_.stages[*origin].kind != Stage::Kind::reduction)
-            throw Error(E0509_derived_stage, {}, fmt::format("{} is a partial of {}, which is no reduction", name, *spec.partial_of), {fix("name a reduction stage, such as C.sum")});
+            throw Error(E0509_derived_stage, {},
+                        fmt::format("{} is a partial of {}, which is no reduction", name, *spec.partial_of),
+                        {fix("name a reduction stage, such as C.sum")});
         if (!spec.keep || spec.keep->empty())
-            throw Error(E0509_derived_stage, {}, fmt::format("partial {} keeps nothing", name), {fix("say what stays free: \"keep\": [\"k/256\"]")});
+            throw Error(E0509_derived_stage, {}, fmt::format("partial {} keeps nothing", name),
+                        {fix("say what stays free: \"keep\": [\"k/256\"]")});
         Stage whole = graph_.stages[*origin];
         const Update& u = *whole.update;
         const auto& traits = u.monoid->traits;
         if (u.order.kind != Order::Kind::any || !traits.associative)
-            throw Error(E0505_order, whole.where, fmt::format("{} may not be split: {}", whole.name, !traits.associative ? "its monoid is not associative" : "its order is part of the algorithm"),
-                        {note(fmt::format("{} splits it", name)), fix("give the reduction order any"), fix("remove the partial")});
+            throw Error(
+                E0505_order, whole.where,
+                fmt::format("{} may not be split: {}", whole.name,
+                            !traits.associative ? "its monoid is not associative" : "its order is part of the algorithm"),
+                {note(fmt::format("{} splits it", name)), fix("give the reduction order any"), fix("remove the partial")});
         Stage part = whole;
         part.name = name;
         part.output.reset();
@@ -274,7 +302,8 @@ private:
         std::vector<Expr> alive;
         Expr condition = u.condition;
         for (const Dim& d : u.reduction_dims) {
-            const auto entry = std::find_if(spec.keep->begin(), spec.keep->end(), [&](const std::string& k) { return parse_layout_entry(k).dim == d.name(); });
+            const auto entry = std::find_if(spec.keep->begin(), spec.keep->end(),
+                                            [&](const std::string& k) { return parse_layout_entry(k).dim == d.name(); });
             if (entry == spec.keep->end()) {
                 part.update->reduction_dims.push_back(d);
                 continue;
@@ -284,7 +313,11 @@ private:
         for (const std::string& k : *spec.keep) {
             bool known = false;
             for (const Dim& d : u.reduction_dims) known = known || d.name() == parse_layout_entry(k).dim;
-            if (!known) throw Error(E0502_unknown_loop, {}, fmt::format("partial {} keeps {}, but {} does not reduce over {}", name, k, whole.name, parse_layout_entry(k).dim), {fix_spelling(parse_layout_entry(k).dim, dim_names(u.reduction_dims))});
+            if (!known)
+                throw Error(E0502_unknown_loop, {},
+                            fmt::format("partial {} keeps {}, but {} does not reduce over {}", name, k, whole.name,
+                                        parse_layout_entry(k).dim),
+                            {fix_spelling(parse_layout_entry(k).dim, dim_names(u.reduction_dims))});
         }
         part.func = make_stage_func(name, part.dims, part.dtypes, part.where);
         const std::vector<Expr> place = dim_exprs(part.dims);
@@ -312,7 +345,8 @@ private:
         combine.order = u.order;
         combine.monoid = u.monoid;
         const Tuple combined = u.monoid->combine(Tuple(left), Tuple(right));
-        for (size_t c = 0; c < combined.size(); ++c) combine.values.push_back(resolve_weak(combined[c], whole.dtypes[c], whole.where));
+        for (size_t c = 0; c < combined.size(); ++c)
+            combine.values.push_back(resolve_weak(combined[c], whole.dtypes[c], whole.where));
         whole.update = std::move(combine);
         graph_.stages[*origin] = std::move(whole);
         graph_.stages.push_back(std::move(part));
@@ -324,8 +358,9 @@ private:
         return out;
     }
 
-    static void split_dim(const std::string& name, const Dim& d, const LayoutEntry& entry, const std::string& text, Stage& part, std::vector<Dim>& outer,
-                          std::map<const ExprNode*, Expr>& inside, std::vector<Expr>& alive, Expr& condition, bool commutative) {
+    static void split_dim(const std::string& name, const Dim& d, const LayoutEntry& entry, const std::string& text, Stage& part,
+                          std::vector<Dim>& outer, std::map<const ExprNode*, Expr>& inside, std::vector<Expr>& alive,
+                          Expr& condition, bool commutative) {
         const Extent whole = d.extent();
         const auto key = make_dim(d);
         alive.push_back(key);
@@ -346,7 +381,10 @@ private:
             position = make_dim(kept) * i64(entry.div) + make_dim(rest);
             exact = whole.constant() ? *whole.constant() % entry.div == 0 : d.state().multiple_of % entry.div == 0;
         } else if (entry.div == 1) {
-            if (!commutative) throw Error(E0505_order, {}, fmt::format("partial {} keeps {}, which interleaves a monoid that is not commutative", name, text), {fix(fmt::format("keep blocks: \"{}/{}\"", d.name(), entry.mod))});
+            if (!commutative)
+                throw Error(E0505_order, {},
+                            fmt::format("partial {} keeps {}, which interleaves a monoid that is not commutative", name, text),
+                            {fix(fmt::format("keep blocks: \"{}/{}\"", d.name(), entry.mod))});
             const Dim kept = inner_dim(text, Extent(entry.mod), d.state().where);
             const Dim rest = inner_dim(d.name(), (whole + (entry.mod - 1)) / entry.mod, d.state().where);
             part.dims.push_back(kept);
@@ -355,7 +393,8 @@ private:
             position = make_dim(rest) * i64(entry.mod) + make_dim(kept);
             exact = whole.constant() ? *whole.constant() % entry.mod == 0 : d.state().multiple_of % entry.mod == 0;
         } else {
-            throw Limit(L0903_schedule, {}, fmt::format("partial {} keeps {}: a block and a remainder at once", name, text), {fix("keep one of them and make a partial of the partial")});
+            throw Limit(L0903_schedule, {}, fmt::format("partial {} keeps {}: a block and a remainder at once", name, text),
+                        {fix("keep one of them and make a partial of the partial")});
         }
         inside[key.get()] = position;
         if (!exact) {
@@ -372,8 +411,12 @@ private:
         StageSpec& spec = schedule_.stages.at(name);
         std::vector<LayoutEntry> entries;
         for (const std::string& text : *spec.store.layout) entries.push_back(parse_layout_entry(text));
-        if (s.output) throw Error(E0508_storage, s.where, fmt::format("{} is an output; its layout is the caller's", name), {fix("write a copy of it")});
-        if (s.update) throw Limit(L0903_schedule, s.where, fmt::format("the layout of {} is changed, but it is a reduction", name), {fix(fmt::format("change the layout of a copy: copy_of {}", name))});
+        if (s.output)
+            throw Error(E0508_storage, s.where, fmt::format("{} is an output; its layout is the caller's", name),
+                        {fix("write a copy of it")});
+        if (s.update)
+            throw Limit(L0903_schedule, s.where, fmt::format("the layout of {} is changed, but it is a reduction", name),
+                        {fix(fmt::format("change the layout of a copy: copy_of {}", name))});
         const std::vector<Dim> old = s.dims;
         std::vector<Dim> dims;
         std::vector<Expr> position(old.size());
@@ -382,9 +425,15 @@ private:
             size_t at = old.size();
             for (size_t i = 0; i < old.size(); ++i)
                 if (old[i].name() == entries[e].dim) at = i;
-            if (at == old.size()) throw Error(E0508_storage, s.where, fmt::format("the layout of {} names {}, which is none of its dims", name, entries[e].dim), {fix_spelling(entries[e].dim, dim_names(old))});
+            if (at == old.size())
+                throw Error(E0508_storage, s.where,
+                            fmt::format("the layout of {} names {}, which is none of its dims", name, entries[e].dim),
+                            {fix_spelling(entries[e].dim, dim_names(old))});
             const bool plain = entries[e].div == 1 && entries[e].mod == 0;
-            const Dim made = plain ? old[at] : inner_dim(to_text(entries[e]), entries[e].mod ? std::optional<Extent>(entries[e].mod) : std::nullopt, old[at].state().where);
+            const Dim made =
+                plain ? old[at]
+                      : inner_dim(to_text(entries[e]), entries[e].mod ? std::optional<Extent>(entries[e].mod) : std::nullopt,
+                                  old[at].state().where);
             dims.push_back(made);
             parts[at].emplace_back(entries[e], made);
         }
@@ -397,7 +446,11 @@ private:
                 edit_exprs(user, [&](const Expr& e) {
                     return rewrite(e, [&](const Expr& n) -> Expr {
                         if (n->op != Op::access || n->target().func.get() != before) return {};
-                        if (n->target().boundary != Boundary::none) throw Limit(L0903_schedule, n->where, fmt::format("the layout of {} is changed, but it is read through a boundary condition", name), {fix("change the layout of a copy")});
+                        if (n->target().boundary != Boundary::none)
+                            throw Limit(
+                                L0903_schedule, n->where,
+                                fmt::format("the layout of {} is changed, but it is read through a boundary condition", name),
+                                {fix("change the layout of a copy")});
                         std::vector<Expr> indices;
                         for (const LayoutEntry& entry : entries) {
                             Expr index;
@@ -416,23 +469,27 @@ private:
         spec.store.layout.reset();
     }
 
-    static Expr layout_position(const std::string& name, const Stage& s, const Dim& d, const std::vector<std::pair<LayoutEntry, Dim>>& parts) {
+    static Expr layout_position(const std::string& name, const Stage& s, const Dim& d,
+                                const std::vector<std::pair<LayoutEntry, Dim>>& parts) {
         if (parts.size() == 1 && parts[0].first.div == 1 && parts[0].first.mod == 0) return make_dim(d);
         if (parts.size() == 2)
             for (const auto& [block, place] : {std::pair{parts[0], parts[1]}, std::pair{parts[1], parts[0]}})
                 if (block.first.mod == 0 && block.first.div > 1 && place.first.div == 1 && place.first.mod == block.first.div)
                     return make_dim(block.second) * i64(block.first.div) + make_dim(place.second);
-        throw Error(E0508_storage, s.where, fmt::format("the layout of {} does not cover dim {} exactly once", name, d.name()), {expected(fmt::format("\"{0}\", or \"{0}/16\" and \"{0}%16\"", d.name()))});
+        throw Error(E0508_storage, s.where, fmt::format("the layout of {} does not cover dim {} exactly once", name, d.name()),
+                    {expected(fmt::format("\"{0}\", or \"{0}/16\" and \"{0}%16\"", d.name()))});
     }
 
     // Loops over n of [n/16, n%16]: tiles of at least 16 run over n/16, smaller ones over n%16.
-    static std::vector<LoopSpec> divided_loops(const std::vector<LoopSpec>& loops, const std::vector<Dim>& old, const std::vector<std::vector<std::pair<LayoutEntry, Dim>>>& parts) {
+    static std::vector<LoopSpec> divided_loops(const std::vector<LoopSpec>& loops, const std::vector<Dim>& old,
+                                               const std::vector<std::vector<std::pair<LayoutEntry, Dim>>>& parts) {
         std::vector<LoopSpec> out;
         std::set<std::string> crossed;
         for (const LoopSpec& loop : loops) {
             std::int64_t block = 0;
             for (size_t i = 0; i < old.size(); ++i)
-                if (old[i].name() == loop.dim && parts[i].size() == 2) block = std::max({parts[i][0].first.div, parts[i][1].first.div});
+                if (old[i].name() == loop.dim && parts[i].size() == 2)
+                    block = std::max({parts[i][0].first.div, parts[i][1].first.div});
             if (block == 0) {
                 out.push_back(loop);
                 continue;
@@ -441,7 +498,11 @@ private:
             const std::int64_t tile = loop.tile.value_or(1);
             LoopSpec made = loop;
             if (tile >= block) {
-                if (tile % block != 0) throw Error(E0503_tile, {}, fmt::format("a loop over {} has tile {}, which cuts the layout's blocks of {}", loop.dim, tile, block), {fix(fmt::format("use a multiple of {}", block))});
+                if (tile % block != 0)
+                    throw Error(
+                        E0503_tile, {},
+                        fmt::format("a loop over {} has tile {}, which cuts the layout's blocks of {}", loop.dim, tile, block),
+                        {fix(fmt::format("use a multiple of {}", block))});
                 made.dim = outer;
                 made.tile = tile == block ? std::optional<std::int64_t>() : tile / block;
                 if (tile == block) crossed.insert(loop.dim);

@@ -60,8 +60,10 @@ Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& 
         if (loop.tail == Tail::shift_inwards) {
             // The last block moves back inside; a dim shorter than a block is cut off by the guard.
             value = op(Op::min, value, index_difference(s.rest.end, tile));
-            if (part.full && at_least(part.size, tile)) s.rest.full = true;
-            else value = op(Op::max, value, part.begin);
+            if (part.full && at_least(part.size, tile))
+                s.rest.full = true;
+            else
+                value = op(Op::max, value, part.begin);
         }
     }
     s.rest.begin = start;

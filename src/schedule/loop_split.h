@@ -1,7 +1,7 @@
 #pragma once
 
-#include "schedule/bound.h"
 #include "expr/bounds.h"
+#include "schedule/bound.h"
 
 #include <optional>
 #include <string>
@@ -31,7 +31,8 @@ struct Split {
 };
 
 /// `prefix` is "<stage>.<loop>"; `innermost`: no further loop over the dim; `inner_tile` of the next loop over it.
-[[nodiscard]] Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& prefix, bool innermost, std::int64_t inner_tile);
+[[nodiscard]] Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& prefix, bool innermost,
+                               std::int64_t inner_tile);
 
 /// i64 arithmetic in normal form.
 [[nodiscard]] Expr index_sum(const Expr& a, const Expr& b);

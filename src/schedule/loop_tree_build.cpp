@@ -33,11 +33,12 @@ void conjuncts_of(const Expr& e, std::vector<Expr>& out) {
     for (const Expr& a : e->args) conjuncts_of(a, out);
 }
 
-// One nest of a stage being built: what is left of its dims, and the conjuncts of the update's condition not yet in a loop's range.
+// One nest of a stage being built: what is left of its dims, and the conjuncts of the update's condition not yet in a loop's
+// range.
 struct Nest {
     size_t stage = 0;
     const std::vector<BoundLoop>* loops = nullptr;
-    bool main = false;    // stages may be placed at its loops
+    bool main = false;  // stages may be placed at its loops
     bool update = false;
     std::vector<Dim> dims;  // parts[i] is of dims[i]
     std::vector<DimPart> parts;
@@ -117,12 +118,25 @@ private:
                 for (const StatementPtr& child : b.statements) out.statements.push_back(inner(child));
                 return statement(std::move(out));
             },
-            [&](const Loop& l) { return statement(Loop{l.name, l.variable, known({l.begin}, true)[0], known({l.extent}, true)[0], l.kind, inner(l.body)}); },
-            [&](const Let& l) { return statement(Let{l.variable, known({l.value}, true)[0], inner(l.body)}); },
-            [&](const Guard& g) { return statement(Guard{known(g.condition), inner(g.body)}); },
-            [&](const Allocate& a) { return statement(Allocate{a.stage, a.space, known(a.begin, true), known(a.extent, true), inner(a.body)}); },
-            [&](const Produce& p) { return statement(Produce{p.stage, known(p.begin, true), known(p.extent, true), inner(p.body)}); },
-            [&](const Store& w) { return statement(Store{w.stage, known(w.place, false), known(w.values, false)}); });
+            [&](const Loop& l) {
+                return statement(
+                    Loop{l.name, l.variable, known({l.begin}, true)[0], known({l.extent}, true)[0], l.kind, inner(l.body)});
+            },
+            [&](const Let& l) {
+                return statement(Let{l.variable, known({l.value}, true)[0], inner(l.body)});
+            },
+            [&](const Guard& g) {
+                return statement(Guard{known(g.condition), inner(g.body)});
+            },
+            [&](const Allocate& a) {
+                return statement(Allocate{a.stage, a.space, known(a.begin, true), known(a.extent, true), inner(a.body)});
+            },
+            [&](const Produce& p) {
+                return statement(Produce{p.stage, known(p.begin, true), known(p.extent, true), inner(p.body)});
+            },
+            [&](const Store& w) {
+                return statement(Store{w.stage, known(w.place, false), known(w.values, false)});
+            });
     }
 
     const BoundSchedule& bound() const { return tree_.bound; }
@@ -144,7 +158,8 @@ private:
     }
 
     // Allocations and computations of the stages placed at `level`, then `inner`.
-    StatementPtr place_stages(std::optional<LoopPosition> level, RegionsInside& regions, const Surrounding* around, StatementPtr inner) {
+    StatementPtr place_stages(std::optional<LoopPosition> level, RegionsInside& regions, const Surrounding* around,
+                              StatementPtr inner) {
         std::vector<StatementPtr> tail;
         if (inner) tail.push_back(std::move(inner));
         for (size_t i = bound().stages.size(); i-- > 0;) {
@@ -180,27 +195,32 @@ private:
         return out;
     }
 
-    // Storage outlives the loop `around` whose iterations compute the stage: where the region moves upwards along one dim, what the
-    // iteration before computed is kept and only the part behind it is computed.
-    std::vector<Interval> part_behind(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& named, const Surrounding& around,
-                                   std::vector<std::pair<Expr, Expr>>& lets) {
+    // Storage outlives the loop `around` whose iterations compute the stage: where the region moves upwards along one dim, what
+    // the iteration before computed is kept and only the part behind it is computed.
+    std::vector<Interval> part_behind(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& named,
+                                      const Surrounding& around, std::vector<std::pair<Expr, Expr>>& lets) {
         if (around.kind != LoopKind::serial && around.kind != LoopKind::unroll) return named;
         const Expr before = index_difference(around.variable, index_number(1));
         const auto now = [&](Expr e) {
-            for (size_t k = around.lets.size(); k-- > 0;) e = substitute(e, {{around.lets[k].first.get(), around.lets[k].second}});
+            for (size_t k = around.lets.size(); k-- > 0;)
+                e = substitute(e, {{around.lets[k].first.get(), around.lets[k].second}});
             return simplify_index(e);
         };
-        const auto previous = [&](const Expr& e) { return simplify_index(substitute(now(e), {{around.variable.get(), before}})); };
+        const auto previous = [&](const Expr& e) {
+            return simplify_index(substitute(now(e), {{around.variable.get(), before}}));
+        };
         std::optional<size_t> moving;
         for (size_t k = 0; k < region.size(); ++k) {
-            if (previous(region[k].low).same_as(now(region[k].low)) && previous(region[k].high).same_as(now(region[k].high))) continue;
+            if (previous(region[k].low).same_as(now(region[k].low)) && previous(region[k].high).same_as(now(region[k].high)))
+                continue;
             if (moving) return named;
             moving = k;
         }
         if (!moving) return named;
         const size_t d = *moving;
         const Expr high = previous(region[d].high);
-        if (!proves_nonnegative(index_difference(now(region[d].low), previous(region[d].low))) || !proves_nonnegative(index_difference(now(region[d].high), high)))
+        if (!proves_nonnegative(index_difference(now(region[d].low), previous(region[d].low))) ||
+            !proves_nonnegative(index_difference(now(region[d].high), high)))
             return named;
         std::vector<Interval> out = named;
         const Expr start = greater(named[d].low, index_sum(high, index_number(1)));
@@ -286,19 +306,22 @@ private:
         StatementPtr body = level_body(inside, at, split, loop.kind);
         if (split.condition.defined()) body = statement(Guard{split.condition, std::move(body)});
         body = with_lets(split.lets, std::move(body));
-        return with_lets(split.outside, statement(Loop{name, split.variable, split.begin, split.extent, loop.kind, std::move(body)}));
+        return with_lets(split.outside,
+                         statement(Loop{name, split.variable, split.begin, split.extent, loop.kind, std::move(body)}));
     }
 
     StatementPtr level_body(const Nest& nest, size_t at, const Split& split, LoopKind kind) {
         StatementPtr inner = loops_from(nest, at + 1);
         const LoopPosition here{nest.stage, at};
         bool any = false;
-        for (size_t i = 0; i < bound().stages.size(); ++i) any = any || bound().stages[i].compute_at == here || (!stage(i).output && memory_level(i) == std::optional(here));
+        for (size_t i = 0; i < bound().stages.size(); ++i)
+            any = any || bound().stages[i].compute_at == here || (!stage(i).output && memory_level(i) == std::optional(here));
         if (!nest.main || !any) return inner;
         Domain tile;
         Nest probe = nest;
         for (size_t i = 0; i < nest.dims.size(); ++i)
-            tile.set(nest.dims[i], (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
+            tile.set(nest.dims[i],
+                     (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
         RegionsInside regions(bound(), here, tile);
         const Surrounding around{split.variable, split.begin, split.lets, kind};
         return place_stages(here, regions, &around, std::move(inner));
@@ -333,7 +356,8 @@ private:
         const Expr rest = split->rest.expr();
         std::vector<Expr> indices;
         for (const Dim& free : free_dims(rest)) {
-            if (free.id() == d.id() || !contains_dim(nest.dims, free) || !nest.parts[nest.find(free)].index.defined()) return std::nullopt;
+            if (free.id() == d.id() || !contains_dim(nest.dims, free) || !nest.parts[nest.find(free)].index.defined())
+                return std::nullopt;
             indices.push_back(nest.parts[nest.find(free)].index);
         }
         bool reads_stage = false;
@@ -358,7 +382,8 @@ private:
         for (const Expr& p : s.update->place) out.place.push_back(placed(p));
         for (const Expr& v : s.update->values) out.values.push_back(placed(v));
         Expr condition;
-        for (const Expr& c : nest.conditions) condition = condition.defined() ? make_op(Op::and_, DType::bool_, {condition, placed(c)}) : placed(c);
+        for (const Expr& c : nest.conditions)
+            condition = condition.defined() ? make_op(Op::and_, DType::bool_, {condition, placed(c)}) : placed(c);
         StatementPtr stored = statement(std::move(out));
         return condition.defined() ? statement(Guard{condition, std::move(stored)}) : stored;
     }
@@ -367,12 +392,14 @@ private:
     Expr padded(const Nest& nest, const Expr& value) const {
         Expr inside;
         for (size_t d = 0; d < nest.dims.size(); ++d) {
-            const auto first = std::find_if(nest.loops->begin(), nest.loops->end(), [&](const BoundLoop& l) { return l.dim.id() == nest.dims[d].id(); });
+            const auto first = std::find_if(nest.loops->begin(), nest.loops->end(),
+                                            [&](const BoundLoop& l) { return l.dim.id() == nest.dims[d].id(); });
             if (first == nest.loops->end() || first->tail != Tail::pad || first->tile == 1) continue;
             const Expr here = make_op(Op::le, DType::bool_, {nest.parts[d].index, nest.required[d].high});
             inside = inside.defined() ? make_op(Op::and_, DType::bool_, {inside, here}) : here;
         }
-        return inside.defined() ? make_op(Op::select, value->dtype, {inside, value, make_constant(value->dtype, std::int64_t{0})}) : value;
+        return inside.defined() ? make_op(Op::select, value->dtype, {inside, value, make_constant(value->dtype, std::int64_t{0})})
+                                : value;
     }
 
     LoopTree tree_;

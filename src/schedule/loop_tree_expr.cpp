@@ -15,11 +15,21 @@ struct Symbol {
     std::string_view text;
     int level;
 };
-constexpr std::array<Symbol, 11> symbols{{{Op::or_, "||", 1}, {Op::and_, "&&", 2}, {Op::eq, "==", 3}, {Op::ne, "!=", 3}, {Op::lt, "<", 3}, {Op::le, "<=", 3},
-                                          {Op::add, "+", 4}, {Op::sub, "-", 4}, {Op::mul, "*", 5}, {Op::div, "/", 5}, {Op::mod, "%", 5}}};
+constexpr std::array<Symbol, 11> symbols{{{Op::or_, "||", 1},
+                                          {Op::and_, "&&", 2},
+                                          {Op::eq, "==", 3},
+                                          {Op::ne, "!=", 3},
+                                          {Op::lt, "<", 3},
+                                          {Op::le, "<=", 3},
+                                          {Op::add, "+", 4},
+                                          {Op::sub, "-", 4},
+                                          {Op::mul, "*", 5},
+                                          {Op::div, "/", 5},
+                                          {Op::mod, "%", 5}}};
 constexpr std::array<std::string_view, 6> boundaries{"none", "clamp", "mirror", "mirror_interior", "periodic", "constant"};
-constexpr std::array<std::string_view, 17> keywords{"let", "if", "allocate", "produce", "for", "parallel", "unroll", "vector", "block",
-                                                    "cluster", "warpgroup", "warp", "lane", "thread", "frag", "mesh", "in"};
+constexpr std::array<std::string_view, 17> keywords{"let",    "if",     "allocate", "produce", "for",       "parallel",
+                                                    "unroll", "vector", "block",    "cluster", "warpgroup", "warp",
+                                                    "lane",   "thread", "frag",     "mesh",    "in"};
 
 const Symbol* symbol_of(Op op) {
     for (const Symbol& s : symbols)
@@ -35,7 +45,8 @@ bool is_conversion(Op op) { return op == Op::cast || op == Op::saturate_cast || 
 
 std::string constant_word(const ExprNode& n) {
     if (n.dtype == DType::bool_) return n.integer() ? "true" : "false";
-    if (!is_float(n.dtype)) return n.dtype == DType::i64 ? std::to_string(n.integer()) : fmt::format("{}{}", n.integer(), dtype_name(n.dtype));
+    if (!is_float(n.dtype))
+        return n.dtype == DType::i64 ? std::to_string(n.integer()) : fmt::format("{}{}", n.integer(), dtype_name(n.dtype));
     const double v = n.floating();
     if (std::isnan(v)) return fmt::format("nan_{}", dtype_name(n.dtype));
     if (std::isinf(v)) return fmt::format("{}inf_{}", v < 0 ? "-" : "", dtype_name(n.dtype));
@@ -90,7 +101,8 @@ private:
         if (const std::string& name = uses_[e.get()].name; !name.empty()) return name;
         if (const Symbol* s = symbol_of(e->op)) {
             const bool tight = s->level == 5;
-            const std::string out = text(e->args[0], s->level) + (tight ? "" : " ") + std::string(s->text) + (tight ? "" : " ") + text(e->args[1], s->level + 1);
+            const std::string out = text(e->args[0], s->level) + (tight ? "" : " ") + std::string(s->text) + (tight ? "" : " ") +
+                                    text(e->args[1], s->level + 1);
             return s->level < level ? "(" + out + ")" : out;
         }
         if (e->op == Op::constant) return constant_word(*e);
@@ -144,7 +156,8 @@ private:
         }
         const bool negative = t_.accept("-");
         const std::string token = t_.peek();
-        if (!token.empty() && (std::isdigit(static_cast<unsigned char>(token[0])) || token.rfind("inf_", 0) == 0)) return number(t_.take(), negative);
+        if (!token.empty() && (std::isdigit(static_cast<unsigned char>(token[0])) || token.rfind("inf_", 0) == 0))
+            return number(t_.take(), negative);
         if (negative) t_.fail("a number is missing behind -");
         if (token.rfind("nan_", 0) == 0) return number(t_.take(), false);
         if (token == "true" || token == "false") return make_constant(DType::bool_, std::int64_t{t_.take() == "true"});
@@ -168,8 +181,8 @@ private:
         if (token.rfind("inf_", 0) == 0) return make_constant(parse_dtype(token.substr(4)), negative ? -INFINITY : INFINITY);
         if (token.rfind("nan_", 0) == 0) return make_constant(parse_dtype(token.substr(4)), std::nan(""));
         size_t end = 0;
-        while (end < token.size() && (std::isdigit(static_cast<unsigned char>(token[end])) || token[end] == '.' || token[end] == '-' || token[end] == '+' ||
-                                      (token[end] == 'e')))
+        while (end < token.size() && (std::isdigit(static_cast<unsigned char>(token[end])) || token[end] == '.' ||
+                                      token[end] == '-' || token[end] == '+' || (token[end] == 'e')))
             ++end;
         const std::string digits = (negative ? "-" : "") + token.substr(0, end);
         const DType dtype = end == token.size() ? DType::i64 : parse_dtype(token.substr(end));
@@ -203,12 +216,16 @@ private:
         }
         const auto stage = scope_.stages.find(name);
         const auto input = scope_.inputs.find(name);
-        if (stage != scope_.stages.end()) target.func = stage->second;
-        else if (input != scope_.inputs.end()) target.input = input->second;
-        else t_.fail(fmt::format("{} is neither a stage nor an input nor an operation", name));
+        if (stage != scope_.stages.end())
+            target.func = stage->second;
+        else if (input != scope_.inputs.end())
+            target.input = input->second;
+        else
+            t_.fail(fmt::format("{} is neither a stage nor an input nor an operation", name));
         std::vector<Expr> args = arguments();
         const size_t rank = target.func ? target.func->dims.size() : target.input->dims.size();
-        if (args.size() != rank + (target.boundary == Boundary::constant ? 1 : 0)) t_.fail(fmt::format("{} has {} dims", name, rank));
+        if (args.size() != rank + (target.boundary == Boundary::constant ? 1 : 0))
+            t_.fail(fmt::format("{} has {} dims", name, rank));
         int component = 0;
         if (t_.accept("[")) {
             component = static_cast<int>(number(t_.take(), false)->integer());
@@ -221,7 +238,8 @@ private:
     }
 
     Expr scalar(const OpRow& row, std::vector<Expr> args) const {
-        if (row.arity >= 0 && args.size() != static_cast<size_t>(row.arity)) t_.fail(fmt::format("{} takes {} operands", row.name, row.arity));
+        if (row.arity >= 0 && args.size() != static_cast<size_t>(row.arity))
+            t_.fail(fmt::format("{} takes {} operands", row.name, row.arity));
         if (args.empty() || (row.op == Op::select && args.size() != 3)) t_.fail(fmt::format("{} takes other operands", row.name));
         DType dtype = args[row.op == Op::select ? 1 : 0]->dtype;
         if (row.result == Result::boolean) dtype = DType::bool_;
@@ -238,8 +256,8 @@ private:
 }  // namespace
 
 std::string tree_name(const std::string& name) {
-    bool plain = !name.empty() && name_start(name[0]) && std::all_of(name.begin(), name.end(), name_char) && name != "true" && name != "false" &&
-                 name.rfind("inf_", 0) != 0 && name.rfind("nan_", 0) != 0 && !row_named(name);
+    bool plain = !name.empty() && name_start(name[0]) && std::all_of(name.begin(), name.end(), name_char) && name != "true" &&
+                 name != "false" && name.rfind("inf_", 0) != 0 && name.rfind("nan_", 0) != 0 && !row_named(name);
     for (const std::string_view k : keywords) plain = plain && name != k;
     return plain ? name : "`" + name + "`";
 }
@@ -278,7 +296,8 @@ size_t TreeLine::token_end() {
             ++end;
         return end;
     }
-    if (c == '%' && end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end])) && (at_ == 0 || text_[at_ - 1] == ' ' || text_[at_ - 1] == '(')) {
+    if (c == '%' && end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end])) &&
+        (at_ == 0 || text_[at_ - 1] == ' ' || text_[at_ - 1] == '(')) {
         while (end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end]))) ++end;
         return end;
     }
@@ -315,7 +334,8 @@ std::string TreeLine::name(bool* quoted) {
     return token;
 }
 void TreeLine::fail(const std::string& message) const {
-    throw Error(E0601_syntax, {}, fmt::format("line {} of a loop tree: {}", line_, message), {note(fmt::format("the line is: {}", text_)), note(fmt::format("at column {}", at_ + 1))});
+    throw Error(E0601_syntax, {}, fmt::format("line {} of a loop tree: {}", line_, message),
+                {note(fmt::format("the line is: {}", text_)), note(fmt::format("at column {}", at_ + 1))});
 }
 
 }  // namespace tessera

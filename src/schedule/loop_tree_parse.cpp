@@ -34,7 +34,8 @@ public:
 
     StatementPtr run() {
         StatementPtr root = block(0);
-        if (at_ < lines_.size()) TreeLine(lines_[at_].text, lines_[at_].number).fail("the line stands further out than the first one");
+        if (at_ < lines_.size())
+            TreeLine(lines_[at_].text, lines_[at_].number).fail("the line stands further out than the first one");
         return root;
     }
 
@@ -70,12 +71,15 @@ private:
 
     // The statements of one indentation; a let has the rest of them as its body.
     StatementPtr block(size_t depth) {
-        if (depth > deepest) throw Error(E0604_size, {}, "a loop tree is nested too deeply", {expected(fmt::format("at most {} levels", deepest))});
+        if (depth > deepest)
+            throw Error(E0604_size, {}, "a loop tree is nested too deeply",
+                        {expected(fmt::format("at most {} levels", deepest))});
         std::vector<StatementPtr> statements;
         if (at_ < lines_.size()) {
             const size_t indent = lines_[at_].indent;
             while (at_ < lines_.size() && lines_[at_].indent == indent) statements.push_back(one(indent, depth));
-            if (at_ < lines_.size() && lines_[at_].indent > indent) TreeLine(lines_[at_].text, lines_[at_].number).fail("the line is indented below nothing");
+            if (at_ < lines_.size() && lines_[at_].indent > indent)
+                TreeLine(lines_[at_].text, lines_[at_].number).fail("the line is indented below nothing");
         }
         return statements.size() == 1 ? statements[0] : statement(Block{std::move(statements)});
     }
@@ -147,7 +151,8 @@ private:
         for (size_t d = 0; d < s.dims.size(); ++d) {
             if (d) line.expect(",");
             const std::string name = line.name();
-            if (name != s.dims[d].name()) line.fail(fmt::format("{} stands where dim {} of {} belongs", name, s.dims[d].name(), s.name));
+            if (name != s.dims[d].name())
+                line.fail(fmt::format("{} stands where dim {} of {} belongs", name, s.dims[d].name(), s.name));
             const auto [b, e] = range(line);
             begin.push_back(b);
             extent.push_back(e);
@@ -179,16 +184,19 @@ private:
         finish(line);
         l.variable = make_variable(name, DType::i64);
         scope_.variables.emplace_back(name, l.variable);
-        if (at_ < lines_.size() && lines_[at_].indent == indent) l.body = block(depth + 1);
-        else l.body = statement(Block{});
+        if (at_ < lines_.size() && lines_[at_].indent == indent)
+            l.body = block(depth + 1);
+        else
+            l.body = statement(Block{});
         scope_.variables.pop_back();
         return statement(std::move(l));
     }
 
     static std::optional<LoopKind> loop_kind(const std::string& token) {
         if (token == "for") return LoopKind::serial;
-        for (const LoopKind k : {LoopKind::parallel, LoopKind::unroll, LoopKind::vector, LoopKind::block, LoopKind::cluster, LoopKind::warpgroup, LoopKind::warp,
-                                 LoopKind::lane, LoopKind::thread, LoopKind::frag, LoopKind::mesh})
+        for (const LoopKind k :
+             {LoopKind::parallel, LoopKind::unroll, LoopKind::vector, LoopKind::block, LoopKind::cluster, LoopKind::warpgroup,
+              LoopKind::warp, LoopKind::lane, LoopKind::thread, LoopKind::frag, LoopKind::mesh})
             if (token == word(k)) return k;
         return std::nullopt;
     }
@@ -224,7 +232,9 @@ private:
         for (size_t c = 0; c < s.dtypes.size(); ++c) {
             if (c) line.expect(",");
             w.values.push_back(expression(line));
-            if (w.values.back()->dtype != s.dtypes[c]) line.fail(fmt::format("the value is {}, but {} keeps {}", dtype_name(w.values.back()->dtype), s.name, dtype_name(s.dtypes[c])));
+            if (w.values.back()->dtype != s.dtypes[c])
+                line.fail(fmt::format("the value is {}, but {} keeps {}", dtype_name(w.values.back()->dtype), s.name,
+                                      dtype_name(s.dtypes[c])));
         }
         if (tuple) line.expect("}");
         finish(line);

@@ -26,7 +26,8 @@ private:
 
     const Stage& stage(size_t i) const { return tree_.bound.graph.stages[i]; }
 
-    void write_region(const std::string& indent, std::string head, size_t i, const std::vector<Expr>& begin, const std::vector<Expr>& extent) {
+    void write_region(const std::string& indent, std::string head, size_t i, const std::vector<Expr>& begin,
+                      const std::vector<Expr>& extent) {
         std::vector<Expr> ends;
         for (size_t d = 0; d < begin.size(); ++d) {
             ends.push_back(begin[d]);
@@ -34,7 +35,8 @@ private:
         }
         const TreeExprText exprs = tree_expr_text(ends);
         for (size_t d = 0; d < begin.size(); ++d)
-            head += fmt::format("{}{} [{}, {})", d ? ", " : " ", tree_name(stage(i).dims[d].name()), exprs.texts[2 * d], exprs.texts[2 * d + 1]);
+            head += fmt::format("{}{} [{}, {})", d ? ", " : " ", tree_name(stage(i).dims[d].name()), exprs.texts[2 * d],
+                                exprs.texts[2 * d + 1]);
         line(indent, exprs, head);
     }
 
@@ -53,7 +55,9 @@ private:
             },
             [&](const Let& l) {
                 const TreeExprText exprs = tree_expr_text({l.value});
-                line(indent, exprs, fmt::format("let {} = {}", tree_name(std::get<std::shared_ptr<const Variable>>(l.variable->attribute)->name), exprs.texts[0]));
+                line(indent, exprs,
+                     fmt::format("let {} = {}", tree_name(std::get<std::shared_ptr<const Variable>>(l.variable->attribute)->name),
+                                 exprs.texts[0]));
                 write(*l.body, indent);
             },
             [&](const Guard& g) {
@@ -63,7 +67,8 @@ private:
             },
             [&](const Allocate& a) {
                 const std::string space = a.space == Space::auto_ ? "" : fmt::format("{} ", word(a.space));
-                write_region(indent, fmt::format("allocate {}{}", space, tree_name(stage(a.stage).name)), a.stage, a.begin, a.extent);
+                write_region(indent, fmt::format("allocate {}{}", space, tree_name(stage(a.stage).name)), a.stage, a.begin,
+                             a.extent);
                 write(*a.body, deeper);
             },
             [&](const Produce& p) {

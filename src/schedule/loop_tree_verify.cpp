@@ -24,7 +24,9 @@ public:
 private:
     [[nodiscard]] size_t count() const { return tree_.bound.graph.stages.size(); }
     const Stage& stage(size_t i) const { return tree_.bound.graph.stages[i]; }
-    [[noreturn]] static void fail(const std::string& message) { throw Bug(B0951_internal, {}, message, {note("found in a loop tree")}); }
+    [[noreturn]] static void fail(const std::string& message) {
+        throw Bug(B0951_internal, {}, message, {note("found in a loop tree")});
+    }
 
     void bind(const Expr& variable) {
         if (!variable.defined() || variable->op != Op::variable) fail("a loop tree binds something that is no variable");
@@ -36,7 +38,8 @@ private:
 
     void check(const std::vector<Expr>& exprs) {
         for_each_node(exprs, [&](const Expr& n) {
-            if (n->op == Op::variable && !bound_.count(n.get())) fail(fmt::format("variable {} is used where it is not bound", name_of(n)));
+            if (n->op == Op::variable && !bound_.count(n.get()))
+                fail(fmt::format("variable {} is used where it is not bound", name_of(n)));
             if (n->op == Op::dim) fail(fmt::format("dim {} is left over", n->dim().name()));
             if (n->op == Op::reduce || n->op == Op::scan || n->op == Op::scatter) fail("a reduction is left over");
             if (n->op != Op::access || !n->target().func) return;
@@ -73,7 +76,8 @@ private:
             [&](const Allocate& a) {
                 check(a.begin);
                 check(a.extent);
-                if (a.begin.size() != stage(a.stage).dims.size()) fail(fmt::format("the allocation of {} has another rank", stage(a.stage).name));
+                if (a.begin.size() != stage(a.stage).dims.size())
+                    fail(fmt::format("the allocation of {} has another rank", stage(a.stage).name));
                 if (allocated_[a.stage]) fail(fmt::format("{} is allocated inside its allocation", stage(a.stage).name));
                 allocated_[a.stage] = true;
                 produced_[a.stage] = false;
@@ -94,7 +98,8 @@ private:
             [&](const Store& w) {
                 const Stage& target = stage(w.stage);
                 if (!in_production_[w.stage]) fail(fmt::format("{} is stored outside its production", target.name));
-                if (w.place.size() != target.dims.size() || w.values.size() != target.dtypes.size()) fail(fmt::format("a store of {} has another shape", target.name));
+                if (w.place.size() != target.dims.size() || w.values.size() != target.dtypes.size())
+                    fail(fmt::format("a store of {} has another shape", target.name));
                 for (size_t c = 0; c < w.values.size(); ++c)
                     if (w.values[c]->dtype != target.dtypes[c]) fail(fmt::format("a store of {} has another dtype", target.name));
                 check(w.place);

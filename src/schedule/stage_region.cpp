@@ -15,11 +15,12 @@ Expr sum_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::ad
 
 [[noreturn]] void throw_unbounded(const Stage& user, const Stage& read, const Expr& access, size_t dim) {
     const std::string index = index_text(access->args[dim]);
-    throw Error(E0402_unbounded, access->where.known() ? access->where : user.where,
-                fmt::format("{} reads {} at {} = {}, which has no finite range", user.name, read.name, read.dims[dim].name(), index),
-                {token(read.name), expected("an index with a known range"),
-                 fix("declare the range of the input that the index comes from: .values_in(0, n)"),
-                 fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index, read.dims[dim].name()))});
+    throw Error(
+        E0402_unbounded, access->where.known() ? access->where : user.where,
+        fmt::format("{} reads {} at {} = {}, which has no finite range", user.name, read.name, read.dims[dim].name(), index),
+        {token(read.name), expected("an index with a known range"),
+         fix("declare the range of the input that the index comes from: .values_in(0, n)"),
+         fix(fmt::format("bound the index: clamp({}, 0, {}.extent() - 1)", index, read.dims[dim].name()))});
 }
 
 }  // namespace
@@ -44,7 +45,8 @@ std::int64_t rounding_tile(const BoundSchedule& bound, size_t stage, size_t dim)
     for (const auto* nest : {&bound.stages[stage].pure, &bound.stages[stage].update})
         for (const BoundLoop& loop : *nest) {
             if (loop.dim.id() != d.id() || loop.reduction) continue;
-            if (loop.tile > 1 && !loop.parts && (loop.tail == Tail::round_up || loop.tail == Tail::pad)) tile = std::lcm(tile, loop.tile);
+            if (loop.tile > 1 && !loop.parts && (loop.tail == Tail::round_up || loop.tail == Tail::pad))
+                tile = std::lcm(tile, loop.tile);
             break;
         }
     return tile;
@@ -104,10 +106,12 @@ void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t 
     std::vector<Expr> always = u.update->place;
     if (u.update->condition.defined()) always.push_back(u.update->condition);
     add_reads(region, stage, user, always, points);
-    add_reads(region, stage, user, u.update->values, u.update->condition.defined() ? points.narrowed(u.update->condition) : points);
+    add_reads(region, stage, user, u.update->values,
+              u.update->condition.defined() ? points.narrowed(u.update->condition) : points);
 }
 
-void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs, const Domain& domain) {
+void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
+                              const Domain& domain) {
     const Stage& s = bound_.graph.stages[stage];
     AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
         if (access->target().func != s.func) return;
@@ -139,9 +143,11 @@ void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stag
         Domain points;
         for (size_t d = 0; d < s.dims.size(); ++d) points.set(s.dims[d], region[d]);
         for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
-        add_reads(region, stage, stage, s.update->values, s.update->condition.defined() ? points.narrowed(s.update->condition) : points);
+        add_reads(region, stage, stage, s.update->values,
+                  s.update->condition.defined() ? points.narrowed(s.update->condition) : points);
         bool same = true;
-        for (size_t d = 0; d < region.size(); ++d) same = same && region[d].low.same_as(before[d].low) && region[d].high.same_as(before[d].high);
+        for (size_t d = 0; d < region.size(); ++d)
+            same = same && region[d].low.same_as(before[d].low) && region[d].high.same_as(before[d].high);
         if (same) return;
     }
     throw Error(E0402_unbounded, s.where, fmt::format("the region of {} grows with every step", s.name),

@@ -12,7 +12,8 @@ namespace tessera {
 /// Regions of stages while the body of one loop runs once: the loops inside take all their values, those outside are fixed.
 class RegionsInside {
 public:
-    /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole program.
+    /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole
+    /// program.
     RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile);
 
     /// What the uses inside read of `stage`, and what computing that needs of the stage itself.
@@ -22,7 +23,8 @@ public:
 
 private:
     void add_use(std::vector<Interval>& region, size_t stage, size_t user);
-    void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs, const Domain& domain);
+    void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
+                   const Domain& domain);
     void close_over_update(std::vector<Interval>& region, size_t stage);
 
     const BoundSchedule& bound_;
@@ -36,7 +38,8 @@ private:
 
 /// `region` of `stage` rounded up; `exact` where the stage is computed for it, else so far that the rounded regions of all
 /// computations inside end below it.
-[[nodiscard]] std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, std::vector<Interval> region, bool exact);
+[[nodiscard]] std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, std::vector<Interval> region,
+                                                   bool exact);
 
 /// Number of cells of an interval, min and max of its ends taken apart: min(5, n - b) rather than min(b + 5, n) - b.
 [[nodiscard]] Expr extent_of(const Interval& interval);

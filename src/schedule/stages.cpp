@@ -53,7 +53,8 @@ std::shared_ptr<FuncState> make_stage_func(std::string name, std::vector<Dim> di
 }
 
 Expr read_stage(const std::shared_ptr<FuncState>& func, std::vector<Expr> indices, int component) {
-    return make_access({nullptr, func, Boundary::none}, std::move(indices), func->dtypes.at(static_cast<size_t>(component)), component, {});
+    return make_access({nullptr, func, Boundary::none}, std::move(indices), func->dtypes.at(static_cast<size_t>(component)),
+                       component, {});
 }
 
 std::vector<Expr> dim_exprs(const std::vector<Dim>& dims) {
@@ -66,7 +67,8 @@ std::vector<Dim> update_pure_dims(const Stage& stage) {
     std::vector<Dim> out;
     for (size_t i = 0; i < stage.dims.size(); ++i) {
         const Expr& place = stage.update->place[i];
-        if (place->op == Op::dim && place->dim().id() == stage.dims[i].id() && !contains_dim(stage.update->reduction_dims, stage.dims[i]))
+        if (place->op == Op::dim && place->dim().id() == stage.dims[i].id() &&
+            !contains_dim(stage.update->reduction_dims, stage.dims[i]))
             out.push_back(stage.dims[i]);
     }
     return out;
@@ -100,8 +102,10 @@ public:
         find_twins();
         for (const Func& f : graph_.algorithm.funcs()) {
             if (inlined_.count(f.state().get())) continue;
-            if (f.state()->recurrence) add_recurrence(*f.state());
-            else add_definition(*f.state(), f.state());
+            if (f.state()->recurrence)
+                add_recurrence(*f.state());
+            else
+                add_definition(*f.state(), f.state());
         }
         return std::move(graph_);
     }
@@ -124,7 +128,8 @@ private:
                     const std::string kind = kind_of(e);
                     const int n = count[kind]++;
                     std::string name = e->reduction().name;
-                    if (name.empty()) name = n == 0 ? fmt::format("{}.{}", f.name, kind) : fmt::format("{}.{}.{}", f.name, kind, n);
+                    if (name.empty())
+                        name = n == 0 ? fmt::format("{}.{}", f.name, kind) : fmt::format("{}.{}.{}", f.name, kind, n);
                     if (graph_.find(name) || !taken_.insert(name).second) name = fmt::format("{}.{}.{}", f.name, kind, n + 1);
                     stage_names_[key.get()] = name;
                     alive_.push_back(key);
@@ -146,7 +151,8 @@ private:
                 args.push_back(done.at(a.get()));
                 changed = changed || !args.back().same_as(a);
             }
-            if (is_structured(n)) done[n.get()] = read_structured(f, n, args);
+            if (is_structured(n))
+                done[n.get()] = read_structured(f, n, args);
             else if (n->op == Op::access && n->target().func && states_.count(n->target().func.get())) {
                 const auto& [stage, component] = states_.at(n->target().func.get());
                 AccessTarget target = n->target();
@@ -157,7 +163,8 @@ private:
                 AccessTarget target = n->target();
                 if (const auto twin = twins_.find(target.func.get()); twin != twins_.end()) target.func = twin->second;
                 done[n.get()] = make_access(target, args, n->dtype, n->component(), {});
-            } else done[n.get()] = changed ? with_args(n, std::move(args)) : n;
+            } else
+                done[n.get()] = changed ? with_args(n, std::move(args)) : n;
         });
         return done.at(root.get());
     }
@@ -178,13 +185,15 @@ private:
             inner.func = twin->second;
             inner.name = inner.func->name;
             graph_.stages.push_back(std::move(inner));
-            for (size_t c = 0; c < s.values.size(); ++c) s.values[c] = read_stage(twin->second, dim_exprs(s.dims), static_cast<int>(c));
+            for (size_t c = 0; c < s.values.size(); ++c)
+                s.values[c] = read_stage(twin->second, dim_exprs(s.dims), static_cast<int>(c));
         }
         set_output(s);
         graph_.stages.push_back(std::move(s));
     }
 
-    // An output has the region of its extents. One that other definitions may read elsewhere gets a stage "<func>.value" beside it.
+    // An output has the region of its extents. One that other definitions may read elsewhere gets a stage "<func>.value" beside
+    // it.
     void find_twins() {
         const auto is_output = [&](const FuncState* f) {
             for (const Func& o : graph_.algorithm.outputs())
@@ -197,11 +206,11 @@ private:
             if (!is_output(read.get()) || read->recurrence || read == reader.state() || twins_.count(read.get())) return;
             bool same = is_output(reader.state().get());
             for (size_t d = 0; same && d < n->args.size(); ++d)
-                same = n->args[d]->op == Op::dim && contains_dim(reader.dims(), n->args[d]->dim()) && n->args[d]->dim().id() == read->dims[d].id();
+                same = n->args[d]->op == Op::dim && contains_dim(reader.dims(), n->args[d]->dim()) &&
+                       n->args[d]->dim().id() == read->dims[d].id();
             if (!same) twins_[read.get()] = make_stage_func(read->name + ".value", read->dims, read->dtypes, read->where);
         };
-        for (const Func& f : graph_.algorithm.funcs())
-            for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
+        for (const Func& f : graph_.algorithm.funcs()) for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
     }
 
     void set_output(Stage& s) {
@@ -227,7 +236,8 @@ private:
         const Expr extent = resolve_weak(Expr(t.extent()), DType::i64, {}), at = make_dim(t);
         const Expr one = make_constant(DType::i64, std::int64_t{1}), zero = make_constant(DType::i64, std::int64_t{0});
         const Expr index = !r.exclusive ? at : r.reverse ? at + one : at - one;
-        return substituted(dim_exprs(stage.dims), t, r.reverse ? max(min(index, extent), zero) : max(min(index, extent - one), zero - one));
+        return substituted(dim_exprs(stage.dims), t,
+                           r.reverse ? max(min(index, extent), zero) : max(min(index, extent - one), zero - one));
     }
 
     // Free dims, those of the definition's left-hand side first and in its order.
@@ -241,7 +251,8 @@ private:
         return dims;
     }
 
-    std::shared_ptr<FuncState> add_structured(const FuncState& f, const Expr& n, const std::vector<Expr>& args, const std::string& name) {
+    std::shared_ptr<FuncState> add_structured(const FuncState& f, const Expr& n, const std::vector<Expr>& args,
+                                              const std::string& name) {
         for (const Expr& a : args) refuse_state_reads(a, f, n->where);
         const Reduction& r = n->reduction();
         if (r.order.kind == Order::Kind::pairwise)
@@ -251,7 +262,8 @@ private:
         Stage s;
         s.name = name;
         s.where = n->where;
-        s.dims = n->op == Op::scan && !contains_dim(stage_dims(f, n), r.dims[0]) ? with_time(stage_dims(f, n), r.dims[0]) : stage_dims(f, n);
+        s.dims = n->op == Op::scan && !contains_dim(stage_dims(f, n), r.dims[0]) ? with_time(stage_dims(f, n), r.dims[0])
+                                                                                 : stage_dims(f, n);
         for (const Expr& e : r.identity) s.dtypes.push_back(e.dtype());
         s.values = r.identity;
         if (kahan) {
@@ -266,7 +278,9 @@ private:
             component.dtype = r.identity[i].dtype();
             s.func->values.push_back(make_node(std::move(component)));
         }
-        s.update = n->op == Op::reduce ? reduction_update(s, n, args, kahan) : n->op == Op::scan ? scan_update(s, n, args) : scatter_update(s, n, args);
+        s.update = n->op == Op::reduce ? reduction_update(s, n, args, kahan)
+                   : n->op == Op::scan ? scan_update(s, n, args)
+                                       : scatter_update(s, n, args);
         s.update->order = r.order;
         s.update->monoid = r.monoid;
         s.kind = n->op == Op::reduce ? Stage::Kind::reduction : n->op == Op::scan ? Stage::Kind::scan : Stage::Kind::scatter;
@@ -377,7 +391,8 @@ private:
             }
     }
 
-    bool mark_cycle(const Expr& root, const std::unordered_set<const FuncState*>& states, std::unordered_map<const FuncState*, bool>& reaches) {
+    bool mark_cycle(const Expr& root, const std::unordered_set<const FuncState*>& states,
+                    std::unordered_map<const FuncState*, bool>& reaches) {
         bool any = false;
         for_each_node({root}, [&](const Expr& n) {
             if (n->op != Op::access || !n->target().func) return;
@@ -403,7 +418,8 @@ private:
             if (n->op != Op::access || !n->target().func || !inlined_.count(n->target().func.get())) return {};
             const FuncState& f = *n->target().func;
             if (n->target().boundary != Boundary::none)
-                throw Limit(L0901_not_on_target, n->where, fmt::format("{} reads a state of a recurrence and is read through a boundary condition", f.name),
+                throw Limit(L0901_not_on_target, n->where,
+                            fmt::format("{} reads a state of a recurrence and is read through a boundary condition", f.name),
                             {fix("write the boundary inside the step with clamp() on the index")});
             return substitute_dims(inline_cycle(f.values[static_cast<size_t>(n->component())]), f.dims, n->args);
         });
@@ -413,8 +429,10 @@ private:
         if (!current_recurrence_) return;
         for_each_node({e}, [&](const Expr& n) {
             if (n->op == Op::access && n->target().func == current_recurrence_)
-                throw Limit(L0901_not_on_target, where, fmt::format("the step of recurrence {} reduces over its own state", f.name),
-                            {fix("evaluate with the interpreter target"), fix("make the state a tuple of the few values that are needed and write the sum out")});
+                throw Limit(L0901_not_on_target, where,
+                            fmt::format("the step of recurrence {} reduces over its own state", f.name),
+                            {fix("evaluate with the interpreter target"),
+                             fix("make the state a tuple of the few values that are needed and write the sum out")});
         });
     }
 
@@ -432,8 +450,10 @@ private:
             bool same = states.back()->dims.size() == s.dims.size();
             for (size_t i = 0; same && i < s.dims.size(); ++i) same = states.back()->dims[i].id() == s.dims[i].id();
             if (!same)
-                throw Limit(L0901_not_on_target, first.where, fmt::format("the states {} and {} of one recurrence have different dims", first.name, states.back()->name),
-                            {fix("evaluate with the interpreter target"), fix("give both states the same dims")});
+                throw Limit(
+                    L0901_not_on_target, first.where,
+                    fmt::format("the states {} and {} of one recurrence have different dims", first.name, states.back()->name),
+                    {fix("evaluate with the interpreter target"), fix("give both states the same dims")});
             s.dtypes.push_back(states.back()->dtypes[0]);
         }
         s.func = make_stage_func(s.name, s.dims, s.dtypes, s.where);
@@ -476,7 +496,7 @@ private:
     std::unordered_map<const ExprNode*, std::string> stage_names_;
     std::set<std::string> taken_;
     std::unordered_map<const ExprNode*, std::shared_ptr<FuncState>> stage_of_;  // of the current definition
-    std::vector<Expr> alive_;                                                  // keys of the maps above
+    std::vector<Expr> alive_;                                                   // keys of the maps above
     std::unordered_set<const FuncState*> inlined_;
     std::unordered_map<const FuncState*, std::pair<std::shared_ptr<FuncState>, int>> states_;  // while their step is split
     std::unordered_set<const FuncState*> done_states_;

@@ -35,7 +35,7 @@ struct Stage {
     std::vector<DType> dtypes;        // one per component
     std::vector<Expr> values;         // definition, copy: the value; others: what cells start as
     std::optional<Update> update;
-    std::optional<size_t> output;     // position in the algorithm's outputs: the region is [0, extent) of its dims
+    std::optional<size_t> output;  // position in the algorithm's outputs: the region is [0, extent) of its dims
     SourceLoc where;
 };
 
@@ -49,13 +49,14 @@ struct StageGraph {
     [[nodiscard]] std::vector<std::string> names() const;
 };
 
-/// Splits every definition into stages. Reductions are numbered per kind by first visit, left to right, of the finished definition;
-/// a float sum of products accumulates by fma; kahan sums carry their compensation as a second component.
-/// Throws Limit L0901 for what stages cannot express yet (states of one recurrence with different dims, order pairwise).
+/// Splits every definition into stages. Reductions are numbered per kind by first visit, left to right, of the finished
+/// definition; a float sum of products accumulates by fma; kahan sums carry their compensation as a second component. Throws
+/// Limit L0901 for what stages cannot express yet (states of one recurrence with different dims, order pairwise).
 [[nodiscard]] StageGraph make_stages(const Algorithm& algorithm);
 
 /// A FuncState that stands for a stage in accesses.
-[[nodiscard]] std::shared_ptr<FuncState> make_stage_func(std::string name, std::vector<Dim> dims, std::vector<DType> dtypes, SourceLoc where);
+[[nodiscard]] std::shared_ptr<FuncState> make_stage_func(std::string name, std::vector<Dim> dims, std::vector<DType> dtypes,
+                                                         SourceLoc where);
 /// A read of a stage's component.
 [[nodiscard]] Expr read_stage(const std::shared_ptr<FuncState>& func, std::vector<Expr> indices, int component = 0);
 /// The indices of `dims`.

@@ -17,7 +17,9 @@ Axes axes_of(const Stage& stage, const Stage& sum, const StageSpec& spec) {
         return found == spec.axes.end() || found->second.empty() ? std::move(inferred) : found->second.back();
     };
     if (sum.dims.size() < 2 || sum.update->reduction_dims.empty())
-        throw Error(E0509_derived_stage, stage.where, fmt::format("the tile record of {} needs a contraction with two free dims and one reduced", stage.name), {fix("write loops instead")});
+        throw Error(E0509_derived_stage, stage.where,
+                    fmt::format("the tile record of {} needs a contraction with two free dims and one reduced", stage.name),
+                    {fix("write loops instead")});
     axes.m = named("m", sum.dims[sum.dims.size() - 2].name());
     axes.n = named("n", sum.dims.back().name());
     axes.k = named("k", sum.update->reduction_dims.back().name());
@@ -38,13 +40,23 @@ void expand_tile_records(const StageGraph& graph, Schedule& schedule) {
         StageSpec& spec = schedule.stages.at(name);
         const TileRecord t = *spec.tile;
         const Stage& stage = graph.stages[*graph.find(name)];
-        if (t.warps || t.stages || t.swizzle_pattern) throw Limit(L0903_schedule, stage.where, fmt::format("the tile record of {} has fields for GPUs (warps, stages, swizzle_pattern)", name), {fix("remove them on this target")});
+        if (t.warps || t.stages || t.swizzle_pattern)
+            throw Limit(L0903_schedule, stage.where,
+                        fmt::format("the tile record of {} has fields for GPUs (warps, stages, swizzle_pattern)", name),
+                        {fix("remove them on this target")});
         const auto sum_at = graph.find(name + ".sum");
-        if (!sum_at || stage.update) throw Error(E0509_derived_stage, stage.where, fmt::format("the tile record of {} stands on no consumer of a contraction", name), {fix("put it on the Func that is defined by sum(...)"), fix("write loops instead")});
+        if (!sum_at || stage.update)
+            throw Error(E0509_derived_stage, stage.where,
+                        fmt::format("the tile record of {} stands on no consumer of a contraction", name),
+                        {fix("put it on the Func that is defined by sum(...)"), fix("write loops instead")});
         const Stage& sum = graph.stages[*sum_at];
         const Axes axes = axes_of(stage, sum, spec);
-        const std::int64_t vector = t.vector_width.value_or(8), tile_m = t.tile_m.value_or(4), tile_n = std::max(t.tile_n.value_or(2 * vector), vector);
-        if (tile_n % vector != 0) throw Error(E0503_tile, stage.where, fmt::format("tile_n {} of {} is no multiple of vector_width {}", tile_n, name, vector), {fix("use a multiple")});
+        const std::int64_t vector = t.vector_width.value_or(8), tile_m = t.tile_m.value_or(4),
+                           tile_n = std::max(t.tile_n.value_or(2 * vector), vector);
+        if (tile_n % vector != 0)
+            throw Error(E0503_tile, stage.where,
+                        fmt::format("tile_n {} of {} is no multiple of vector_width {}", tile_n, name, vector),
+                        {fix("use a multiple")});
         std::vector<LoopSpec> loops;
         add(loops, axes.m, t.block_m, LoopKind::parallel, "mb");
         add(loops, axes.n, t.block_n, t.block_m ? LoopKind::serial : LoopKind::parallel, "nb");
@@ -61,7 +73,8 @@ void expand_tile_records(const StageGraph& graph, Schedule& schedule) {
         if (t.unroll_factor && *t.unroll_factor > 1 && *t.unroll_factor < t.tile_k.value_or(std::int64_t{1} << 40)) {
             sum_loops.push_back({.dim = axes.k, .tile = t.unroll_factor, .name = "kk"});
             sum_loops.push_back({.dim = axes.k, .as = LoopKind::unroll, .name = "ku"});
-        } else sum_loops.push_back({.dim = axes.k, .name = "kk"});
+        } else
+            sum_loops.push_back({.dim = axes.k, .name = "kk"});
         sum_loops.insert(sum_loops.end(), inner.begin(), inner.end());
         spec.tile.reset();
         spec.loops = std::move(loops);

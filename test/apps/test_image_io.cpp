@@ -32,7 +32,9 @@ protected:
         std::ofstream(path(name), std::ios::binary) << bytes;
         return path(name);
     }
-    [[nodiscard]] std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {})); }
+    [[nodiscard]] std::size_t files() const {
+        return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {}));
+    }
     std::string folder_;
 };
 
@@ -130,9 +132,11 @@ TEST_F(ImageIo, NamesTheFileThatCannotBeRead) {
 TEST_F(ImageIo, DamagedFilesAreRefused) {
     write_image(path("a.png"), ramp(40, 40, 3));
     const std::string png = bytes_of(path("a.png")), jpeg = bytes_of(photo);
-    for (const std::size_t kept : {5u, 20u, 60u}) EXPECT_NE(refusal([&] { (void)read_image(put("cut.png", png.substr(0, kept))); }).find("PNG: "), std::string::npos);
+    for (const std::size_t kept : {5u, 20u, 60u})
+        EXPECT_NE(refusal([&] { (void)read_image(put("cut.png", png.substr(0, kept))); }).find("PNG: "), std::string::npos);
     for (const std::size_t kept : {4u, 200u, 60000u, 190000u})
-        EXPECT_NE(refusal([&] { (void)read_image(put("cut.jpg", jpeg.substr(0, kept))); }).find("JPEG: "), std::string::npos) << kept;
+        EXPECT_NE(refusal([&] { (void)read_image(put("cut.jpg", jpeg.substr(0, kept))); }).find("JPEG: "), std::string::npos)
+            << kept;
     std::string huge = png;  // the width in the header, and nothing else: libpng checks the header's sum first
     huge[16] = 0x7f;
     EXPECT_FALSE(refusal([&] { (void)read_image(put("huge.png", huge)); }).empty());
@@ -143,7 +147,8 @@ TEST_F(ImageIo, NamesTheFileThatCannotBeWritten) {
     EXPECT_EQ(message(path("none/a.png"), ramp(2, 2, 3)), "cannot write " + path("none/a.png") + ": No such file or directory");
     EXPECT_EQ(message(path("a.gif"), ramp(2, 2, 3)), "cannot write " + path("a.gif") + ": unknown ending '.gif'");
     EXPECT_EQ(message(path("a.png"), ramp(2, 2, 2)), "cannot write " + path("a.png") + ": 2 channels; a picture has 1 or 3");
-    EXPECT_EQ(message(path("a.png"), Image{2, 2}), "cannot write " + path("a.png") + ": rank 2; a picture has rows, columns and channels");
+    EXPECT_EQ(message(path("a.png"), Image{2, 2}),
+              "cannot write " + path("a.png") + ": rank 2; a picture has rows, columns and channels");
     EXPECT_EQ(message(path("a.png"), Image{0, 2, 3}), "cannot write " + path("a.png") + ": 2 x 0 pixels");
     EXPECT_EQ(files(), 0u);
 }
@@ -153,7 +158,8 @@ TEST_F(ImageIo, FullDiskLeavesNothing) {
     // The partial file's name is a link to a device that is always full.
     const std::string part = path("a.png") + "." + std::to_string(getpid()) + ".part";
     fs::create_symlink("/dev/full", part);
-    EXPECT_EQ(refusal([&] { write_image(path("a.png"), ramp(64, 64, 3)); }), "cannot write " + path("a.png") + ": No space left on device");
+    EXPECT_EQ(refusal([&] { write_image(path("a.png"), ramp(64, 64, 3)); }),
+              "cannot write " + path("a.png") + ": No space left on device");
     EXPECT_EQ(files(), 0u);
 }
 

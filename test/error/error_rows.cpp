@@ -7,6 +7,7 @@ const Dim i("i"), j("j"), k("k"), t("t");
 const Input a("a", f32, {i}), b("b", f64, {i}), u("u", u8, {i}), table("table", f32, {k});
 
 // One-line statements: the marked token is looked for in the line.
+// clang-format off
 const std::vector<ErrorRow> rows{
     {E0101_duplicate_name, [] { Func f("f"), g("a"); g(i) = a(i); f(i) = g(i); Algorithm({f}, {a}); }},
     {E0102_bad_name, [] { Func blurred("blurred image"); }},
@@ -39,6 +40,7 @@ const std::vector<ErrorRow> rows{
     {E0603_version, [] { static_cast<void>(parse_algorithm("tessera graph 9\n")); }},
     {E0604_size, [] { static_cast<void>(parse_algorithm("tessera graph 1\ndim i\nf(i) : i64 = " + std::string(300, '(') + "i\n")); }},
 };
+// clang-format on
 
 const std::vector<CoveredElsewhere> elsewhere{
     {E0313_broadcast, "test/unit/ops/test_broadcast.cpp"},

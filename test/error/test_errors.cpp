@@ -19,7 +19,8 @@ std::string normalised(const std::string& text) {
     const std::string no_path = std::regex_replace(text, std::regex("--> (?:[^\\n:]*/)?([^/\\n:]+):[0-9]+"), "--> $1:N");
     std::string out;
     std::istringstream lines(no_path);
-    for (std::string line; std::getline(lines, line);) out += std::regex_replace(line, std::regex("^ *[0-9]+ \\|"), "    N |") + "\n";
+    for (std::string line; std::getline(lines, line);)
+        out += std::regex_replace(line, std::regex("^ *[0-9]+ \\|"), "    N |") + "\n";
     return out;
 }
 
@@ -47,20 +48,24 @@ TEST_P(FrontEndErrors, MessageHasTheFormOfMessages) {
         ASSERT_FALSE(e.message().empty());
         EXPECT_NE(e.message().back(), '.') << e.message();
         const std::string first = e.message().substr(0, e.message().find(' '));
-        EXPECT_TRUE(first.size() < 2 || first == "Func" || std::islower(static_cast<unsigned char>(first[0])) != 0 || std::isalpha(static_cast<unsigned char>(first[0])) == 0) << e.message();
+        EXPECT_TRUE(first.size() < 2 || first == "Func" || std::islower(static_cast<unsigned char>(first[0])) != 0 ||
+                    std::isalpha(static_cast<unsigned char>(first[0])) == 0)
+            << e.message();
         bool helps = false;
         for (const Hint& h : e.hints()) helps = helps || h.kind == Hint::Kind::fix || h.kind == Hint::Kind::note;
         EXPECT_TRUE(helps) << e.what();
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, FrontEndErrors, testing::ValuesIn(front_end_error_rows()), [](const auto& row) { return std::string(code_text(row.param.code)); });
+INSTANTIATE_TEST_SUITE_P(Rows, FrontEndErrors, testing::ValuesIn(front_end_error_rows()),
+                         [](const auto& row) { return std::string(code_text(row.param.code)); });
 
 TEST(ErrorTable, EveryCodeHasARowOrIsCoveredElsewhere) {
     std::multiset<ErrorCode> covered;
     for (const ErrorRow& row : front_end_error_rows()) covered.insert(row.code);
     for (const CoveredElsewhere& row : codes_covered_elsewhere()) covered.insert(row.code);
-    for (const ErrorCode code : all_error_codes()) EXPECT_EQ(covered.count(code), 1u) << code_text(code) << " needs a row in error_rows.cpp, or its test file there";
+    for (const ErrorCode code : all_error_codes())
+        EXPECT_EQ(covered.count(code), 1u) << code_text(code) << " needs a row in error_rows.cpp, or its test file there";
 }
 
 TEST(ErrorTable, FilesThatCoverACodeNameIt) {
@@ -72,7 +77,8 @@ TEST(ErrorTable, FilesThatCoverACodeNameIt) {
         // By its number, or as C programs see it.
         std::string status = "TESSERA_";
         for (const char c : code_name(row.code)) status += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-        const bool named = text.str().find(code_text(row.code)) != std::string::npos || text.str().find(status) != std::string::npos;
+        const bool named =
+            text.str().find(code_text(row.code)) != std::string::npos || text.str().find(status) != std::string::npos;
         EXPECT_TRUE(named) << row.file << " names neither " << code_text(row.code) << " nor " << status;
     }
 }

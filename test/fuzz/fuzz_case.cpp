@@ -83,7 +83,8 @@ std::string difference(const Case& c, const interpreter::Outputs& wanted, const 
             return DType::i64;
         }()));
         for (std::int64_t i = 0; i < a.size(); ++i)
-            if (std::memcmp(static_cast<const char*>(a.data()) + static_cast<size_t>(i) * bytes, static_cast<const char*>(b.data()) + static_cast<size_t>(i) * bytes, bytes) != 0)
+            if (std::memcmp(static_cast<const char*>(a.data()) + static_cast<size_t>(i) * bytes,
+                            static_cast<const char*>(b.data()) + static_cast<size_t>(i) * bytes, bytes) != 0)
                 return fmt::format("{} differs at flat position {}", name, i);
     }
     return {};
@@ -94,7 +95,8 @@ interpreter::Outputs run_compiled(const Case& c, const BoundSchedule& bound) {
 #if TESSERA_HAVE_HALIDE
     const cpu::CompiledKernel kernel = cpu::jit(bound);
     test::Call call(c.algorithm, kernel.parameters, c.named, c.values);
-    if (const int status = kernel.call(call.argv()); status != 0) throw Bug(B0951_internal, {}, fmt::format("the kernel returns {}", status));
+    if (const int status = kernel.call(call.argv()); status != 0)
+        throw Bug(B0951_internal, {}, fmt::format("the kernel returns {}", status));
     return call.outputs;
 #else
     (void)c;
@@ -111,7 +113,8 @@ CaseResult run_case(std::uint64_t seed, bool compiled) {
     interpreter::Outputs wanted = c.outputs();
     const auto failed = [&](const std::string& what, const Schedule& schedule) {
         result.failed = true;
-        result.text = fmt::format("seed {}: {}\nextents: {}\n{}\n{}\n", seed, what, c.extents, c.algorithm.text(), to_json(schedule));
+        result.text =
+            fmt::format("seed {}: {}\nextents: {}\n{}\n{}\n", seed, what, c.extents, c.algorithm.text(), to_json(schedule));
     };
     try {
         interpreter::evaluate(c.algorithm, c.inputs, wanted);

@@ -8,8 +8,8 @@ namespace tessera::fuzz {
 
 struct CaseResult {
     bool failed = false;
-    bool legal = false;     // the random schedule was accepted
-    std::string text;       // what differs, with algorithm and schedule
+    bool legal = false;  // the random schedule was accepted
+    std::string text;    // what differs, with algorithm and schedule
 };
 
 /// One random algorithm on random extents and data, three schedules (random, default, all root): the oracle's outputs against the

@@ -1,7 +1,7 @@
 #include "fuzz/fuzz_case.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstdio>

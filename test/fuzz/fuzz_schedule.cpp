@@ -26,7 +26,8 @@ private:
         if (out_.stages.count(s.name) && out_.stages.at(s.name).compute) return;
         StageEdit edit = out_.stage(s.name);
         const auto user = random_user(s);
-        if (keep || !user || chance(random_, 0.35)) edit.root();
+        if (keep || !user || chance(random_, 0.35))
+            edit.root();
         else {
             const auto& loops = *out_.stages.at(*user).loops;
             std::vector<std::string> places;
@@ -34,11 +35,13 @@ private:
                 if (l.as == LoopKind::vector) break;
                 places.push_back(l.name);
             }
-            if (places.empty()) edit.root();
+            if (places.empty())
+                edit.root();
             else {
                 const size_t at = static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(places.size()) - 1));
                 edit.at(*user, places[at]);
-                if (at > 0 && chance(random_, 0.3)) edit.store_at(*user, places[static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(at) - 1))]);
+                if (at > 0 && chance(random_, 0.3))
+                    edit.store_at(*user, places[static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(at) - 1))]);
             }
         }
         std::vector<std::string> pure, reduced;
@@ -82,8 +85,10 @@ private:
         if (tile > 1) loops.push_back(loop(dim, tile, reduced, update, loops.empty()));
         LoopSpec last = loop(dim, 0, reduced, update, loops.empty());
         if (!loops.empty()) {
-            if (chance(random_, 0.3)) last.as = LoopKind::unroll;
-            else if (!reduced && chance(random_, 0.5)) last.as = LoopKind::vector;
+            if (chance(random_, 0.3))
+                last.as = LoopKind::unroll;
+            else if (!reduced && chance(random_, 0.5))
+                last.as = LoopKind::vector;
         }
         loops.push_back(last);
         return loops;
@@ -108,7 +113,8 @@ private:
         std::vector<std::pair<std::string, std::string>> reads;  // input, stage
         for (const Stage& s : graph_.stages)
             for_each_node(exprs_of(s), [&](const Expr& n) {
-                if (n->op == Op::access && n->target().input && !n->target().input->scalar) reads.emplace_back(n->target().input->name, s.name);
+                if (n->op == Op::access && n->target().input && !n->target().input->scalar)
+                    reads.emplace_back(n->target().input->name, s.name);
             });
         if (reads.empty()) return;
         const auto [input, user] = pick(random_, reads);
@@ -123,7 +129,9 @@ private:
                 for (LoopSpec& l : *edit.spec().loops) l.tail.reset();
                 if (dims.size() == 2 && chance(random_, 0.5)) {
                     edit.layout({names[1] + "/8", names[0], names[1] + "%8"});
-                    edit.spec().loops = std::vector<LoopSpec>{{.dim = names[1], .tile = 8, .name = "panel"}, {.dim = names[0], .name = "line"}, {.dim = names[1], .as = LoopKind::vector, .name = "lane"}};
+                    edit.spec().loops = std::vector<LoopSpec>{{.dim = names[1], .tile = 8, .name = "panel"},
+                                                              {.dim = names[0], .name = "line"},
+                                                              {.dim = names[1], .as = LoopKind::vector, .name = "lane"}};
                 }
             }
     }

@@ -112,7 +112,10 @@ private:
             case 4: value = stencil(t); break;
             case 5: value = contraction(); break;
             case 6: value = row_reduction(t); break;
-            case 7: value = scan(plus, chance(random_, 0.5) ? x_ : y_, small(t, here(t)), {.exclusive = chance(random_, 0.3), .reverse = chance(random_, 0.3)}); break;
+            case 7:
+                value = scan(plus, chance(random_, 0.5) ? x_ : y_, small(t, here(t)),
+                             {.exclusive = chance(random_, 0.3), .reverse = chance(random_, 0.3)});
+                break;
             case 8: value = guarded(t); break;
             case 9: value = gather(t); break;
             case 10: value = histogram(t); break;
@@ -125,7 +128,9 @@ private:
     Expr stencil(DType t) {
         const Dim r = local("r", draw(random_, 1, 4)), s = local("s", draw(random_, 1, 3));
         const bool two = chance(random_, 0.5);
-        const Expr body = small(t, two ? read(t, y_ + r - 1, x_ + s - 1) : chance(random_, 0.5) ? read(t, y_ + r - 1, x_) : read(t, y_, x_ + r - 2));
+        const Expr body = small(t, two                    ? read(t, y_ + r - 1, x_ + s - 1)
+                                   : chance(random_, 0.5) ? read(t, y_ + r - 1, x_)
+                                                          : read(t, y_, x_ + r - 2));
         const Dims dims = two ? Dims{r, s} : Dims{r};
         const Where w = chance(random_, 0.3) ? where(r != 1) : Where{};
         switch (draw(random_, 0, 3)) {
@@ -137,7 +142,8 @@ private:
     }
     Expr contraction() {
         const bool inside = chance(random_, 0.5);
-        const Expr read_left = inside ? (*left_)(y_, k_) : mirror(*left_)(y_, k_), read_right = inside ? (*right_)(k_, x_) : clamp(*right_)(k_, x_);
+        const Expr read_left = inside ? (*left_)(y_, k_) : mirror(*left_)(y_, k_),
+                   read_right = inside ? (*right_)(k_, x_) : clamp(*right_)(k_, x_);
         const Expr l = chance(random_, 0.7) ? read_left : small(f32, read_left + 1);
         return sum({k_}, l * read_right) + (chance(random_, 0.5) ? here(f32) : cast(f32, 1));
     }

@@ -14,15 +14,17 @@ using Random = std::mt19937_64;
 [[nodiscard]] inline std::int64_t draw(Random& random, std::int64_t low, std::int64_t high) {
     return std::uniform_int_distribution<std::int64_t>(low, high)(random);
 }
-[[nodiscard]] inline bool chance(Random& random, double probability) { return std::uniform_real_distribution<double>(0, 1)(random) < probability; }
+[[nodiscard]] inline bool chance(Random& random, double probability) {
+    return std::uniform_real_distribution<double>(0, 1)(random) < probability;
+}
 template <class T>
 [[nodiscard]] const T& pick(Random& random, const std::vector<T>& from) {
     return from[static_cast<size_t>(draw(random, 0, static_cast<std::int64_t>(from.size()) - 1))];
 }
 
-/// One to seven definitions over [y, x]: point-wise arithmetic, stencils, boundary conditions, reductions with predicates, contractions,
-/// scans, gathers, histograms, arg-max, resampling. Float reductions only see small whole numbers, so every legal order gives the
-/// same bits.
+/// One to seven definitions over [y, x]: point-wise arithmetic, stencils, boundary conditions, reductions with predicates,
+/// contractions, scans, gathers, histograms, arg-max, resampling. Float reductions only see small whole numbers, so every legal
+/// order gives the same bits.
 [[nodiscard]] Algorithm random_algorithm(Random& random);
 
 }  // namespace tessera::fuzz

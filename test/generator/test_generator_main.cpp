@@ -25,12 +25,14 @@ Algorithm scaled(const Params& p) {
 }
 
 std::vector<Generator> generators() {
-    return {generator("scaled", "half of the columns plus a row", {param("dtype", f32, {f32, f64, i32}), param("negate", false)}, scaled),
-            generator("own", "has a schedule", {param("dtype", f32), param("negate", false)}, scaled, [](const Algorithm&, const Target&) -> std::optional<Schedule> {
-                Schedule s;
-                s.stage("C").root().serial("m").serial("half");
-                return s;
-            })};
+    return {generator("scaled", "half of the columns plus a row", {param("dtype", f32, {f32, f64, i32}), param("negate", false)},
+                      scaled),
+            generator("own", "has a schedule", {param("dtype", f32), param("negate", false)}, scaled,
+                      [](const Algorithm&, const Target&) -> std::optional<Schedule> {
+                          Schedule s;
+                          s.stage("C").root().serial("m").serial("half");
+                          return s;
+                      })};
 }
 
 struct Outcome {
@@ -49,10 +51,13 @@ Outcome run(std::vector<std::string> words, const std::vector<Generator>& all = 
 
 TEST(GeneratorMain, WritesALibrary) {
     const ScratchFolder folder;
-    const Outcome r = run({"-g", "scaled", "-o", folder.path(), "-n", "half_sum", "--param", "dtype=f64", "--dim", "m=?", "--dim", "k=*8", "--emit", "graph,asm"});
+    const Outcome r = run({"-g", "scaled", "-o", folder.path(), "-n", "half_sum", "--param", "dtype=f64", "--dim", "m=?", "--dim",
+                           "k=*8", "--emit", "graph,asm"});
     ASSERT_EQ(r.status, 0) << r.err;
     const std::string header = read_text_file(folder.file("half_sum.h"));
-    EXPECT_NE(header.find("int half_sum(const tessera_buffer* A, const tessera_buffer* B, tessera_buffer* C);"), std::string::npos) << header;
+    EXPECT_NE(header.find("int half_sum(const tessera_buffer* A, const tessera_buffer* B, tessera_buffer* C);"),
+              std::string::npos)
+        << header;
     EXPECT_NE(header.find("k = extent 1 of A, a multiple of 8"), std::string::npos) << header;
     EXPECT_NE(header.find("input f64 [m, k]"), std::string::npos) << header;
     EXPECT_EQ(folder.names().size(), 5u);

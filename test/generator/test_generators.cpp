@@ -27,10 +27,19 @@ void fill(const AnyBuffer& buffer, std::mt19937& random) {
     const auto size = static_cast<size_t>(buffer.size());
     std::uniform_real_distribution<double> real(0.1, 2.0);
     switch (buffer.dtype()) {
-        case TESSERA_F32: for (size_t i = 0; i < size; ++i) static_cast<float*>(buffer.data())[i] = static_cast<float>(real(random)); break;
-        case TESSERA_F64: for (size_t i = 0; i < size; ++i) static_cast<double*>(buffer.data())[i] = real(random); break;
-        case TESSERA_BF16: for (size_t i = 0; i < size; ++i) static_cast<bfloat16*>(buffer.data())[i] = bfloat16(static_cast<float>(real(random))); break;
-        default: for (size_t i = 0; i < size * tessera_dtype_bytes(buffer.dtype()); ++i) static_cast<unsigned char*>(buffer.data())[i] = static_cast<unsigned char>(random());
+        case TESSERA_F32:
+            for (size_t i = 0; i < size; ++i) static_cast<float*>(buffer.data())[i] = static_cast<float>(real(random));
+            break;
+        case TESSERA_F64:
+            for (size_t i = 0; i < size; ++i) static_cast<double*>(buffer.data())[i] = real(random);
+            break;
+        case TESSERA_BF16:
+            for (size_t i = 0; i < size; ++i)
+                static_cast<bfloat16*>(buffer.data())[i] = bfloat16(static_cast<float>(real(random)));
+            break;
+        default:
+            for (size_t i = 0; i < size * tessera_dtype_bytes(buffer.dtype()); ++i)
+                static_cast<unsigned char*>(buffer.data())[i] = static_cast<unsigned char>(random());
     }
 }
 
@@ -78,11 +87,15 @@ class Generators : public testing::TestWithParam<Row> {};
 TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
     const ScratchFolder folder;
     const Row& row = GetParam();
-    ASSERT_EQ(std::system(fmt::format("{}/{}.generator -o {} -n kernel --emit graph {}", TESSERA_GENERATOR_DIR, row.generator, folder.path(), row.params).c_str()), 0);
+    ASSERT_EQ(std::system(fmt::format("{}/{}.generator -o {} -n kernel --emit graph {}", TESSERA_GENERATOR_DIR, row.generator,
+                                      folder.path(), row.params)
+                              .c_str()),
+              0);
     const auto metadata = parse_json(read_text_file(folder.file("kernel.json")), "metadata");
     const Algorithm algorithm = parse_algorithm(read_text_file(folder.file("kernel.graph")));
     const Schedule schedule = parse_schedule(metadata["functions"][0]["schedule"]["content"].dump());
-    const Module compiled = compile(algorithm, schedule, {}, {.disk_cache = false}), meant = compile(algorithm, {}, parse_target("interpreter"));
+    const Module compiled = compile(algorithm, schedule, {}, {.disk_cache = false}),
+                 meant = compile(algorithm, {}, parse_target("interpreter"));
     for (const std::vector<std::int64_t>& extents : {std::vector<std::int64_t>{5, 7, 3}, {1, 1, 1}, {17, 21, 4}, {2, 0, 4}}) {
         const Call a = make_call(compiled.descriptor(), extents, 1), b = make_call(compiled.descriptor(), extents, 1);
         compiled(a.inputs, a.outputs);
@@ -90,24 +103,33 @@ TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
         for (const auto& [name, got] : a.outputs) {
             const AnyBuffer& wanted = b.outputs.at(name);
             if (got.dtype() != TESSERA_F32 && got.dtype() != TESSERA_F64) {
-                EXPECT_EQ(std::memcmp(got.data(), wanted.data(), static_cast<size_t>(got.size()) * tessera_dtype_bytes(got.dtype())), 0) << extents[1];
+                EXPECT_EQ(
+                    std::memcmp(got.data(), wanted.data(), static_cast<size_t>(got.size()) * tessera_dtype_bytes(got.dtype())), 0)
+                    << extents[1];
                 continue;
             }
             for (std::int64_t i = 0; i < got.size(); ++i) {
-                const auto value = [&](const AnyBuffer& buffer) { return buffer.dtype() == TESSERA_F32 ? double{static_cast<float*>(buffer.data())[i]} : static_cast<double*>(buffer.data())[i]; };
+                const auto value = [&](const AnyBuffer& buffer) {
+                    return buffer.dtype() == TESSERA_F32 ? double{static_cast<float*>(buffer.data())[i]}
+                                                         : static_cast<double*>(buffer.data())[i];
+                };
                 const double unit = got.dtype() == TESSERA_F32 ? 0x1p-23 : 0x1p-52;
                 // Sums of up to 300 terms of one sign.
-                ASSERT_NEAR(value(got), value(wanted), 300 * unit * std::max(1.0, std::abs(value(wanted)))) << name << " at " << i << " of extents " << extents[1];
+                ASSERT_NEAR(value(got), value(wanted), 300 * unit * std::max(1.0, std::abs(value(wanted))))
+                    << name << " at " << i << " of extents " << extents[1];
             }
         }
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Generators,
-                         testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""}, Row{"matmul", "--param dtype=f64 --param epilogue=bias"},
-                                         Row{"matmul", "--param dtype=i8"}, Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
-                                         Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""}, Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""}),
-                         [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
+INSTANTIATE_TEST_SUITE_P(
+    All, Generators,
+    testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
+                    Row{"matmul", "--param dtype=f64 --param epilogue=bias"}, Row{"matmul", "--param dtype=i8"},
+                    Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
+                    Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""},
+                    Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""}),
+    [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
 
 }  // namespace
 }  // namespace tessera

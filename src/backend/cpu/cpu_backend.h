@@ -20,23 +20,24 @@ struct Parameter {
     bool operator==(const Parameter&) const = default;
 };
 
-/// A kernel in this process. `call` takes Halide's argv: a pointer per parameter, to a halide_buffer_t (dims reversed, mins 0, innermost
-/// stride 1; f16 and bf16 as 16-bit elements), to a scalar of its dtype, or to the int32 extent of a dim.
-/// It checks nothing: extents must fit, and all be below 2^31.
+/// A kernel in this process. `call` takes Halide's argv: a pointer per parameter, to a halide_buffer_t (dims reversed, mins 0,
+/// innermost stride 1; f16 and bf16 as 16-bit elements), to a scalar of its dtype, or to the int32 extent of a dim. It checks
+/// nothing: extents must fit, and all be below 2^31.
 struct CompiledKernel {
     std::vector<Parameter> parameters;
     std::function<int(void** argv)> call;
 };
 
 /// Compiles for this machine. `target` is "host" or a subset of its features, as in "x86-64-linux-avx2-fma".
-/// Throws E0802 for a target that is not understood, E0803 for one that this machine cannot run, L0901 / L0903 for what this backend has
-/// not got.
+/// Throws E0802 for a target that is not understood, E0803 for one that this machine cannot run, L0901 / L0903 for what this
+/// backend has not got.
 [[nodiscard]] CompiledKernel jit(const BoundSchedule& bound, std::string_view target = "host");
 
 enum class Artifact { object, assembly, llvm, statement };
-/// Writes `function` (C linkage, with <function>_argv beside it) for `target` to `path`; throws as jit() does, and E0605. Objects refer to
-/// the functions of Tessera::Runtime.
-std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view target, const std::string& function, Artifact artifact, const std::string& path);
+/// Writes `function` (C linkage, with <function>_argv beside it) for `target` to `path`; throws as jit() does, and E0605. Objects
+/// refer to the functions of Tessera::Runtime.
+std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view target, const std::string& function, Artifact artifact,
+                            const std::string& path);
 
 /// A target with every feature spelled out: "x86-64-linux-avx-avx2-f16c-fma-sse41". Throws E0802.
 [[nodiscard]] std::string expanded_target(std::string_view target);

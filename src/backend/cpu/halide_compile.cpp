@@ -9,8 +9,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <mutex>
 #include <map>
+#include <mutex>
 
 namespace Halide::Internal {
 // Exported by libHalide, though not declared in Halide.h.
@@ -50,13 +50,19 @@ std::string with_our_names(const BoundSchedule& bound, std::string text, std::st
     std::string text = with_our_names(bound, e.what(), stage, where);
     while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
     if (dynamic_cast<const Halide::CompileError*>(&e) == nullptr)
-        throw Bug(B0951_internal, where, fmt::format("the compiler of the CPU backend stopped at {}", stage.empty() ? "this algorithm" : stage), {note(text)});
+        throw Bug(B0951_internal, where,
+                  fmt::format("the compiler of the CPU backend stopped at {}", stage.empty() ? "this algorithm" : stage),
+                  {note(text)});
     const bool unbounded = text.find("unbounded") != std::string::npos;
     if (unbounded)
-        throw Limit(L0901_not_on_target, where, fmt::format("how much of {} is read is not known before the kernel runs", stage.empty() ? "a stage" : stage),
+        throw Limit(L0901_not_on_target, where,
+                    fmt::format("how much of {} is read is not known before the kernel runs", stage.empty() ? "a stage" : stage),
                     {note(text), fix("clamp the index that depends on values"), fix("evaluate with the interpreter target")});
-    throw Limit(L0903_schedule, where, fmt::format("the schedule of {} is beyond what the CPU backend compiles", stage.empty() ? "this algorithm" : stage),
-                {note(text), fix(fmt::format("compute {} at root with serial loops", stage.empty() ? "every stage" : stage)), fix("give unrolled and vectorised loops constant tiles")});
+    throw Limit(
+        L0903_schedule, where,
+        fmt::format("the schedule of {} is beyond what the CPU backend compiles", stage.empty() ? "this algorithm" : stage),
+        {note(text), fix(fmt::format("compute {} at root with serial loops", stage.empty() ? "every stage" : stage)),
+         fix("give unrolled and vectorised loops constant tiles")});
 }
 
 // Halide writes warnings to the terminal unless someone else takes them; whoever does takes its errors as well.
@@ -99,12 +105,17 @@ void add_implied(Target& target) {
 Target parse_target(std::string_view text) {
     const std::string spelled(text);
     Target target;
-    if (spelled == "host") target = Halide::get_host_target();
-    else if (Target::validate_target_string(spelled)) target = Target(spelled);
-    else throw Error(E0802_unknown_target, {}, fmt::format("target {} is not understood by the CPU backend", spelled),
-                     {expected("host, or arch-bits-os and features"), fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
+    if (spelled == "host")
+        target = Halide::get_host_target();
+    else if (Target::validate_target_string(spelled))
+        target = Target(spelled);
+    else
+        throw Error(
+            E0802_unknown_target, {}, fmt::format("target {} is not understood by the CPU backend", spelled),
+            {expected("host, or arch-bits-os and features"), fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
     if (target.arch == Target::ArchUnknown || target.os == Target::OSUnknown || target.bits == 0)
-        throw Error(E0802_unknown_target, {}, fmt::format("target {} names no architecture or no operating system", spelled), {fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
+        throw Error(E0802_unknown_target, {}, fmt::format("target {} names no architecture or no operating system", spelled),
+                    {fix("write \"host\" or, for example, \"x86-64-linux-avx2-fma\"")});
     if (target.arch == Target::X86) add_implied(target);
     return target;
 }
@@ -116,13 +127,15 @@ Target kernel_target(const Target& target) {
 void check_runs_here(const Target& target, std::string_view text) {
     const Target host = Halide::get_host_target();
     std::vector<std::string> missing;
-    if (target.arch != host.arch || target.bits != host.bits || target.os != host.os) missing.push_back("its architecture or operating system");
+    if (target.arch != host.arch || target.bits != host.bits || target.os != host.os)
+        missing.push_back("its architecture or operating system");
     for (int f = 0; f < Target::FeatureEnd; ++f) {
         const auto feature = static_cast<Target::Feature>(f);
         if (target.has_feature(feature) && !host.has_feature(feature)) missing.push_back(Target::feature_to_name(feature));
     }
     if (missing.empty()) return;
-    throw Error(E0803_target_unavailable, {}, fmt::format("this machine cannot run target {}: it lacks {}", text, fmt::join(missing, ", ")),
+    throw Error(E0803_target_unavailable, {},
+                fmt::format("this machine cannot run target {}: it lacks {}", text, fmt::join(missing, ", ")),
                 {note("this machine is " + host.to_string()), fix("use \"host\"")});
 }
 
@@ -141,7 +154,8 @@ Lowered build(const BoundSchedule& schedule) {
     return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
 }
 
-int parallel_for(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, std::uint8_t*), int first, int count, std::uint8_t* closure) {
+int parallel_for(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, std::uint8_t*), int first, int count,
+                 std::uint8_t* closure) {
     return halide_do_par_for(context, reinterpret_cast<halide_task_t>(task), first, count, closure);
 }
 
@@ -167,11 +181,14 @@ std::vector<Parameter> parameters(const BoundSchedule& bound) {
     const auto& dims = algorithm.state().dims;
     for (size_t d = 0; d < dims.size(); ++d) {
         if (dims[d].is_pack())
-            throw Limit(L0901_not_on_target, dims[d].state().where, fmt::format("dims {} stand for any number of dims", dims[d].name()), {fix("compile the algorithm for a fixed rank")});
+            throw Limit(L0901_not_on_target, dims[d].state().where,
+                        fmt::format("dims {} stand for any number of dims", dims[d].name()),
+                        {fix("compile the algorithm for a fixed rank")});
         if (!dims[d].state().extent) out.push_back({Parameter::Kind::dim, d});
     }
     for (size_t o = 0; o < algorithm.outputs().size(); ++o)
-        for (int c = 0; c < algorithm.outputs()[o].components(); ++c) out.push_back({Parameter::Kind::output, o, static_cast<size_t>(c)});
+        for (int c = 0; c < algorithm.outputs()[o].components(); ++c)
+            out.push_back({Parameter::Kind::output, o, static_cast<size_t>(c)});
     return out;
 }
 
@@ -184,7 +201,8 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text) {
     return guarded(bound, [&] {
         Lowered lowered = build(bound);
         const std::string name = "kernel";
-        const Halide::Module module = lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target).with_feature(Target::JIT));
+        const Halide::Module module =
+            lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target).with_feature(Target::JIT));
         const Halide::Internal::JITModule compiled(module, module.get_function_by_name(name));
         const auto entry = compiled.argv_function();
         TESSERA_CHECK(entry != nullptr, "the compiled kernel has no entry");
@@ -192,13 +210,17 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text) {
     });
 }
 
-std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, const std::string& function, Artifact artifact, const std::string& path) {
+std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, const std::string& function, Artifact artifact,
+                            const std::string& path) {
     using Halide::OutputFileType;
-    static const std::map<Artifact, OutputFileType> types{{Artifact::object, OutputFileType::object}, {Artifact::assembly, OutputFileType::assembly},
-                                                          {Artifact::llvm, OutputFileType::llvm_assembly}, {Artifact::statement, OutputFileType::stmt}};
+    static const std::map<Artifact, OutputFileType> types{{Artifact::object, OutputFileType::object},
+                                                          {Artifact::assembly, OutputFileType::assembly},
+                                                          {Artifact::llvm, OutputFileType::llvm_assembly},
+                                                          {Artifact::statement, OutputFileType::stmt}};
     const std::filesystem::path folder = std::filesystem::path(path).parent_path();
     if (!folder.empty() && !std::filesystem::is_directory(folder))
-        throw Error(E0605_file, {}, fmt::format("{} cannot be written: {} is no folder", path, folder.string()), {fix("make the folder first")});
+        throw Error(E0605_file, {}, fmt::format("{} cannot be written: {} is no folder", path, folder.string()),
+                    {fix("make the folder first")});
     const Target target = kernel_target(parse_target(text)).with_feature(Target::NoRuntime);
     return guarded(bound, [&] {
         Lowered lowered = build(bound);

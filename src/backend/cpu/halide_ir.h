@@ -27,8 +27,8 @@ namespace tessera::cpu {
 /// A stage as a Func. Row-major where the bound schedule is; Halide's order only in args.
 struct StageFunc {
     Halide::Func func;
-    std::vector<Halide::Var> vars;    // per dim of the stage
-    Halide::RDom domain;              // one variable per reduction loop of the update nest, innermost first
+    std::vector<Halide::Var> vars;             // per dim of the stage
+    Halide::RDom domain;                       // one variable per reduction loop of the update nest, innermost first
     std::map<size_t, size_t> domain_position;  // loop of the update nest -> variable of the domain
 };
 
@@ -40,7 +40,8 @@ struct Translation {
     std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
     std::map<std::string, Halide::ImageParam> images;
 };
-/// A recurrence that reads its neighbours computes a whole step before the next: its loops over time go outside those over such dims.
+/// A recurrence that reads its neighbours computes a whole step before the next: its loops over time go outside those over such
+/// dims.
 [[nodiscard]] BoundSchedule with_steps_outermost(BoundSchedule bound);
 /// Of a bound schedule that with_steps_outermost() gave.
 [[nodiscard]] Translation translate(const BoundSchedule& bound);

@@ -8,8 +8,8 @@
 
 namespace tessera::cpu {
 
-/// The builder of expr/math_builder.h over Halide expressions. Exact under Target::StrictFloat, which every kernel is compiled with;
-/// fma is LLVM's own.
+/// The builder of expr/math_builder.h over Halide expressions. Exact under Target::StrictFloat, which every kernel is compiled
+/// with; fma is LLVM's own.
 template <int width>
 struct HalideMathBuilder {
     using E = Halide::Expr;
@@ -33,7 +33,8 @@ struct HalideMathBuilder {
     E div(E a, E b) const { return a / b; }
     E sqrt(E a) const { return Halide::sqrt(a); }
     E fma(E a, E b, E c) const {
-        return Halide::Internal::Call::make(real(), width == 32 ? "llvm.fma.f32" : "llvm.fma.f64", {a, b, c}, Halide::Internal::Call::PureExtern);
+        return Halide::Internal::Call::make(real(), width == 32 ? "llvm.fma.f32" : "llvm.fma.f64", {a, b, c},
+                                            Halide::Internal::Call::PureExtern);
     }
     E abs(E a) const { return from_bits(to_bits(a) & integer(width == 32 ? 0x7fffffff : 0x7fffffffffffffff)); }
     E floor(E a) const { return Halide::floor(a); }

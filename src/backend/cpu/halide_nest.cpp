@@ -85,13 +85,16 @@ private:
             const VarOrRVar whole = first ? VarOrRVar(variable_of(i, loop.dim)) : rest.at(id);
             const Halide::Var named(loop_variable(l, main));
             const bool last = loop.tile == 1 && !loop.parts;
-            if (last) target.rename(whole, named);
+            if (last)
+                target.rename(whole, named);
             else {
                 const Halide::Var inner(fmt::format("{}{}", main ? 'i' : 'j', l));
                 const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
                 TailStrategy tail = tail_of(i, loop, first, update);
                 // No tail at all; but Halide refuses to round an update up, even by nothing, inside a guarded split.
-                if (whole_tiles) tail = update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+                if (whole_tiles)
+                    tail =
+                        update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
                 target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
                 outer_tile[id] = loop.tile;
@@ -107,7 +110,8 @@ private:
     [[nodiscard]] Halide::Var variable_of(size_t i, const Dim& d) const {
         for (size_t k = 0; k < stage(i).dims.size(); ++k)
             if (stage(i).dims[k].id() == d.id()) return out_.stages[i].vars[k];
-        throw Bug(B0951_internal, stage(i).where, fmt::format("loop over {} in stage {}, which has no such dim", d.name(), stage(i).name));
+        throw Bug(B0951_internal, stage(i).where,
+                  fmt::format("loop over {} in stage {}, which has no such dim", d.name(), stage(i).name));
     }
 
     Halide::Expr tile_of(const BoundLoop& loop, const std::vector<BoundLoop>& nest, size_t l) const {
@@ -117,15 +121,18 @@ private:
             if (nest[k].dim.id() == loop.dim.id()) next = nest[k].tile;
         const auto extent = out_.extents.find(loop.dim.id());
         if (extent == out_.extents.end())
-            throw Limit(L0903_schedule, {}, fmt::format("loop {} cuts {} into parts, but its extent is known only where it is computed", loop.name, loop.dim.name()), {fix("give the loop a tile")});
+            throw Limit(L0903_schedule, {},
+                        fmt::format("loop {} cuts {} into parts, but its extent is known only where it is computed", loop.name,
+                                    loop.dim.name()),
+                        {fix("give the loop a tile")});
         const int parts = static_cast<int>(*loop.parts), step = static_cast<int>(next);
         return Halide::max((((extent->second + parts - 1) / parts + step - 1) / step) * step, step);
     }
 
     template <class S>
     void set_kinds(size_t i, S& target, const std::vector<BoundLoop>& nest, const std::vector<VarOrRVar>& loops, bool update) {
-        // Parallel loops next to each other are one, in pairs: of three in one Halide no longer sees where a loop of the outer two stands,
-        // and sizes what is stored inside for all its positions.
+        // Parallel loops next to each other are one, in pairs: of three in one Halide no longer sees where a loop of the outer
+        // two stands, and sizes what is stored inside for all its positions.
         std::optional<VarOrRVar> space;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
@@ -143,12 +150,16 @@ private:
             if (loop.kind == LoopKind::vector) target.vectorize(variable);
             if (loop.kind == LoopKind::unroll) target.unroll(variable);
             space.reset();
-            const bool joins = !paired && loop.kind == LoopKind::parallel && l + 1 < nest.size() && nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
+            const bool joins = !paired && loop.kind == LoopKind::parallel && l + 1 < nest.size() &&
+                               nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
                                !(is_main(i, update) && used_.count({i, l}));
-            if (joins) space = variable;
-            else if (loop.kind == LoopKind::parallel) target.parallel(variable);
+            if (joins)
+                space = variable;
+            else if (loop.kind == LoopKind::parallel)
+                target.parallel(variable);
             if (loop.partition != tessera::Partition::auto_)
-                target.partition(variable, loop.partition == tessera::Partition::never ? Halide::Partition::Never : Halide::Partition::Always);
+                target.partition(
+                    variable, loop.partition == tessera::Partition::never ? Halide::Partition::Never : Halide::Partition::Always);
         }
     }
 
@@ -173,8 +184,10 @@ private:
             return;
         }
         f.compute_at(level(*b.compute_at));
-        if (b.store_root) f.store_root();
-        else if (b.store_at) f.store_at(level(*b.store_at));
+        if (b.store_root)
+            f.store_root();
+        else if (b.store_at)
+            f.store_at(level(*b.store_at));
         if (b.alloc_at) f.hoist_storage(level(*b.alloc_at));
     }
 
@@ -202,9 +215,11 @@ private:
         if (b.compute_at) {
             const auto extents = extents_.of(i);
             for (size_t d = 0; d < extents.size(); ++d)
-                if (extents[d] && needs_constant(i, stage(i).dims[d])) func.bound_extent(f.vars[d], static_cast<int>(*extents[d]));
+                if (extents[d] && needs_constant(i, stage(i).dims[d]))
+                    func.bound_extent(f.vars[d], static_cast<int>(*extents[d]));
         }
-        for (const auto& [name, factor] : b.storage.align) func.align_storage(variable_of(i, dim_named(i, name)), static_cast<int>(factor));
+        for (const auto& [name, factor] : b.storage.align)
+            func.align_storage(variable_of(i, dim_named(i, name)), static_cast<int>(factor));
         for (const auto& [name, factor] : b.storage.fold) fold(i, dim_named(i, name), factor);
     }
 
@@ -216,14 +231,20 @@ private:
 
     void fold(size_t i, const Dim& d, std::int64_t factor) {
         const BoundStage& b = bound_.stages[i];
-        if (!b.compute_at) throw Error(E0508_storage, stage(i).where, fmt::format("{} is computed at root and cannot be folded along {}", stage(i).name, d.name()), {fix("compute it at a loop and store it further out")});
+        if (!b.compute_at)
+            throw Error(E0508_storage, stage(i).where,
+                        fmt::format("{} is computed at root and cannot be folded along {}", stage(i).name, d.name()),
+                        {fix("compute it at a loop and store it further out")});
         const auto extents = extents_.of(i);
         std::optional<std::int64_t> needed;
         for (size_t k = 0; k < extents.size(); ++k)
             if (stage(i).dims[k].id() == d.id()) needed = extents[k];
         if (!needed || *needed > factor)
-            throw Error(E0508_storage, stage(i).where, fmt::format("{} is folded to {} along {}", stage(i).name, factor, d.name()),
-                        {needed ? expected(fmt::format("at least {}, which one iteration needs", *needed)) : note("how much one iteration needs is not a constant"), fix("fold to a larger extent, or remove the fold")});
+            throw Error(E0508_storage, stage(i).where,
+                        fmt::format("{} is folded to {} along {}", stage(i).name, factor, d.name()),
+                        {needed ? expected(fmt::format("at least {}, which one iteration needs", *needed))
+                                : note("how much one iteration needs is not a constant"),
+                         fix("fold to a larger extent, or remove the fold")});
         Halide::Func func = out_.stages[i].func;
         func.fold_storage(variable_of(i, d), static_cast<int>(factor));
     }
@@ -234,14 +255,21 @@ private:
         for (size_t l = 0; l < nest.size(); ++l)
             for (const Prefetch& p : nest[l].prefetch) {
                 const bool rvar = update && out_.stages[i].domain_position.count(l);
-                const VarOrRVar at = rvar ? VarOrRVar(Halide::RVar(loop_variable(l, true))) : VarOrRVar(Halide::Var(loop_variable(l, true)));
+                const VarOrRVar at =
+                    rvar ? VarOrRVar(Halide::RVar(loop_variable(l, true))) : VarOrRVar(Halide::Var(loop_variable(l, true)));
                 const int distance = static_cast<int>(p.distance);
                 const auto image = out_.images.find(p.of);
                 const auto made = bound_.graph.find(p.of);
                 Halide::Stage target = update ? out_.stages[i].func.update(0) : Halide::Stage(out_.stages[i].func);
-                if (image != out_.images.end()) target.prefetch(image->second.parameter(), at, at, distance);
-                else if (made) target.prefetch(out_.stages[*made].func, at, at, distance);
-                else throw Error(E0501_unknown_stage, stage(i).where, fmt::format("loop {} of {} prefetches {}, which is neither input nor stage", nest[l].name, stage(i).name, p.of), {fix("name an input or a stage that is computed")});
+                if (image != out_.images.end())
+                    target.prefetch(image->second.parameter(), at, at, distance);
+                else if (made)
+                    target.prefetch(out_.stages[*made].func, at, at, distance);
+                else
+                    throw Error(E0501_unknown_stage, stage(i).where,
+                                fmt::format("loop {} of {} prefetches {}, which is neither input nor stage", nest[l].name,
+                                            stage(i).name, p.of),
+                                {fix("name an input or a stage that is computed")});
             }
     }
 

@@ -18,8 +18,8 @@ namespace {
 using E = Halide::Expr;
 
 constexpr double int32_range = 2147483648.0;
-// Sums of up to this many extents are computed in int32: buffers are below 2^31 elements, so extents that meet in one index are far
-// smaller.
+// Sums of up to this many extents are computed in int32: buffers are below 2^31 elements, so extents that meet in one index are
+// far smaller.
 constexpr double most_int32_ranges = 64;
 
 std::string plain(const std::string& name) {
@@ -37,7 +37,9 @@ std::vector<Dim> carried_dims(const Stage& s) {
         for_each_node(s.update->values, [&](const Expr& n) {
             if (n->op != Op::access || n->target().func != s.func) return;
             const Expr& index = n->args[at];
-            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) && !contains_dim(out, d)) out.push_back(d);
+            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) &&
+                !contains_dim(out, d))
+                out.push_back(d);
         });
     }
     return out;
@@ -46,9 +48,9 @@ std::vector<Dim> carried_dims(const Stage& s) {
 /// What an expression is translated for: the values of a definition or init, or an update.
 struct Scope {
     const Stage* stage = nullptr;
-    std::map<const void*, E> index;      // of dims by id
-    std::set<const void*> over;          // dims that may run past what is read: reads by them are held inside inputs
-    std::set<const void*> vectorised;    // the innermost loop's dim: holding it is worth a loop of its own
+    std::map<const void*, E> index;    // of dims by id
+    std::set<const void*> over;        // dims that may run past what is read: reads by them are held inside inputs
+    std::set<const void*> vectorised;  // the innermost loop's dim: holding it is worth a loop of its own
     std::unordered_map<const ExprNode*, E> values, indices;
     std::unordered_set<const ExprNode*> guarded;  // accesses under a select: its other branch may be out of bounds
 };
@@ -148,8 +150,10 @@ private:
     }
 
     static void define_as(Halide::Func& f, const std::vector<Halide::Var>& args, const std::vector<E>& values) {
-        if (values.size() == 1) f(args) = values[0];
-        else f(args) = Halide::Tuple(values);
+        if (values.size() == 1)
+            f(args) = values[0];
+        else
+            f(args) = Halide::Tuple(values);
     }
 
     void define(size_t i) {
@@ -207,7 +211,8 @@ private:
         all.insert(all.end(), u.place.begin(), u.place.end());
         note_guarded(all, scope);
         std::vector<E> place(s.dims.size());
-        for (size_t d = 0; d < s.dims.size(); ++d) place[static_cast<size_t>(halide_dim(s, d))] = place_index(u.place[d], s.dims[d], scope);
+        for (size_t d = 0; d < s.dims.size(); ++d)
+            place[static_cast<size_t>(halide_dim(s, d))] = place_index(u.place[d], s.dims[d], scope);
         std::vector<E> values;
         E condition = inside;
         if (u.condition.defined()) {
@@ -220,11 +225,14 @@ private:
             values.push_back(c == 0 ? show_domain(made, v) : v);
         }
         if (condition.defined() && made.domain.defined()) made.domain.where(condition);
-        if (values.size() == 1) made.func(place) = values[0];
-        else made.func(place) = Halide::Tuple(values);
+        if (values.size() == 1)
+            made.func(place) = values[0];
+        else
+            made.func(place) = Halide::Tuple(values);
     }
 
-    // Halide finds an update's reduction domain by the variables that stand in it: a body that does not depend on one names it too.
+    // Halide finds an update's reduction domain by the variables that stand in it: a body that does not depend on one names it
+    // too.
     static E show_domain(const StageFunc& made, E v) {
         if (!made.domain.defined()) return v;
         E zero = 0;
@@ -232,13 +240,15 @@ private:
         return Halide::select(zero == 0, v, v);
     }
 
-    // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does not see
-    // reads inside calls, which strict arithmetic is made of: each such read is repeated in plain sight, in a branch never taken.
+    // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does
+    // not see reads inside calls, which strict arithmetic is made of: each such read is repeated in plain sight, in a branch
+    // never taken.
     E show_reads(const Stage& s, const StageFunc& made, size_t c, const std::vector<E>& place, E v) {
         if (s.dtypes.size() < 2) return v;
         std::set<size_t> others;
         for_each_node({s.update->values[c]}, [&](const Expr& n) {
-            if (n->op == Op::access && n->target().func == s.func && static_cast<size_t>(n->component()) != c) others.insert(static_cast<size_t>(n->component()));
+            if (n->op == Op::access && n->target().func == s.func && static_cast<size_t>(n->component()) != c)
+                others.insert(static_cast<size_t>(n->component()));
         });
         for (const size_t other : others) {
             const E read = component(made.func, place, other);
@@ -253,7 +263,9 @@ private:
             if (image.dimensions() > 0) return image.dim(0).extent() == -1;
         for (const Dim& d : graph_.algorithm.state().dims)
             if (!d.state().extent) return out_.extents.at(d.id()) == -1;
-        throw Limit(L0901_not_on_target, s.where, fmt::format("{} combines tuples in an algorithm without inputs and symbolic dims", s.name), {fix("make an extent symbolic"), fix("evaluate with the interpreter target")});
+        throw Limit(L0901_not_on_target, s.where,
+                    fmt::format("{} combines tuples in an algorithm without inputs and symbolic dims", s.name),
+                    {fix("make an extent symbolic"), fix("evaluate with the interpreter target")});
     }
 
     // One variable per reduction loop, in the order of the nest: Halide reorders only what it proves associative.
@@ -312,7 +324,8 @@ private:
     static E both(const E& a, const E& b) { return a.defined() ? a && b : b; }
 
     // Whether the tile of loop `k` cuts what is outside it into whole pieces.
-    bool divides(const std::vector<BoundLoop>& nest, const std::vector<size_t>& loops, size_t k, const std::map<size_t, E>& tiles) {
+    bool divides(const std::vector<BoundLoop>& nest, const std::vector<size_t>& loops, size_t k,
+                 const std::map<size_t, E>& tiles) {
         const auto tile = Halide::Internal::as_const_int(tiles.at(loops[k]));
         if (!tile) return false;
         if (*tile == 1) return true;
@@ -361,7 +374,8 @@ private:
 
     // Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees.
     static bool is_affine(const Expr& e) {
-        static const std::set<Op> seen{Op::constant, Op::dim, Op::extent, Op::add, Op::sub, Op::mul, Op::div, Op::mod, Op::neg, Op::min, Op::max};
+        static const std::set<Op> seen{Op::constant, Op::dim, Op::extent, Op::add, Op::sub, Op::mul,
+                                       Op::div,      Op::mod, Op::neg,    Op::min, Op::max};
         bool affine = true;
         for_each_node({e}, [&](const Expr& n) {
             const bool scalar = n->op == Op::access && n->target().input && n->target().input->scalar;
@@ -406,11 +420,13 @@ private:
         }
         if (e->op == Op::dim) {
             const auto at = scope.index.find(e->dim().id());
-            TESSERA_CHECK(at != scope.index.end(), fmt::format("dim {} is free in {}", e->dim().name(), scope.stage ? scope.stage->name : "an extent"));
+            TESSERA_CHECK(at != scope.index.end(),
+                          fmt::format("dim {} is free in {}", e->dim().name(), scope.stage ? scope.stage->name : "an extent"));
             return at->second;
         }
         if (e->op == Op::extent) return extent_of(e->dim());
-        if (e->op == Op::constant && std::abs(static_cast<double>(e->integer())) < int32_range) return static_cast<int>(e->integer());
+        if (e->op == Op::constant && std::abs(static_cast<double>(e->integer())) < int32_range)
+            return static_cast<int>(e->integer());
         if (e->op == Op::add) return arg(0) + arg(1);
         if (e->op == Op::sub) return arg(0) - arg(1);
         if (e->op == Op::mul) return arg(0) * arg(1);
@@ -422,13 +438,15 @@ private:
         if (e->op == Op::select) return Halide::select(value(e->args[0], scope), arg(1), arg(2));
         if (e->op == Op::cast && is_integer(e->args[0]->dtype)) return arg(0);
         if ((e->op == Op::div || e->op == Op::mod) && fits_int32(e)) {
-            if (e->args[1]->op == Op::extent) return e->op == Op::div ? arg(0) / arg(1) : arg(0) % arg(1);  // not negative; Halide's x / 0 is 0
+            if (e->args[1]->op == Op::extent)
+                return e->op == Op::div ? arg(0) / arg(1) : arg(0) % arg(1);  // not negative; Halide's x / 0 is 0
             return e->op == Op::div ? floor_division(arg(0), arg(1)) : floor_remainder(arg(0), arg(1));
         }
         if (e->op == Op::access && e->target().input && e->target().input->values && e->target().boundary != Boundary::constant) {
             const auto& [low, high] = *e->target().input->values;
             Scope none;
-            return Halide::unsafe_promise_clamped(Halide::cast<std::int32_t>(value(e, scope)), index(Expr(low), none), index(Expr(high), none) - 1);
+            return Halide::unsafe_promise_clamped(Halide::cast<std::int32_t>(value(e, scope)), index(Expr(low), none),
+                                                  index(Expr(high), none) - 1);
         }
         return narrowed(value(e, scope));
     }
@@ -443,7 +461,8 @@ private:
         const Halide::Type t = v.type();
         const E high = Halide::Internal::make_const(t, std::int64_t{std::numeric_limits<std::int32_t>::max()});
         if (t.is_uint()) return Halide::cast<std::int32_t>(Halide::min(v, high));
-        return Halide::cast<std::int32_t>(Halide::clamp(v, Halide::Internal::make_const(t, std::int64_t{std::numeric_limits<std::int32_t>::min()}), high));
+        return Halide::cast<std::int32_t>(
+            Halide::clamp(v, Halide::Internal::make_const(t, std::int64_t{std::numeric_limits<std::int32_t>::min()}), high));
     }
 
     // ---- values
@@ -460,11 +479,13 @@ private:
         if (e->op == Op::constant) return constant_value(e->dtype, e->bits);
         if (e->op == Op::dim || e->op == Op::extent) return Halide::cast<std::int64_t>(index(e, scope));
         if (e->op == Op::access) return access(e, scope);
-        TESSERA_CHECK(is_scalar_op(e->op), fmt::format("{} is left in stage {}", op_row(e->op).name, scope.stage ? scope.stage->name : "an extent"));
+        TESSERA_CHECK(is_scalar_op(e->op),
+                      fmt::format("{} is left in stage {}", op_row(e->op).name, scope.stage ? scope.stage->name : "an extent"));
         const bool comparison = e->op == Op::eq || e->op == Op::ne || e->op == Op::lt || e->op == Op::le;
         if (comparison && fits_int32(e->args[0]) && fits_int32(e->args[1]))
             return scalar_op(e->op, DType::i32, DType::bool_, {index(e->args[0], scope), index(e->args[1], scope)});
-        if (e->op == Op::cast && fits_int32(e->args[0]) && weight(e->args[0]) <= 1 + 0x1p-16) return scalar_op(Op::cast, DType::i32, e->dtype, {index(e->args[0], scope)});
+        if (e->op == Op::cast && fits_int32(e->args[0]) && weight(e->args[0]) <= 1 + 0x1p-16)
+            return scalar_op(Op::cast, DType::i32, e->dtype, {index(e->args[0], scope)});
         std::vector<E> args;
         for (const Expr& a : e->args) args.push_back(scope.values.at(a.get()));
         const size_t typed = e->op == Op::select ? 1 : 0;
@@ -488,17 +509,24 @@ private:
             const bool edge = depends_on(at, scope.vectorised) && is_affine(at);
             if (target.boundary != Boundary::none) {
                 const E extent = extent_of(dims[d]);
-                if (target.boundary == Boundary::constant) outside = outside.defined() ? outside || i < 0 || i >= extent : i < 0 || i >= extent;
+                if (target.boundary == Boundary::constant)
+                    outside = outside.defined() ? outside || i < 0 || i >= extent : i < 0 || i >= extent;
                 i = bounded(target.boundary, i, extent, edge);
-            } else if (target.input && (guarded || depends_on(at, scope.over))) i = held(i, extent_of(dims[d]), edge);
-            else if (target.input && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
-            else if (target.func && !self && !is_affine(at)) i = in_range(at, i);
-            else if (self && !is_affine(at)) i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+            } else if (target.input && (guarded || depends_on(at, scope.over)))
+                i = held(i, extent_of(dims[d]), edge);
+            else if (target.input && !is_affine(at))
+                i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+            else if (target.func && !self && !is_affine(at))
+                i = in_range(at, i);
+            else if (self && !is_affine(at))
+                i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
             args[rank - 1 - d] = i;
         }
         E loaded;
-        if (target.input) loaded = out_.images.at(target.input->name)(args);
-        else loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
+        if (target.input)
+            loaded = out_.images.at(target.input->name)(args);
+        else
+            loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
         if (target.boundary != Boundary::constant || !outside.defined()) return loaded;
         return Halide::select(outside, scope.values.at(e->args[rank].get()), Halide::likely(loaded));
     }
@@ -509,13 +537,16 @@ private:
         return found->second;
     }
 
-    static E held(const E& i, const E& extent, bool edge) { return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0); }
+    static E held(const E& i, const E& extent, bool edge) {
+        return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0);
+    }
 
     // The forms of Halide's BoundaryConditions: `likely` marks the interior.
     static E bounded(Boundary boundary, const E& i, const E& extent, bool edge) {
         if (boundary == Boundary::clamp || boundary == Boundary::constant) return held(i, extent, edge);
         E inside;
-        if (boundary == Boundary::periodic) inside = i % extent;
+        if (boundary == Boundary::periodic)
+            inside = i % extent;
         else if (boundary == Boundary::mirror) {
             const E around = i % (2 * extent);
             inside = Halide::select(around >= extent, 2 * extent - 1 - around, around);
@@ -537,7 +568,9 @@ private:
 
 }  // namespace
 
-std::string halide_name(const BoundSchedule& bound, size_t stage) { return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage); }
+std::string halide_name(const BoundSchedule& bound, size_t stage) {
+    return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage);
+}
 
 BoundSchedule with_steps_outermost(BoundSchedule bound) {
     for (size_t i = 0; i < bound.stages.size(); ++i) {
@@ -550,7 +583,9 @@ BoundSchedule with_steps_outermost(BoundSchedule bound) {
         std::stable_partition(nest.begin(), nest.end(), is_step);
         for (const BoundStage& other : bound.stages)
             if (other.compute_at && other.compute_at->stage == i)
-                throw Limit(L0903_schedule, s.where, fmt::format("a stage is computed at a loop of {}, whose steps have to stand outside {}", s.name, carried[0].name()),
+                throw Limit(L0903_schedule, s.where,
+                            fmt::format("a stage is computed at a loop of {}, whose steps have to stand outside {}", s.name,
+                                        carried[0].name()),
                             {fix(fmt::format("list the loop over {} first", s.update->reduction_dims[0].name()))});
     }
     return bound;

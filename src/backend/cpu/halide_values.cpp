@@ -81,11 +81,13 @@ E real_to_integer(DType to, const E& x) {
     const Halide::Type type = value_type(to), real = x.type();
     const int digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
     const double end = std::ldexp(1.0, digits);
-    const double last = real.bits() == 32 ? static_cast<double>(std::nextafter(static_cast<float>(end), 0.0F)) : std::nextafter(end, 0.0);
+    const double last =
+        real.bits() == 32 ? static_cast<double>(std::nextafter(static_cast<float>(end), 0.0F)) : std::nextafter(end, 0.0);
     const double first = is_unsigned(to) ? 0.0 : -end;
     const E inside = Halide::max(Halide::min(x, number(real, last)), number(real, first));
     const E converted = dtype_bits(to) < 32 ? cast(type, cast(Halide::Int(32), inside)) : cast(type, inside);
-    return select(x != x, Halide::Internal::make_zero(type), x >= number(real, end), type.max(), x <= number(real, first), type.min(), converted);
+    return select(x != x, Halide::Internal::make_zero(type), x >= number(real, end), type.max(), x <= number(real, first),
+                  type.min(), converted);
 }
 
 E convert(DType from, DType to, const E& x) {
@@ -108,7 +110,8 @@ E saturate_integer(DType from, DType to, const E& x) {
         if (dtype_bits(to) < dtype_bits(from)) v = Halide::min(v, cast(s, t.max()));
         return cast(t, v);
     }
-    const int from_digits = dtype_bits(from) - (is_signed_integer(from) ? 1 : 0), to_digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
+    const int from_digits = dtype_bits(from) - (is_signed_integer(from) ? 1 : 0),
+              to_digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
     if (from_digits > to_digits) v = Halide::min(v, cast(s, t.max()));
     if (is_signed_integer(from) && from_digits > to_digits) v = Halide::max(v, cast(s, t.min()));
     return cast(t, v);
@@ -118,7 +121,10 @@ E saturate(DType from, DType to, const E& x) {
     if (from == DType::bool_ || to == DType::bool_) return convert(from, to, x);
     if (is_integer(from) && is_integer(to)) return saturate_integer(from, to, x);
     if (is_integer(to)) return convert(from, to, x);
-    const double highest = to == DType::f16 ? 65504 : to == DType::bf16 ? 0x1.fep127 : to == DType::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+    const double highest = to == DType::f16    ? 65504
+                           : to == DType::bf16 ? 0x1.fep127
+                           : to == DType::f32  ? std::numeric_limits<float>::max()
+                                               : std::numeric_limits<double>::max();
     const E value = convert(from, DType::f64, x);
     const E high = number(Halide::Float(64), highest), low = number(Halide::Float(64), -highest);
     return select(value > high, convert(DType::f64, to, high), value < low, convert(DType::f64, to, low), convert(from, to, x));
@@ -138,7 +144,8 @@ E negate(const E& a) {
     const Halide::Type t = a.type();
     if (t.is_float()) {
         const Halide::Type u = Halide::UInt(t.bits());
-        return reinterpret(t, reinterpret(u, a) ^ integer(u, t.bits() == 32 ? 0x80000000LL : std::numeric_limits<std::int64_t>::min()));
+        return reinterpret(
+            t, reinterpret(u, a) ^ integer(u, t.bits() == 32 ? 0x80000000LL : std::numeric_limits<std::int64_t>::min()));
     }
     return wrapping(Halide::Internal::make_zero(t), a, [](const E& x, const E& y) { return x - y; });
 }
@@ -203,8 +210,15 @@ E shift(const E& a, const E& b, bool left) {
 
 // ---- functions
 
-#define TESSERA_MATH_1(name) {Op::name, [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0]); }); }}
-#define TESSERA_MATH_2(name) {Op::name, [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0], x[1]); }); }}
+#define TESSERA_MATH_1(name)                                                                                                \
+    {                                                                                                                       \
+        Op::name, [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0]); }); } \
+    }
+#define TESSERA_MATH_2(name)                                                                                                \
+    {                                                                                                                       \
+        Op::name,                                                                                                           \
+            [](const Args& a) { return with_builder(a, [](auto& b, const Args& x) { return math::name(b, x[0], x[1]); }); } \
+    }
 
 template <class F>
 E with_builder(const Args& a, F&& f) {
@@ -257,12 +271,30 @@ const std::map<Op, Rule>& rules() {
         {Op::ceil, [](const Args& a) { return Halide::ceil(a[0]); }},
         {Op::trunc, [](const Args& a) { return Halide::trunc(a[0]); }},
         {Op::sqrt, [](const Args& a) { return Halide::sqrt(a[0]); }},
-        TESSERA_MATH_1(exp), TESSERA_MATH_1(exp2), TESSERA_MATH_1(expm1), TESSERA_MATH_1(log), TESSERA_MATH_1(log2), TESSERA_MATH_1(log1p),
-        TESSERA_MATH_1(sin), TESSERA_MATH_1(cos), TESSERA_MATH_1(tan), TESSERA_MATH_1(asin), TESSERA_MATH_1(acos), TESSERA_MATH_1(atan),
-        TESSERA_MATH_2(atan2), TESSERA_MATH_1(sinh), TESSERA_MATH_1(cosh), TESSERA_MATH_1(tanh), TESSERA_MATH_1(erf), TESSERA_MATH_2(pow),
-        {Op::uniform, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::uniform_f32(b, s, k); }); }},
-        {Op::normal, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::normal_f32(b, s, k); }); }},
-        {Op::random_bits, [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::random_bits(b, s, k); }); }},
+        TESSERA_MATH_1(exp),
+        TESSERA_MATH_1(exp2),
+        TESSERA_MATH_1(expm1),
+        TESSERA_MATH_1(log),
+        TESSERA_MATH_1(log2),
+        TESSERA_MATH_1(log1p),
+        TESSERA_MATH_1(sin),
+        TESSERA_MATH_1(cos),
+        TESSERA_MATH_1(tan),
+        TESSERA_MATH_1(asin),
+        TESSERA_MATH_1(acos),
+        TESSERA_MATH_1(atan),
+        TESSERA_MATH_2(atan2),
+        TESSERA_MATH_1(sinh),
+        TESSERA_MATH_1(cosh),
+        TESSERA_MATH_1(tanh),
+        TESSERA_MATH_1(erf),
+        TESSERA_MATH_2(pow),
+        {Op::uniform,
+         [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::uniform_f32(b, s, k); }); }},
+        {Op::normal,
+         [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::normal_f32(b, s, k); }); }},
+        {Op::random_bits,
+         [](const Args& a) { return draw(a, [](auto& b, const E& s, auto k) { return math::random_bits(b, s, k); }); }},
     };
     return table;
 }
@@ -282,7 +314,9 @@ E constant_value(DType dtype, std::uint64_t bits) {
     const Halide::Type t = value_type(dtype);
     if (is_float(dtype)) {
         const double value = std::bit_cast<double>(bits);
-        if (is_half(dtype)) return integer(t, dtype == DType::f16 ? half_bits::from_double<10, -14>(value) : half_bits::from_double<7, -126>(value));
+        if (is_half(dtype))
+            return integer(t,
+                           dtype == DType::f16 ? half_bits::from_double<10, -14>(value) : half_bits::from_double<7, -126>(value));
         return Halide::Internal::FloatImm::make(t, value);
     }
     if (dtype == DType::bool_) return Halide::Internal::make_bool(bits != 0);

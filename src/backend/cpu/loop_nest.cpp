@@ -15,7 +15,8 @@ namespace {
 //       f_C_s1(...) = ...
 class NestParser {
 public:
-    NestParser(std::string_view text, const std::map<std::string, size_t>& stages, const BoundSchedule& bound) : stages_(stages), bound_(bound) {
+    NestParser(std::string_view text, const std::map<std::string, size_t>& stages, const BoundSchedule& bound)
+        : stages_(stages), bound_(bound) {
         for (size_t at = 0; at < text.size();) {
             const size_t end = std::min(text.find('\n', at), text.size());
             if (text.find_first_not_of(' ', at) < end) lines_.push_back(text.substr(at, end - at));
@@ -47,10 +48,17 @@ private:
         if (word == "produce" || word == "consume" || word == "store") {
             const std::string name = trimmed(rest.substr(0, rest.find(':')));
             if (word == "produce") stage = find(name);
-            return {word == "produce" ? NestNode::Kind::produce : word == "consume" ? NestNode::Kind::consume : NestNode::Kind::store, our_name(name), LoopKind::serial, {}};
+            return {word == "produce"   ? NestNode::Kind::produce
+                    : word == "consume" ? NestNode::Kind::consume
+                                        : NestNode::Kind::store,
+                    our_name(name),
+                    LoopKind::serial,
+                    {}};
         }
-        static const std::map<std::string_view, LoopKind> kinds{
-            {"for", LoopKind::serial}, {"parallel", LoopKind::parallel}, {"vectorized", LoopKind::vector}, {"unrolled", LoopKind::unroll}};
+        static const std::map<std::string_view, LoopKind> kinds{{"for", LoopKind::serial},
+                                                                {"parallel", LoopKind::parallel},
+                                                                {"vectorized", LoopKind::vector},
+                                                                {"unrolled", LoopKind::unroll}};
         if (const auto kind = kinds.find(word); kind != kinds.end()) {
             const std::string variable = trimmed(rest.substr(0, rest.find_first_of(" :")));
             return {NestNode::Kind::loop, loop_name(variable, stage), kind->second, {}};
@@ -107,7 +115,8 @@ void print(const std::vector<NestNode>& nest, int depth, std::string& out) {
 
 }  // namespace
 
-std::vector<NestNode> parse_loop_nest(std::string_view text, const std::map<std::string, size_t>& stages, const BoundSchedule& bound) {
+std::vector<NestNode> parse_loop_nest(std::string_view text, const std::map<std::string, size_t>& stages,
+                                      const BoundSchedule& bound) {
     return NestParser(text, stages, bound).run();
 }
 

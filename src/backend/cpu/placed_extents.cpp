@@ -47,7 +47,8 @@ PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
         }
         if (!wrapped) out[d] = read_extent(reads, at);
         if (!out[d]) continue;
-        for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update}) out[d] = round_up(*out[d], outermost_tile(*nest, s.dims[d]));
+        for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update})
+            out[d] = round_up(*out[d], outermost_tile(*nest, s.dims[d]));
     }
     return known_[stage] = out;
 }
@@ -70,9 +71,12 @@ std::optional<std::int64_t> PlacedExtents::extent_inside(size_t stage, const Dim
     return reduced || s.output ? whole : std::nullopt;
 }
 
-bool PlacedExtents::shift_and_width(size_t user, const Expr& e, LoopPosition at, std::int64_t scale, std::int64_t& offset, std::int64_t& width,
-                                    std::map<const void*, std::int64_t>& moving, std::map<const ExprNode*, std::int64_t>& still) {
-    const auto inner = [&](const Expr& a, std::int64_t by) { return shift_and_width(user, a, at, by, offset, width, moving, still); };
+bool PlacedExtents::shift_and_width(size_t user, const Expr& e, LoopPosition at, std::int64_t scale, std::int64_t& offset,
+                                    std::int64_t& width, std::map<const void*, std::int64_t>& moving,
+                                    std::map<const ExprNode*, std::int64_t>& still) {
+    const auto inner = [&](const Expr& a, std::int64_t by) {
+        return shift_and_width(user, a, at, by, offset, width, moving, still);
+    };
     if (const auto c = integer_constant(e)) {
         offset += scale * *c;
         return true;

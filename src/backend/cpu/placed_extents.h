@@ -8,8 +8,8 @@
 
 namespace tessera::cpu {
 
-/// Constant upper bounds of how much of a stage one iteration of the loop where it is computed needs: what lets its loops unroll and its
-/// storage be registers. Exact in extent for reads at `dim + constant`; unknown for anything else.
+/// Constant upper bounds of how much of a stage one iteration of the loop where it is computed needs: what lets its loops unroll
+/// and its storage be registers. Exact in extent for reads at `dim + constant`; unknown for anything else.
 class PlacedExtents {
 public:
     explicit PlacedExtents(const BoundSchedule& bound) : bound_(bound) {}
@@ -23,8 +23,9 @@ private:
     Extents required(size_t stage, LoopPosition at);
     std::optional<std::int64_t> extent_inside(size_t stage, const Dim& dim, LoopPosition at);
     std::optional<std::int64_t> read_extent(const std::vector<std::pair<size_t, Expr>>& reads, LoopPosition at);
-    bool shift_and_width(size_t user, const Expr& e, LoopPosition at, std::int64_t scale, std::int64_t& offset, std::int64_t& width,
-                         std::map<const void*, std::int64_t>& moving, std::map<const ExprNode*, std::int64_t>& still);
+    bool shift_and_width(size_t user, const Expr& e, LoopPosition at, std::int64_t scale, std::int64_t& offset,
+                         std::int64_t& width, std::map<const void*, std::int64_t>& moving,
+                         std::map<const ExprNode*, std::int64_t>& still);
 
     const BoundSchedule& bound_;
     std::map<size_t, Extents> known_;

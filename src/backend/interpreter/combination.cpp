@@ -64,7 +64,8 @@ Program::Node Program::made_combination(const Expr& e) {
         }
     }
     while (c->operands.size() < count) c->operands.push_back(args[next++]);
-    if (e->op == Op::scatter && e->scatter().has_init) c->inits.assign(args.begin() + static_cast<std::ptrdiff_t>(next), args.end());
+    if (e->op == Op::scatter && e->scatter().has_init)
+        c->inits.assign(args.begin() + static_cast<std::ptrdiff_t>(next), args.end());
     if (r.has_where) c->where = {args.back()};
 
     // Slots the result depends on: not the dims bound here.
@@ -81,10 +82,12 @@ Program::Node Program::made_combination(const Expr& e) {
     c->by_key = e->op != Op::reduce || comes_back(c->slots);
 
     const Expr& whole = r.combined[0];
-    if (count == 1 && whole->args.size() == 2 && is_scalar_op(whole->op) && whole->op != Op::and_ && whole->op != Op::or_ && whole->args[0].same_as(r.left[0]) && whole->args[1].same_as(r.right[0])) {
+    if (count == 1 && whole->args.size() == 2 && is_scalar_op(whole->op) && whole->op != Op::and_ && whole->op != Op::or_ &&
+        whole->args[0].same_as(r.left[0]) && whole->args[1].same_as(r.right[0])) {
         c->function = nodes_[c->combined[0]].function;
         const Expr& body = e->args[e->op == Op::scatter ? c->places.size() : 0];
-        if (e->op == Op::reduce && r.order.kind != Order::Kind::kahan && r.monoid->name == "sum" && whole->op == Op::add && body->op == Op::mul && is_float(body->dtype)) {
+        if (e->op == Op::reduce && r.order.kind != Order::Kind::kahan && r.monoid->name == "sum" && whole->op == Op::add &&
+            body->op == Op::mul && is_float(body->dtype)) {
             c->fused = scalar_function(Op::fma, body->dtype, body->dtype);
             for (size_t i = 0; i < 2; ++i) c->factors[i] = numbers_.at(body->args[i].get());
         }
@@ -195,7 +198,8 @@ std::vector<Bits> Program::reduced(Combination& c) {
     std::vector<Bits> total = c.identity;
     Bits compensation = c.identity[0];  // kahan
     const DType dtype = c.reduction->identity[0].dtype();
-    const auto minus = [&, sub = order.kind == Order::Kind::kahan ? scalar_function(Op::sub, dtype, dtype) : nullptr](Bits a, Bits b) {
+    const auto minus = [&, sub = order.kind == Order::Kind::kahan ? scalar_function(Op::sub, dtype, dtype) : nullptr](Bits a,
+                                                                                                                      Bits b) {
         const Bits operands[] = {a, b};
         return sub(operands);
     };
@@ -233,7 +237,9 @@ std::vector<Bits> Program::scanned(Combination& c) {
     const std::int64_t n = c.extents[0];
     const size_t components = c.identity.size();
     std::vector<Bits> table(static_cast<size_t>(n + 2) * components);
-    const auto put = [&](std::int64_t t, const std::vector<Bits>& v) { std::copy(v.begin(), v.end(), table.begin() + (t + 1) * static_cast<std::int64_t>(components)); };
+    const auto put = [&](std::int64_t t, const std::vector<Bits>& v) {
+        std::copy(v.begin(), v.end(), table.begin() + (t + 1) * static_cast<std::int64_t>(components));
+    };
     const std::uint32_t t_slot = c.dims[0];
     const Kept kept(*this, c.dims);
     std::vector<Bits> total = c.identity;
@@ -280,8 +286,10 @@ std::vector<Bits> Program::scattered(Combination& c) {
             if (i < 0 || i >= c.destination_extents[d]) return;
             cell = cell * static_cast<size_t>(c.destination_extents[d]) + static_cast<size_t>(i);
         }
-        if (order.kind == Order::Kind::blocked) fold_point(c, block.try_emplace(cell, c.identity).first->second);
-        else fold_point(c, std::span(cells).subspan(cell * components, components));
+        if (order.kind == Order::Kind::blocked)
+            fold_point(c, block.try_emplace(cell, c.identity).first->second);
+        else
+            fold_point(c, std::span(cells).subspan(cell * components, components));
     });
     flush();
     return cells;

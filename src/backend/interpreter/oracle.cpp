@@ -15,7 +15,8 @@ public:
     enum class State : std::uint8_t { missing, running, done };
 
     Cells(size_t components, std::vector<std::int64_t> begin, std::vector<std::int64_t> extent)
-        : components_(components), begin_(std::move(begin)), extent_(std::move(extent)), states_(volume(extent_), State::missing), values_(states_.size() * components) {}
+        : components_(components), begin_(std::move(begin)), extent_(std::move(extent)), states_(volume(extent_), State::missing),
+          values_(states_.size() * components) {}
 
     /// The cell at `index`; the box grows to hold it, so cells move.
     [[nodiscard]] size_t find(std::span<const std::int64_t> index, const std::string& name) {
@@ -60,14 +61,17 @@ private:
             count *= static_cast<double>(extent[d]);
         }
         if (count > most)
-            throw Limit(L0902_size, {}, fmt::format("the interpreter would keep {:.3g} cells of {}", count, name), {fix("evaluate smaller extents, or compile for another target")});
+            throw Limit(L0902_size, {}, fmt::format("the interpreter would keep {:.3g} cells of {}", count, name),
+                        {fix("evaluate smaller extents, or compile for another target")});
         Cells larger(components_, begin, extent);
         std::vector<std::int64_t> at = begin_;
         for (size_t cell = 0; cell < states_.size(); ++cell) {
             size_t to = 0;
-            for (size_t d = 0; d < at.size(); ++d) to = to * static_cast<size_t>(extent[d]) + static_cast<size_t>(at[d] - begin[d]);
+            for (size_t d = 0; d < at.size(); ++d)
+                to = to * static_cast<size_t>(extent[d]) + static_cast<size_t>(at[d] - begin[d]);
             larger.states_[to] = states_[cell];
-            std::copy_n(values_.begin() + static_cast<std::ptrdiff_t>(cell * components_), components_, larger.values_.begin() + static_cast<std::ptrdiff_t>(to * components_));
+            std::copy_n(values_.begin() + static_cast<std::ptrdiff_t>(cell * components_), components_,
+                        larger.values_.begin() + static_cast<std::ptrdiff_t>(to * components_));
             for (size_t d = at.size(); d-- > 0;) {
                 if (++at[d] < begin_[d] + extent_[d]) break;
                 at[d] = begin_[d];
@@ -86,12 +90,12 @@ private:
 struct Definition {
     const FuncState* func = nullptr;
     std::unique_ptr<Program> program;
-    std::vector<std::uint32_t> dims;   // slots
-    std::vector<size_t> values;        // nodes, one per component
-    std::optional<size_t> init;        // node, of a recurrence's state
-    size_t t = 0;                      // position of the time dim
+    std::vector<std::uint32_t> dims;  // slots
+    std::vector<size_t> values;       // nodes, one per component
+    std::optional<size_t> init;       // node, of a recurrence's state
+    size_t t = 0;                     // position of the time dim
     std::optional<Cells> cells;
-    int running = 0;                   // computations under way: more than one while a state reads its past
+    int running = 0;  // computations under way: more than one while a state reads its past
 };
 
 class Oracle : public Memory {
@@ -125,9 +129,11 @@ public:
         const AccessTarget& target = access.target();
         const std::string& name = target.input ? target.input->name : target.func->name;
         const Dim& d = target.input ? target.input->dims[dim] : target.func->dims[dim];
-        throw Error(E0401_out_of_bounds, access.where, fmt::format("{} is read at {} = {}, outside [0, {})", name, d.name(), index, extent),
+        throw Error(E0401_out_of_bounds, access.where,
+                    fmt::format("{} is read at {} = {}, outside [0, {})", name, d.name(), index, extent),
                     {token(name), expected(fmt::format("0 <= {} < {}", d.name(), extent)), received(std::to_string(index)),
-                     fix(fmt::format("wrap it in a boundary condition: clamp({})", name)), fix("read it under a select that excludes such indices")});
+                     fix(fmt::format("wrap it in a boundary condition: clamp({})", name)),
+                     fix("read it under a select that excludes such indices")});
     }
 
 private:
@@ -186,11 +192,14 @@ private:
             if (d.cells->state(cell) == Cells::State::done) return cell;
         }
         if (d.cells->state(cell) == Cells::State::running)
-            throw Error(E0311_recurrence, d.func->where, fmt::format("the value of {} at {} needs itself", d.func->name, index_text(index)),
+            throw Error(E0311_recurrence, d.func->where,
+                        fmt::format("the value of {} at {} needs itself", d.func->name, index_text(index)),
                         {token(d.func->name), fix("read states at times before the step's only")});
         constexpr int deepest = 2000;
         if (d.running > deepest)
-            throw Error(E0311_recurrence, d.func->where, fmt::format("the value of {} at {} is more than {} reads of itself deep", d.func->name, index_text(index), deepest),
+            throw Error(E0311_recurrence, d.func->where,
+                        fmt::format("the value of {} at {} is more than {} reads of itself deep", d.func->name, index_text(index),
+                                    deepest),
                         {token(d.func->name), fix("read states at times before the step's only")});
         d.cells->set_state(cell, Cells::State::running);
         try {
@@ -213,7 +222,8 @@ private:
         for (size_t i = 0; i < index.size(); ++i) d.program->set(d.dims[i], static_cast<Bits>(index[i]));
         std::vector<Bits> values;
         const bool starts = d.init && time_of(d, index) < 0;
-        if (starts) values.push_back(d.program->value(*d.init));
+        if (starts)
+            values.push_back(d.program->value(*d.init));
         else
             for (const size_t v : d.values) values.push_back(d.program->value(v));
         // Reads may have moved the cells.
@@ -228,8 +238,8 @@ private:
         return r.reverse ? arguments_.extent(r.t).value() - 1 - index[d.t] : index[d.t];
     }
 
-    /// Computes all states at all earlier times first, so that a state that reads its past does not recurse through all of it. What
-    /// cannot be computed there may not be needed: a read of it will tell.
+    /// Computes all states at all earlier times first, so that a state that reads its past does not recurse through all of it.
+    /// What cannot be computed there may not be needed: a read of it will tell.
     void run_up_to(const Definition& d, std::span<const std::int64_t> index) {
         const Recurrence& r = *d.func->recurrence;
         const std::int64_t time = time_of(d, index);

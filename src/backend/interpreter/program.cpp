@@ -29,7 +29,9 @@ std::optional<std::int64_t> inside(Boundary boundary, std::int64_t index, std::i
     }
 }
 
-Program::Program(const BoundArguments& arguments, Memory& memory) : arguments_(arguments), memory_(memory) { slots_.emplace_back(); }
+Program::Program(const BoundArguments& arguments, Memory& memory) : arguments_(arguments), memory_(memory) {
+    slots_.emplace_back();
+}
 Program::~Program() = default;
 
 std::uint32_t Program::slot_of(const void* identity) {
@@ -85,7 +87,8 @@ std::uint32_t Program::make(const Expr& e) {
         default:
             for (const Expr& a : e->args) n.args.push_back(numbers_.at(a.get()));
             n.slots = slots_of(n.args);
-            if (e->op != Op::select && e->op != Op::and_ && e->op != Op::or_) n.function = scalar_function(e->op, e->args[0].dtype(), e->dtype);
+            if (e->op != Op::select && e->op != Op::and_ && e->op != Op::or_)
+                n.function = scalar_function(e->op, e->args[0].dtype(), e->dtype);
     }
     n.op = e->op;
     nodes_.push_back(std::move(n));

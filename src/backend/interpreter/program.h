@@ -25,8 +25,8 @@ public:
 /// Reflects or clamps an index into [0, extent); nothing when the boundary serves it from elsewhere or the extent is 0.
 [[nodiscard]] std::optional<std::int64_t> inside(Boundary boundary, std::int64_t index, std::int64_t extent);
 
-/// Expressions compiled to one array of nodes that share what they have in common. The dims and variables they depend on are slots
-/// of the environment; every node keeps its value until a slot it depends on is set to something else.
+/// Expressions compiled to one array of nodes that share what they have in common. The dims and variables they depend on are
+/// slots of the environment; every node keeps its value until a slot it depends on is set to something else.
 ///
 /// How it is known that a kept value is valid: each change of a slot stamps it with a number above all before, and a change made
 /// for a while (a reduction's loop) is taken back with its old stamp. So the newest stamp among a node's slots names their state.
@@ -143,8 +143,8 @@ private:
 struct Program::Access {
     const ExprNode* node = nullptr;
     Boundary boundary = Boundary::none;
-    std::vector<std::int64_t> extents;  // of an input; of a Func's dims when there is a boundary
-    const BoundBuffer* input = nullptr; // null: a Func
+    std::vector<std::int64_t> extents;   // of an input; of a Func's dims when there is a boundary
+    const BoundBuffer* input = nullptr;  // null: a Func
     size_t func = 0;
 };
 
@@ -152,19 +152,19 @@ struct Program::Access {
 struct Program::Combination {
     Op op = Op::reduce;
     const Reduction* reduction = nullptr;
-    std::vector<std::uint32_t> dims;                   // slots of the reduced dims, or of t
+    std::vector<std::uint32_t> dims;  // slots of the reduced dims, or of t
     std::vector<std::int64_t> extents;
-    std::vector<std::uint32_t> operands, where;        // nodes; where has one or none
-    std::vector<std::uint32_t> left, right;            // slots
-    std::vector<std::uint32_t> combined;               // nodes over left and right
+    std::vector<std::uint32_t> operands, where;  // nodes; where has one or none
+    std::vector<std::uint32_t> left, right;      // slots
+    std::vector<std::uint32_t> combined;         // nodes over left and right
     std::vector<Bits> identity;
-    ScalarFunction function = nullptr;                 // combined is this of left and right
-    ScalarFunction fused = nullptr;                    // fma, when the operand is a product of factors
+    ScalarFunction function = nullptr;  // combined is this of left and right
+    ScalarFunction fused = nullptr;     // fma, when the operand is a product of factors
     std::uint32_t factors[2] = {0, 0};
     // scatters
-    std::vector<std::uint32_t> destination;            // slots
+    std::vector<std::uint32_t> destination;  // slots
     std::vector<std::int64_t> destination_extents;
-    std::vector<std::uint32_t> places, inits;          // nodes
+    std::vector<std::uint32_t> places, inits;  // nodes
     // The result depends on these slots; kept for their state, or, when `by_key`, for all their values.
     std::vector<std::uint32_t> slots;
     bool by_key = false;

@@ -47,24 +47,34 @@ struct Arithmetic {
     static constexpr int width = static_cast<int>(8 * sizeof(W));
 
     static W add(W a, W b) {
-        if constexpr (real) return a + b;
-        else return static_cast<W>(wide(a) + wide(b));
+        if constexpr (real)
+            return a + b;
+        else
+            return static_cast<W>(wide(a) + wide(b));
     }
     static W sub(W a, W b) {
-        if constexpr (real) return a - b;
-        else return static_cast<W>(wide(a) - wide(b));
+        if constexpr (real)
+            return a - b;
+        else
+            return static_cast<W>(wide(a) - wide(b));
     }
     static W mul(W a, W b) {
-        if constexpr (real) return a * b;
-        else return static_cast<W>(wide(a) * wide(b));
+        if constexpr (real)
+            return a * b;
+        else
+            return static_cast<W>(wide(a) * wide(b));
     }
     static W neg(W a) {
-        if constexpr (real) return -a;
-        else return static_cast<W>(0 - wide(a));
+        if constexpr (real)
+            return -a;
+        else
+            return static_cast<W>(0 - wide(a));
     }
     static W div(W a, W b) {
-        if constexpr (real) return a / b;
-        else if constexpr (std::is_unsigned_v<W>) return b == 0 ? W{0} : static_cast<W>(a / b);
+        if constexpr (real)
+            return a / b;
+        else if constexpr (std::is_unsigned_v<W>)
+            return b == 0 ? W{0} : static_cast<W>(a / b);
         else {
             if (b == 0) return 0;
             if (b == -1) return neg(a);
@@ -73,15 +83,20 @@ struct Arithmetic {
         }
     }
     static W mod(W a, W b) {
-        if constexpr (real) return a - b * std::floor(a / b);
-        else return b == 0 ? W{0} : sub(a, mul(b, div(a, b)));
+        if constexpr (real)
+            return a - b * std::floor(a / b);
+        else
+            return b == 0 ? W{0} : sub(a, mul(b, div(a, b)));
     }
     static W min(W a, W b) { return (a < b || a != a) ? a : b; }
     static W max(W a, W b) { return (a > b || a != a) ? a : b; }
     static W abs(W a) {
-        if constexpr (real) return std::fabs(a);
-        else if constexpr (std::is_unsigned_v<W>) return a;
-        else return a < 0 ? neg(a) : a;
+        if constexpr (real)
+            return std::fabs(a);
+        else if constexpr (std::is_unsigned_v<W>)
+            return a;
+        else
+            return a < 0 ? neg(a) : a;
     }
     static W bit_and(W a, W b) { return static_cast<W>(a & b); }
     static W bit_or(W a, W b) { return static_cast<W>(a | b); }
@@ -95,8 +110,10 @@ struct Arithmetic {
     static W shl(W a, W b) { return outside_width(b) ? W{0} : static_cast<W>(wide(a) << b); }
     static W shr(W a, W b) {
         if (!outside_width(b)) return static_cast<W>(a >> b);
-        if constexpr (std::is_unsigned_v<W>) return 0;
-        else return static_cast<W>(a >> (width - 1));
+        if constexpr (std::is_unsigned_v<W>)
+            return 0;
+        else
+            return static_cast<W>(a >> (width - 1));
     }
     static bool eq(W a, W b) { return a == b; }
     static bool ne(W a, W b) { return a != b; }
@@ -145,15 +162,15 @@ struct Real {
     static W ceil(W x) { return std::ceil(x); }
     static W trunc(W x) { return std::trunc(x); }
     static W sqrt(W x) { return std::sqrt(x); }
-#define TESSERA_MATH_1(name)          \
-    static W name(W x) {              \
-        B b;                          \
-        return math::name(b, x);      \
+#define TESSERA_MATH_1(name)     \
+    static W name(W x) {         \
+        B b;                     \
+        return math::name(b, x); \
     }
-#define TESSERA_MATH_2(name)          \
-    static W name(W x, W y) {         \
-        B b;                          \
-        return math::name(b, x, y);   \
+#define TESSERA_MATH_2(name)        \
+    static W name(W x, W y) {       \
+        B b;                        \
+        return math::name(b, x, y); \
     }
     TESSERA_MATH_1(exp)
     TESSERA_MATH_1(exp2)
@@ -238,20 +255,26 @@ To real_to_integer(From x) {
 
 template <class To, class From>
 To converted(From x) {
-    if constexpr (std::is_same_v<To, bool>) return x != 0;
-    else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) return real_to_integer<To>(x);
-    else if constexpr (std::is_same_v<From, bool>) return static_cast<To>(static_cast<int>(x));
-    else return static_cast<To>(x);  // 16-bit floats round once from every type
+    if constexpr (std::is_same_v<To, bool>)
+        return x != 0;
+    else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>)
+        return real_to_integer<To>(x);
+    else if constexpr (std::is_same_v<From, bool>)
+        return static_cast<To>(static_cast<int>(x));
+    else
+        return static_cast<To>(x);  // 16-bit floats round once from every type
 }
 
 template <class To, class From>
 To saturated(From x) {
-    if constexpr (std::is_same_v<To, bool> || std::is_same_v<From, bool>) return converted<To>(x);
+    if constexpr (std::is_same_v<To, bool> || std::is_same_v<From, bool>)
+        return converted<To>(x);
     else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) {
         using Limits = std::numeric_limits<To>;
         if (std::cmp_greater(x, Limits::max())) return Limits::max();
         return std::cmp_less(x, Limits::min()) ? Limits::min() : static_cast<To>(x);
-    } else if constexpr (std::is_integral_v<To>) return converted<To>(x);
+    } else if constexpr (std::is_integral_v<To>)
+        return converted<To>(x);
     else {
         constexpr double highest_f16 = 65504, highest_bf16 = 0x1.fep127;
         const double highest = std::is_same_v<To, float16>    ? highest_f16
@@ -268,8 +291,10 @@ To saturated(From x) {
 template <class From, class To, bool saturate>
 Bits conversion(const Bits* a) {
     const Working<From> x = operand<From>(a[0]);
-    if constexpr (saturate) return to_bits(saturated<To>(x));
-    else return to_bits(converted<To>(x));
+    if constexpr (saturate)
+        return to_bits(saturated<To>(x));
+    else
+        return to_bits(converted<To>(x));
 }
 
 template <bool saturate>
@@ -296,9 +321,12 @@ Bits random(const Bits* a) {
     for (int i = 0; i < 4; ++i) key[i] = static_cast<std::int64_t>(a[i + 1]);
     const std::span<const std::int64_t> keys(key);
     const auto seed = static_cast<std::int64_t>(a[0]);
-    if constexpr (draw == Draw::uniform) return to_bits(math::uniform_f32(b, seed, keys));
-    else if constexpr (draw == Draw::normal) return to_bits(math::normal_f32(b, seed, keys));
-    else return to_bits(math::random_bits(b, seed, keys));
+    if constexpr (draw == Draw::uniform)
+        return to_bits(math::uniform_f32(b, seed, keys));
+    else if constexpr (draw == Draw::normal)
+        return to_bits(math::normal_f32(b, seed, keys));
+    else
+        return to_bits(math::random_bits(b, seed, keys));
 }
 
 template <class T>
@@ -308,8 +336,10 @@ ScalarFunction typed_function(Op op) {
     if (op == Op::ne) return &predicate<&A::ne, T>;
     if constexpr (!std::is_same_v<T, bool>) {
         if (const ScalarFunction f = number_function<T>(op)) return f;
-        if constexpr (std::is_integral_v<T>) return integer_function<T>(op);
-        else return float_function<T>(op);
+        if constexpr (std::is_integral_v<T>)
+            return integer_function<T>(op);
+        else
+            return float_function<T>(op);
     }
     return nullptr;
 }
@@ -338,8 +368,10 @@ ScalarFunction scalar_function(Op op, DType operand, DType result) {
 LoadFunction load_function(DType dtype) {
     return with_type(dtype, []<class T>(std::type_identity<T>) -> LoadFunction {
         return [](const void* memory, std::int64_t element) {
-            if constexpr (std::is_same_v<T, bool>) return Bits{static_cast<const std::uint8_t*>(memory)[element] != 0};
-            else return to_bits(static_cast<const T*>(memory)[element]);
+            if constexpr (std::is_same_v<T, bool>)
+                return Bits{static_cast<const std::uint8_t*>(memory)[element] != 0};
+            else
+                return to_bits(static_cast<const T*>(memory)[element]);
         };
     });
 }
@@ -355,9 +387,12 @@ Bits constant_value(DType dtype, std::uint64_t bits) {
 
 std::string value_text(DType dtype, Bits value) {
     return with_type(dtype, [&]<class T>(std::type_identity<T>) {
-        if constexpr (is_half<T>) return fmt::format("{}", static_cast<float>(from_bits<T>(value)));
-        else if constexpr (std::is_integral_v<T> && sizeof(T) == 1 && !std::is_same_v<T, bool>) return fmt::format("{}", static_cast<int>(from_bits<T>(value)));
-        else return fmt::format("{}", from_bits<T>(value));
+        if constexpr (is_half<T>)
+            return fmt::format("{}", static_cast<float>(from_bits<T>(value)));
+        else if constexpr (std::is_integral_v<T> && sizeof(T) == 1 && !std::is_same_v<T, bool>)
+            return fmt::format("{}", static_cast<int>(from_bits<T>(value)));
+        else
+            return fmt::format("{}", from_bits<T>(value));
     });
 }
 

@@ -21,17 +21,25 @@ using Working = std::conditional_t<is_half<T>, float, T>;
 
 template <class T>
 [[nodiscard]] Bits to_bits(T value) {
-    if constexpr (is_half<T>) return value.bits;
-    else if constexpr (std::is_same_v<T, float>) return std::bit_cast<std::uint32_t>(value);
-    else if constexpr (std::is_same_v<T, double>) return std::bit_cast<std::uint64_t>(value);
-    else return static_cast<Bits>(value);
+    if constexpr (is_half<T>)
+        return value.bits;
+    else if constexpr (std::is_same_v<T, float>)
+        return std::bit_cast<std::uint32_t>(value);
+    else if constexpr (std::is_same_v<T, double>)
+        return std::bit_cast<std::uint64_t>(value);
+    else
+        return static_cast<Bits>(value);
 }
 template <class T>
 [[nodiscard]] T from_bits(Bits bits) {
-    if constexpr (is_half<T>) return T::from_bits(static_cast<std::uint16_t>(bits));
-    else if constexpr (std::is_same_v<T, float>) return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
-    else if constexpr (std::is_same_v<T, double>) return std::bit_cast<double>(bits);
-    else return static_cast<T>(bits);
+    if constexpr (is_half<T>)
+        return T::from_bits(static_cast<std::uint16_t>(bits));
+    else if constexpr (std::is_same_v<T, float>)
+        return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    else if constexpr (std::is_same_v<T, double>)
+        return std::bit_cast<double>(bits);
+    else
+        return static_cast<T>(bits);
 }
 
 /// Calls visit(std::type_identity<T>{}) with the C++ type of `dtype`.
@@ -56,8 +64,9 @@ decltype(auto) with_type(DType dtype, Visit&& visit) {
 
 using ScalarFunction = Bits (*)(const Bits* operands);
 /// What a scalar op (all but select, and_ and or_, whose operands are not all evaluated) does to operands of dtype `operand`.
-/// Floats: each op is IEEE in its dtype; a 16-bit float is computed in f32 and rounded (fma and mod too). mod is a - b*floor(a/b),
-/// every step rounded. max(a, b) is (a > b or a is NaN) ? a : b, min mirrored. saturate_cast to a float clamps infinities too.
+/// Floats: each op is IEEE in its dtype; a 16-bit float is computed in f32 and rounded (fma and mod too). mod is a -
+/// b*floor(a/b), every step rounded. max(a, b) is (a > b or a is NaN) ? a : b, min mirrored. saturate_cast to a float clamps
+/// infinities too.
 [[nodiscard]] ScalarFunction scalar_function(Op op, DType operand, DType result);
 
 using LoadFunction = Bits (*)(const void* memory, std::int64_t element);

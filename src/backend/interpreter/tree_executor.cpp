@@ -27,13 +27,15 @@ using Lane = std::vector<Bits>;
 class Executor : public Memory {
 public:
     Executor(const LoopTree& tree, const BoundArguments& arguments, const ExecuteOptions& options)
-        : tree_(tree), arguments_(arguments), options_(options), random_(options.shuffle_seed), program_(arguments, *this), storage_(stages().size()) {
+        : tree_(tree), arguments_(arguments), options_(options), random_(options.shuffle_seed), program_(arguments, *this),
+          storage_(stages().size()) {
         for (size_t i = 0; i < stages().size(); ++i) {
             numbers_.emplace(stages()[i].func.get(), i);
             if (!stages()[i].output) continue;
             std::vector<std::int64_t> extent;
             for (const Dim& d : stages()[i].dims) extent.push_back(arguments.extent(d).value());
-            storage_[i].emplace_back(stages()[i].name, stages()[i].dtypes.size(), std::vector<std::int64_t>(extent.size(), 0), extent);
+            storage_[i].emplace_back(stages()[i].name, stages()[i].dtypes.size(), std::vector<std::int64_t>(extent.size(), 0),
+                                     extent);
         }
     }
 
@@ -55,14 +57,18 @@ public:
     Bits read(size_t stage, int component, std::span<const std::int64_t> index, const ExprNode&) override {
         const TreeStorage& storage = storage_of(stage, "read");
         const auto cell = storage.cell(index);
-        if (!cell) fail(fmt::format("{} is read at {}, outside its allocation {}", stages()[stage].name, index_text(index), storage.region_text()));
+        if (!cell)
+            fail(fmt::format("{} is read at {}, outside its allocation {}", stages()[stage].name, index_text(index),
+                             storage.region_text()));
         if (!storage.written(*cell, static_cast<size_t>(component)))
-            fail(fmt::format("{} is read at {}, which was not written{}", stages()[stage].name, index_text(index), component == 0 ? "" : fmt::format(" (component {})", component)));
+            fail(fmt::format("{} is read at {}, which was not written{}", stages()[stage].name, index_text(index),
+                             component == 0 ? "" : fmt::format(" (component {})", component)));
         return storage.value(*cell, static_cast<size_t>(component));
     }
     [[noreturn]] void refuse(const ExprNode& access, size_t dim, std::int64_t index, std::int64_t extent) override {
         const AccessTarget& t = access.target();
-        fail(fmt::format("{} is read at {} = {}, outside [0, {})", t.input ? t.input->name : t.func->name, (t.input ? t.input->dims : t.func->dims)[dim].name(), index, extent));
+        fail(fmt::format("{} is read at {} = {}, outside [0, {})", t.input ? t.input->name : t.func->name,
+                         (t.input ? t.input->dims : t.func->dims)[dim].name(), index, extent));
     }
 
 private:
@@ -70,7 +76,8 @@ private:
 
     [[noreturn]] void fail(const std::string& message) const {
         std::string position;
-        for (const auto& [name, value] : position_) position += fmt::format("{}{} = {}", position.empty() ? "" : ", ", name, value);
+        for (const auto& [name, value] : position_)
+            position += fmt::format("{}{} = {}", position.empty() ? "" : ", ", name, value);
         throw Bug(B0951_internal, {}, message, {note(position.empty() ? "outside all loops" : "at " + position)});
     }
 
@@ -259,7 +266,9 @@ private:
             enter(lane);
             for (size_t d = 0; d < index.size(); ++d) index[d] = program_.integer(s.first[d]);
             const auto cell = storage.cell(index);
-            if (!cell) fail(fmt::format("{} is stored at {}, outside its allocation {}", stages()[w.stage].name, index_text(index), storage.region_text()));
+            if (!cell)
+                fail(fmt::format("{} is stored at {}, outside its allocation {}", stages()[w.stage].name, index_text(index),
+                                 storage.region_text()));
             cells.push_back(*cell);
             for (const size_t n : s.second) values.push_back(program_.value(n));
         }
@@ -274,7 +283,8 @@ private:
         for_each_index(storage.begin(), storage.extent(), [&](std::span<const std::int64_t> index) {
             const size_t cell = *storage.cell(index);
             for (size_t c = 0; c < buffers.size(); ++c) {
-                if (!storage.written(cell, c)) fail(fmt::format("output {} was not written at {}", stages()[stage].name, index_text(index)));
+                if (!storage.written(cell, c))
+                    fail(fmt::format("output {} was not written at {}", stages()[stage].name, index_text(index)));
                 std::int64_t element = 0;
                 for (size_t d = 0; d < index.size(); ++d) element += index[d] * buffers[c].buffer.strides()[d];
                 buffers[c].store(buffers[c].buffer.data(), element, storage.value(cell, c));

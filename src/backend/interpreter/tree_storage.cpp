@@ -6,7 +6,8 @@
 
 namespace tessera::interpreter {
 
-TreeStorage::TreeStorage(const std::string& stage, size_t components, std::vector<std::int64_t> begin, std::vector<std::int64_t> extent)
+TreeStorage::TreeStorage(const std::string& stage, size_t components, std::vector<std::int64_t> begin,
+                         std::vector<std::int64_t> extent)
     : components_(components), begin_(std::move(begin)), extent_(std::move(extent)) {
     constexpr double most = 0x1p30;
     double count = static_cast<double>(components);
@@ -15,7 +16,8 @@ TreeStorage::TreeStorage(const std::string& stage, size_t components, std::vecto
         count *= static_cast<double>(e);
     }
     if (count > most)
-        throw Limit(L0902_size, {}, fmt::format("the interpreter would keep {:.3g} cells of {}: {}", count, stage, region_text()), {fix("execute with smaller extents")});
+        throw Limit(L0902_size, {}, fmt::format("the interpreter would keep {:.3g} cells of {}: {}", count, stage, region_text()),
+                    {fix("execute with smaller extents")});
     values_.resize(static_cast<size_t>(count));
     written_.resize(values_.size(), false);
 }
@@ -33,7 +35,8 @@ std::optional<size_t> TreeStorage::cell(std::span<const std::int64_t> index) con
 
 std::string TreeStorage::region_text() const {
     std::string text;
-    for (size_t d = 0; d < begin_.size(); ++d) text += fmt::format("{}[{}, {})", d == 0 ? "" : " x ", begin_[d], begin_[d] + extent_[d]);
+    for (size_t d = 0; d < begin_.size(); ++d)
+        text += fmt::format("{}[{}, {})", d == 0 ? "" : " x ", begin_[d], begin_[d] + extent_[d]);
     return text.empty() ? "one cell" : text;
 }
 

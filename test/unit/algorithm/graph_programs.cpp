@@ -86,7 +86,8 @@ Algorithm iir() {
     Dim t("t"), c("c", 2);
     Input x("x", f32, {t, c});
     Func y("y");
-    recurrence(t, {{y(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, c) * 1.5f - s[0](t - 2, c) * 0.75f + x(t, c)}; });
+    recurrence(t, {{y(t, c), cast(f32, 0)}},
+               [&](const Self& s) -> Tuple { return {s[0](t - 1, c) * 1.5f - s[0](t - 2, c) * 0.75f + x(t, c)}; });
     return Algorithm({y}, {x});
 }
 
@@ -169,15 +170,19 @@ Algorithm masks() {
 Algorithm user_monoid() {
     Dim i("i"), k("k");
     Input x("x", f32, {i, k});
-    const Monoid pair = monoid("max_and_sum",
-        [](const std::vector<DType>& t) { return Tuple{lowest(t[0]), constant(t[1], 0.0)}; },
+    const Monoid pair = monoid(
+        "max_and_sum",
+        [](const std::vector<DType>& t) {
+            return Tuple{lowest(t[0]), constant(t[1], 0.0)};
+        },
         [](const Tuple& a, const Tuple& b) {
             const Expr top = max(a[0], b[0]);
             const Expr shift = select(abs(top) == std::numeric_limits<double>::infinity(), 0, top);
             return Tuple{top, a[1] * exp(a[0] - shift) + b[1] * exp(b[0] - shift)};
         });
-    const Monoid first = monoid("first", [](const std::vector<DType>& t) { return Tuple{constant(t[0], std::int64_t{0})}; },
-                                [](const Tuple& a, const Tuple&) { return Tuple{a[0]}; }, {.commutative = false, .associative = false});
+    const Monoid first = monoid(
+        "first", [](const std::vector<DType>& t) { return Tuple{constant(t[0], std::int64_t{0})}; },
+        [](const Tuple& a, const Tuple&) { return Tuple{a[0]}; }, {.commutative = false, .associative = false});
     Func lse("lse"), head("head");
     const Tuple p = reduce(pair, {k}, {x(i, k), constant(f32, 1.0)});
     lse(i) = p[0] + log(p[1]);
@@ -210,11 +215,24 @@ Algorithm awkward_names() {
 }  // namespace
 
 const std::vector<GraphProgram>& graph_programs() {
-    static const std::vector<GraphProgram> programs{
-        {"argmax", argmax_pair}, {"awkward_names", awkward_names}, {"blur", blur}, {"boundaries", boundaries}, {"cache_write", cache_write},
-        {"conv2d_strided", conv2d_strided}, {"coupled_states", coupled_states}, {"cumsum", cumsum}, {"gathers", gathers}, {"gemm", gemm},
-        {"histogram", histogram}, {"iir", iir}, {"masks", masks}, {"policies", policies}, {"random_mask", random_mask},
-        {"shared_parts", shared_parts}, {"softmax", softmax}, {"user_monoid", user_monoid}};
+    static const std::vector<GraphProgram> programs{{"argmax", argmax_pair},
+                                                    {"awkward_names", awkward_names},
+                                                    {"blur", blur},
+                                                    {"boundaries", boundaries},
+                                                    {"cache_write", cache_write},
+                                                    {"conv2d_strided", conv2d_strided},
+                                                    {"coupled_states", coupled_states},
+                                                    {"cumsum", cumsum},
+                                                    {"gathers", gathers},
+                                                    {"gemm", gemm},
+                                                    {"histogram", histogram},
+                                                    {"iir", iir},
+                                                    {"masks", masks},
+                                                    {"policies", policies},
+                                                    {"random_mask", random_mask},
+                                                    {"shared_parts", shared_parts},
+                                                    {"softmax", softmax},
+                                                    {"user_monoid", user_monoid}};
     return programs;
 }
 

@@ -32,7 +32,8 @@ struct AccessProof : testing::Test {
 TEST_F(AccessProof, StencilOutsideIsRefused) {
     EXPECT_EQ(one([&] { return sum({r}, in(x + r - 1)); }, {in}),
               "E0401 in is read at x = x + r - 1, which ranges over [-1, x.extent], but x has extent x.extent");
-    EXPECT_EQ(one([&] { return in(x) + in(x + 1); }, {in}), "E0401 in is read at x = x + 1, which ranges over [1, x.extent], but x has extent x.extent");
+    EXPECT_EQ(one([&] { return in(x) + in(x + 1); }, {in}),
+              "E0401 in is read at x = x + 1, which ranges over [1, x.extent], but x has extent x.extent");
     EXPECT_EQ(one([&] { return sum({r}, clamp(in)(x + r - 1)); }, {in}), "");
     EXPECT_EQ(one([&] { return in(clamp(x + 1, 0, x.extent() - 1)); }, {in}), "");
 }
@@ -84,7 +85,7 @@ TEST_F(AccessProof, SymbolicStrideAndPadding) {
 TEST_F(AccessProof, RegionsOfInternalFuncs) {
     Func rows("rows"), good("good"), bad("bad");
     Dim o("o", x.extent() - 2), p("p", x.extent() - 1);
-    rows(x) = in(x) * 2;
+    rows(x) = in(x)*2;
     good(o) = sum({r}, rows(o + r));
     EXPECT_EQ(failure([&] { (void)Algorithm({good}, {in}); }), "");
     bad(p) = sum({r}, rows(p + r));
@@ -138,29 +139,36 @@ TEST_F(AccessProof, RecurrencesReadTheirPast) {
     const auto read_at = [&](const std::function<Expr(const Func&)>& step, bool reverse = false) {
         return failure([&] {
             Func s("s");
-            recurrence(x, {{s(x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {step(self[0]) + in(x)}; }, {.reverse = reverse});
+            recurrence(x, {{s(x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {step(self[0]) + in(x)}; },
+                       {.reverse = reverse});
             (void)Algorithm({s}, {in});
         });
     };
     EXPECT_EQ(read_at([&](const Func& s) { return s(x - 1); }), "");
     EXPECT_EQ(read_at([&](const Func& s) { return s(x - 7) + s(x - 2); }), "");
-    EXPECT_EQ(read_at([&](const Func& s) { return s(x / 2 - 1) + s(0); }).substr(0, 47), "E0311 state s is read at x = 0, which is not pr");
+    EXPECT_EQ(read_at([&](const Func& s) { return s(x / 2 - 1) + s(0); }).substr(0, 47),
+              "E0311 state s is read at x = 0, which is not pr");
     EXPECT_EQ(read_at([&](const Func& s) { return select(x > 0, s(0), 1); }), "");
     EXPECT_EQ(read_at([&](const Func& s) { return s(x); }), "E0311 state s is read at x = x, which is not provably before x");
     EXPECT_EQ(read_at([&](const Func& s) { return s(x + 1); }).substr(0, 5), "E0311");
     EXPECT_EQ(read_at([&](const Func& s) { return s(x + 1); }, true), "");
     EXPECT_EQ(read_at([&](const Func& s) { return s(x - 1); }, true).substr(0, 5), "E0311");
     EXPECT_EQ(read_at([&](const Func& s) { return s(max(min(x - 1, cast(i64, in(x))), 0) - 1); }), "");
-    EXPECT_EQ(read_at([&](const Func& s) { return sum({k}, s(k), where(k < x)) + image(0, 0) * sum({k}, image(0, k) * 0); }).substr(0, 5), "E0307");
+    EXPECT_EQ(read_at([&](const Func& s) {
+                  return sum({k}, s(k), where(k < x)) + image(0, 0) * sum({k}, image(0, k) * 0);
+              }).substr(0, 5),
+              "E0307");
 }
 
 TEST_F(AccessProof, RegionThatGrowsForEver) {
     Func s("s");
     Dim t("t", 10);
-    recurrence(t, {{s(t, x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {self[0](t - 1, x - 1) + in(clamp(x, 0, x.extent() - 1))}; });
+    recurrence(t, {{s(t, x), cast(f32, 0)}},
+               [&](const Self& self) -> Tuple { return {self[0](t - 1, x - 1) + in(clamp(x, 0, x.extent() - 1))}; });
     EXPECT_EQ(failure([&] { (void)Algorithm({s}, {in}); }).substr(0, 49), "E0402 the region of s along x grows with every st");
     Func g("g");
-    recurrence(t, {{g(t, x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {select(x > 0, self[0](t - 1, x - 1), 0) + in(x)}; });
+    recurrence(t, {{g(t, x), cast(f32, 0)}},
+               [&](const Self& self) -> Tuple { return {select(x > 0, self[0](t - 1, x - 1), 0) + in(x)}; });
     EXPECT_EQ(failure([&] { (void)Algorithm({g}, {in}); }), "");
 }
 
@@ -185,8 +193,10 @@ TEST_F(AccessProof, FiveHundredFuncsAreProvedQuickly) {
         std::vector<Func> f;
         for (size_t i = 0; i < 500; ++i) {
             f.emplace_back("f" + std::to_string(i));
-            if (i == 0) f[0](x) = in(x);
-            else f.back()(x) = f[i - 1](x) * 2.0f + f[i - 1](x + 1) + select(x > 3, f[i / 2](x), 0);
+            if (i == 0)
+                f[0](x) = in(x);
+            else
+                f.back()(x) = f[i - 1](x) * 2.0f + f[i - 1](x + 1) + select(x > 3, f[i / 2](x), 0);
         }
         Func out("out");
         out(o) = f.back()(o);

@@ -55,8 +55,10 @@ TEST(Definitions, FiveHundredFuncsBuildQuickly) {
     std::vector<Func> f;
     for (int i = 0; i < 500; ++i) {
         f.emplace_back("f" + std::to_string(i));
-        if (i == 0) f[0](x) = in(x);
-        else f.back()(x) = f[static_cast<size_t>(i) - 1](x) * 2.0f + f[static_cast<size_t>(i) / 2](x);
+        if (i == 0)
+            f[0](x) = in(x);
+        else
+            f.back()(x) = f[static_cast<size_t>(i) - 1](x) * 2.0f + f[static_cast<size_t>(i) / 2](x);
     }
     EXPECT_EQ(Algorithm({f.back()}, {in}).funcs().size(), 500u);
 }

@@ -48,29 +48,64 @@ std::string replaced(std::string text, const std::string& from, const std::strin
     return text;
 }
 std::string replaced_everywhere(std::string text, const std::string& from, const std::string& to) {
-    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+        text.replace(at, from.size(), to);
     return text;
 }
 
 TEST(GraphHash, EverySemanticChangeChangesIt) {
-    const std::pair<std::string, std::string> mutations[] = {
-        {"multiple_of 4 ", ""},          {"multiple_of 4", "multiple_of 8"}, {" at_most 4096", ""},          {"4096", "4095"},
-        {"dim y\n", "dim y dynamic\n"},  {"dim r = 3", "dim r = 2"},         {"extent(x) - 2", "extent(x) - 3"}, {"input at : i32", "input at : i16"},
-        {"(0, extent(x)) i", "(0, extent(y)) i"}, {" increasing", ""},       {"(0, extent(x)) i", "(1, extent(x)) i"},
-        {" not_commutative", ""},        {" not_commutative", " not_commutative not_associative"}, {"identity = 0f32", "identity = 1f32"},
-        {"combine = a0", "combine = b0"}, {"i + r", "i + (2 - r)"},          {"where = r != 1", "where = r != 2"}, {", where = r != 1", ""},
-        {", where", ", order = ascending, where"}, {", where = r != 1", ", where = r != 1, order = pairwise(8)"},
-        {", where = r != 1", ", where = r != 1, order = pairwise(16)"},      {", where = r != 1", ", where = r != 1, order = kahan"},
-        {"sum({r}", "max({r}"},          {"cast(f32, img(y, i + r))", "saturate_cast(f32, img(y, i + r))"},
-        {"scatter(sum", "scatter(last"}, {"1u32)", "2u32)"},                 {"1u32)", "1u32, init = (7u32))"},
-        {"1u32)", "1u32, order = blocked(64))"}, {"scan(max", "scan(min"},   {"pick_row(y))\nedge", "pick_row(y), exclusive)\nedge"},
-        {"pick_row(y))\nedge", "pick_row(y), reverse)\nedge"},               {"mirror(", "clamp("}, {"mirror(", "mirror_interior("},
-        {"mirror(", "periodic("},        {"mirror(img)", "constant(img, 0u8)"}, {"mirror(img)", "constant(img, 1u8)"},
-        {"(pick_row(y), -run(y))", "(-run(y), pick_row(y))"},                {"-run(y)", "run(y)"}, {"s(y) : f32 = 0f32", "s(y) : f32 = -0f32"},
-        {"recurrence y {", "recurrence y reverse {"}, {"0.5f32", "0.25f32"}, {"[1] + s", "[0] + s"}, {"f32.nan", "f32.inf"}, {"f32.nan", "-f32.inf"},
-        {"0 <= cast", "0 < cast"},       {"y < 5", "y <= 5"},                {"&&", "||"}, {"rows(y, i) + pair", "rows(y, i) - pair"},
-        {"rows(y, i) + pair(y)[1]", "pair(y)[1] + rows(y, i)"},              {"outputs out, hist, edge", "outputs hist, out, edge"},
-        {"arguments img, at", "arguments at, img"},                          {"require (extent(y), extent(y))\n", ""}};
+    const std::pair<std::string, std::string> mutations[] = {{"multiple_of 4 ", ""},
+                                                             {"multiple_of 4", "multiple_of 8"},
+                                                             {" at_most 4096", ""},
+                                                             {"4096", "4095"},
+                                                             {"dim y\n", "dim y dynamic\n"},
+                                                             {"dim r = 3", "dim r = 2"},
+                                                             {"extent(x) - 2", "extent(x) - 3"},
+                                                             {"input at : i32", "input at : i16"},
+                                                             {"(0, extent(x)) i", "(0, extent(y)) i"},
+                                                             {" increasing", ""},
+                                                             {"(0, extent(x)) i", "(1, extent(x)) i"},
+                                                             {" not_commutative", ""},
+                                                             {" not_commutative", " not_commutative not_associative"},
+                                                             {"identity = 0f32", "identity = 1f32"},
+                                                             {"combine = a0", "combine = b0"},
+                                                             {"i + r", "i + (2 - r)"},
+                                                             {"where = r != 1", "where = r != 2"},
+                                                             {", where = r != 1", ""},
+                                                             {", where", ", order = ascending, where"},
+                                                             {", where = r != 1", ", where = r != 1, order = pairwise(8)"},
+                                                             {", where = r != 1", ", where = r != 1, order = pairwise(16)"},
+                                                             {", where = r != 1", ", where = r != 1, order = kahan"},
+                                                             {"sum({r}", "max({r}"},
+                                                             {"cast(f32, img(y, i + r))", "saturate_cast(f32, img(y, i + r))"},
+                                                             {"scatter(sum", "scatter(last"},
+                                                             {"1u32)", "2u32)"},
+                                                             {"1u32)", "1u32, init = (7u32))"},
+                                                             {"1u32)", "1u32, order = blocked(64))"},
+                                                             {"scan(max", "scan(min"},
+                                                             {"pick_row(y))\nedge", "pick_row(y), exclusive)\nedge"},
+                                                             {"pick_row(y))\nedge", "pick_row(y), reverse)\nedge"},
+                                                             {"mirror(", "clamp("},
+                                                             {"mirror(", "mirror_interior("},
+                                                             {"mirror(", "periodic("},
+                                                             {"mirror(img)", "constant(img, 0u8)"},
+                                                             {"mirror(img)", "constant(img, 1u8)"},
+                                                             {"(pick_row(y), -run(y))", "(-run(y), pick_row(y))"},
+                                                             {"-run(y)", "run(y)"},
+                                                             {"s(y) : f32 = 0f32", "s(y) : f32 = -0f32"},
+                                                             {"recurrence y {", "recurrence y reverse {"},
+                                                             {"0.5f32", "0.25f32"},
+                                                             {"[1] + s", "[0] + s"},
+                                                             {"f32.nan", "f32.inf"},
+                                                             {"f32.nan", "-f32.inf"},
+                                                             {"0 <= cast", "0 < cast"},
+                                                             {"y < 5", "y <= 5"},
+                                                             {"&&", "||"},
+                                                             {"rows(y, i) + pair", "rows(y, i) - pair"},
+                                                             {"rows(y, i) + pair(y)[1]", "pair(y)[1] + rows(y, i)"},
+                                                             {"outputs out, hist, edge", "outputs hist, out, edge"},
+                                                             {"arguments img, at", "arguments at, img"},
+                                                             {"require (extent(y), extent(y))\n", ""}};
     const std::string hash = parse_algorithm(base).hash();
     std::map<std::string, std::string> seen{{hash, "the base"}};
     for (const auto& [from, to] : mutations) {
@@ -87,8 +122,13 @@ TEST(GraphHash, EverySemanticChangeChangesIt) {
 
 TEST(GraphHash, NamesDoNotMatter) {
     const std::string hash = parse_algorithm(base).hash();
-    for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"rows", "a"}, {"img", "zz"}, {"shade", "b0"}, {"pick_row", "p/q"}, {"gain", "'max'"},
-                                                                                   {"algorithm both", "algorithm other"}, {"pick", "choose"}})
+    for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"rows", "a"},
+                                                                                   {"img", "zz"},
+                                                                                   {"shade", "b0"},
+                                                                                   {"pick_row", "p/q"},
+                                                                                   {"gain", "'max'"},
+                                                                                   {"algorithm both", "algorithm other"},
+                                                                                   {"pick", "choose"}})
         EXPECT_EQ(parse_algorithm(replaced_everywhere(base, from, to)).hash(), hash) << from;
 }
 

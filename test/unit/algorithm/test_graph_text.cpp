@@ -36,8 +36,9 @@ TEST_P(GraphTexts, DamagedTextNeverCrashes) {
     const std::string text = GetParam().build().text();
     const size_t stride = std::max<size_t>(1, text.size() / 60);
     for (size_t at = 0; at < text.size(); at += stride)
-        for (const std::string& damaged : {text.substr(0, at), text.substr(0, at) + text.substr(std::min(text.size(), at + 3)), text.substr(0, at) + ")" + text.substr(at),
-                                           text.substr(0, at) + "\n" + text.substr(at)}) {
+        for (const std::string& damaged :
+             {text.substr(0, at), text.substr(0, at) + text.substr(std::min(text.size(), at + 3)),
+              text.substr(0, at) + ")" + text.substr(at), text.substr(0, at) + "\n" + text.substr(at)}) {
             try {
                 static_cast<void>(parse_algorithm(damaged).text());
             } catch (const Error&) {
@@ -45,7 +46,8 @@ TEST_P(GraphTexts, DamagedTextNeverCrashes) {
         }
 }
 
-INSTANTIATE_TEST_SUITE_P(Programs, GraphTexts, testing::ValuesIn(graph_programs()), [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Programs, GraphTexts, testing::ValuesIn(graph_programs()),
+                         [](const auto& param) { return param.param.name; });
 
 TEST(GraphTextSize, IsLinearInSharedParts) {
     Dim x("x");
@@ -84,8 +86,10 @@ TEST(GraphTextSize, FiveHundredFuncsTakeLessThanATenthOfASecond) {
         std::vector<Func> f;
         for (int i = 0; i < 500; ++i) {
             f.emplace_back("f" + std::to_string(i));
-            if (i == 0) f[0](x) = in(x);
-            else f.back()(x) = f[static_cast<size_t>(i) - 1](x) * 2.0f + f[static_cast<size_t>(i) / 2](x);
+            if (i == 0)
+                f[0](x) = in(x);
+            else
+                f.back()(x) = f[static_cast<size_t>(i) - 1](x) * 2.0f + f[static_cast<size_t>(i) / 2](x);
         }
         const Algorithm a({f.back()}, {in});
         const std::string text = a.text(), hash = a.hash();
@@ -101,8 +105,7 @@ TEST(GraphText, NodesThatDifferInTheirLineAreOne) {
     Input in("in", f32, {x, k});
     Func two("f"), one("f");
     const Expr a = sum({k}, in(x, k));
-    const Expr b =
-        sum({k}, in(x, k));
+    const Expr b = sum({k}, in(x, k));
     two(x) = a * b;
     one(x) = a * a;
     EXPECT_EQ(Algorithm({two}, {in}).text(), Algorithm({one}, {in}).text());
@@ -152,19 +155,32 @@ struct BadText {
     std::string code, line;
 };
 TEST(GraphParser, RefusesWithTheCodesOfTheLanguage) {
-    const BadText rows[] = {{"E0601", "f(x) : f32 = in(x"},          {"E0601", "f(x) : f32 = in(x) +"},
-                            {"E0601", "f(x) : f33 = in(x)"},         {"E0601", "f(x) = in(x)"},
-                            {"E0601", "f(x) : f32 = in(x) in(x)"},   {"E0601", "f(x) : f32 = 3 $ 4"},
-                            {"E0601", "f(x) : f32 = 'in(x)"},        {"E0601", "f(x) : f32 = %7"},
-                            {"E0601", "f(x) : f32 = 0.5"},           {"E0601", "f(x) : f32 = min(in(x))"},
-                            {"E0304", "f(x) : f32 = f(x - 1)"},      {"E0304", "f(x) : f32 = g(x)\ng(x) : f32 = f(x)"},
-                            {"E0303", "f(x) : f32 = inn(x)"},        {"E0103", "f(x) : f32 = in(y)"},
-                            {"E0201", "f(x) : f32 = in(x) + 1"},     {"E0202", "f(x) : bool = !in(x)"},
-                            {"E0203", "f(x) : u8 = 300u8"},          {"E0204", "f(x) : f32 = in(in(x))"},
-                            {"E0205", "f(x) : f64 = in(x)"},         {"E0301", "f(x) : f32 = in(x, x)"},
-                            {"E0302", "f(x) : f32 = in(x)\nf(x) : f32 = in(x)"}, {"E0306", "f(x + 1) : f32 = in(x)"},
-                            {"E0104", "f(x, x) : f32 = in(x)"},      {"E0305", "f(x) : f32 = argmax({x}, in(x), x)"},
-                            {"E0101", "dim x\nf(x) : f32 = in(x)"},  {"E0303", "recurrence x {\n  h(x) : f32 = 0f32\n}\nf(x) : f32 = h(x)"}};
+    const BadText rows[] = {{"E0601", "f(x) : f32 = in(x"},
+                            {"E0601", "f(x) : f32 = in(x) +"},
+                            {"E0601", "f(x) : f33 = in(x)"},
+                            {"E0601", "f(x) = in(x)"},
+                            {"E0601", "f(x) : f32 = in(x) in(x)"},
+                            {"E0601", "f(x) : f32 = 3 $ 4"},
+                            {"E0601", "f(x) : f32 = 'in(x)"},
+                            {"E0601", "f(x) : f32 = %7"},
+                            {"E0601", "f(x) : f32 = 0.5"},
+                            {"E0601", "f(x) : f32 = min(in(x))"},
+                            {"E0304", "f(x) : f32 = f(x - 1)"},
+                            {"E0304", "f(x) : f32 = g(x)\ng(x) : f32 = f(x)"},
+                            {"E0303", "f(x) : f32 = inn(x)"},
+                            {"E0103", "f(x) : f32 = in(y)"},
+                            {"E0201", "f(x) : f32 = in(x) + 1"},
+                            {"E0202", "f(x) : bool = !in(x)"},
+                            {"E0203", "f(x) : u8 = 300u8"},
+                            {"E0204", "f(x) : f32 = in(in(x))"},
+                            {"E0205", "f(x) : f64 = in(x)"},
+                            {"E0301", "f(x) : f32 = in(x, x)"},
+                            {"E0302", "f(x) : f32 = in(x)\nf(x) : f32 = in(x)"},
+                            {"E0306", "f(x + 1) : f32 = in(x)"},
+                            {"E0104", "f(x, x) : f32 = in(x)"},
+                            {"E0305", "f(x) : f32 = argmax({x}, in(x), x)"},
+                            {"E0101", "dim x\nf(x) : f32 = in(x)"},
+                            {"E0303", "recurrence x {\n  h(x) : f32 = 0f32\n}\nf(x) : f32 = h(x)"}};
     for (const BadText& row : rows) EXPECT_EQ(code_of(head + row.line + "\n" + tail), row.code) << row.line;
 }
 

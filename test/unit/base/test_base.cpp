@@ -19,7 +19,8 @@ TEST(ClosestName, FindsTyposAndRefusesStrangers) {
 
 TEST(Error, RendersMessagePlaceTokenAndFixes) {
     const SourceLoc here = SourceLoc::current();  // the marked line
-    const Error error(E0103_unknown_dim, here, "dim q is not bound", {token("here"), expected("y or x"), received("q"), fix("write y")});
+    const Error error(E0103_unknown_dim, here, "dim q is not bound",
+                      {token("here"), expected("y or x"), received("q"), fix("write y")});
     const std::string text = error.what();
     EXPECT_NE(text.find("error[E0103]: dim q is not bound"), std::string::npos);
     EXPECT_NE(text.find("the marked line"), std::string::npos);

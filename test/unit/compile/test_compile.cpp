@@ -48,7 +48,9 @@ TEST(Compile, ArgumentsAreCheckedByNameAndByValue) {
     const Buffer<float> in = counting({3, 5});
     const Buffer<double> wide({3, 5});
     Buffer<float> out({3, 5}), small({3, 4});
-    const auto call = [&](const NamedInputs& inputs, const NamedOutputs& outputs) { return code_of([&] { f(inputs, outputs); }); };
+    const auto call = [&](const NamedInputs& inputs, const NamedOutputs& outputs) {
+        return code_of([&] { f(inputs, outputs); });
+    };
     EXPECT_EQ(call({{"in", in}}, {{"out", out}}), E0701_argument);
     EXPECT_EQ(call({{"in", in}, {"gian", 1}, {"gain", 1}}, {{"out", out}}), E0701_argument);
     EXPECT_EQ(call({{"in", 3}, {"gain", 1}}, {{"out", out}}), E0701_argument);
@@ -91,7 +93,8 @@ TEST(Compile, CpuRunsAndChoosesVariants) {
         Buffer<float> frame({2, x + 32});
         frame.fill(-1);
         f({{"in", in}, {"gain", 1}}, {{"out", frame.crop(1, 16, 16 + x)}});
-        for (std::int64_t i = 0; i < x + 32; ++i) EXPECT_EQ(frame(1, i), i >= 16 && i < 16 + x ? 2 * in(1, i - 16) : -1.0f) << x << " " << i;
+        for (std::int64_t i = 0; i < x + 32; ++i)
+            EXPECT_EQ(frame(1, i), i >= 16 && i < 16 + x ? 2 * in(1, i - 16) : -1.0f) << x << " " << i;
     }
 }
 

@@ -98,10 +98,15 @@ TEST(Descriptor, TheRuntimeUnderstandsIt) {
 }
 
 TEST(Descriptor, HeaderSaysWhatIsChecked) {
-    const CFunction f{.symbol = "stencil", .signature = kernel_signature(stencil(), true), .variants = {}, .schedule_origin = "default", .schedule_hash = "0123456789abcdef"};
+    const CFunction f{.symbol = "stencil",
+                      .signature = kernel_signature(stencil(), true),
+                      .variants = {},
+                      .schedule_origin = "default",
+                      .schedule_hash = "0123456789abcdef"};
     EXPECT_EQ(c_prototype(f), "int stencil(const tessera_buffer* photo, float gain, int32_t shift, tessera_buffer* out)");
     const std::string header = c_header("images", "host", {f});
-    for (const char* part : {"photo: input f32 [y, x], last stride 1", "shift: scalar i32 by value, 0 <= value < 3", "oy = y - 2", "Schedule: default, 0123456789ab."})
+    for (const char* part : {"photo: input f32 [y, x], last stride 1", "shift: scalar i32 by value, 0 <= value < 3", "oy = y - 2",
+                             "Schedule: default, 0123456789ab."})
         EXPECT_NE(header.find(part), std::string::npos) << part << "\n" << header;
 }
 

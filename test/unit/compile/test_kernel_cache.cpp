@@ -6,10 +6,10 @@
 #include "compile/staging_folder.h"
 #include "unit/compile/scratch_folder.h"
 
-#include <cstdlib>
-#include <fstream>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cstdlib>
+#include <fstream>
 
 namespace tessera {
 namespace {
@@ -18,7 +18,7 @@ Algorithm scaled(float factor) {
     Dim x("x");
     Input in("in", f32, {x});
     Func out("out");
-    out(x) = in(x) * factor;
+    out(x) = in(x)*factor;
     return Algorithm({out}, {in});
 }
 
@@ -113,7 +113,8 @@ TEST_F(KernelCacheTest, TheKernelsUsedLongestAgoGoFirst) {
     using std::chrono::hours;
     for (const char* key : {"a", "b", "c"}) {
         EXPECT_FALSE(cache.store(key, write));  // no shared object: stored, not loaded
-        std::filesystem::last_write_time(folder_.file(std::string(key) + ".so"), std::filesystem::file_time_type::clock::now() - hours(key[0] == 'a' ? 1 : 2));
+        std::filesystem::last_write_time(folder_.file(std::string(key) + ".so"),
+                                         std::filesystem::file_time_type::clock::now() - hours(key[0] == 'a' ? 1 : 2));
     }
     std::vector<std::string> names = folder_.names();
     std::sort(names.begin(), names.end());

@@ -8,12 +8,12 @@
 
 #include <fmt/format.h>
 
-#include <csignal>
-#include <cstring>
-#include <fstream>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <cstring>
+#include <fstream>
 
 namespace tessera {
 namespace {
@@ -55,7 +55,9 @@ int shell(const std::string& command) { return std::system((command + " 2>&1").c
 
 // Both from one variable, so that what is compiled is what is linked.
 std::string link_command(const ScratchFolder& folder, const std::string& source, const std::vector<std::string>& libraries) {
-    std::string command = fmt::format("cc -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -pedantic -Werror -I{} -I{}/include {}", folder.path(), TESSERA_SOURCE_DIR, source);
+    std::string command =
+        fmt::format("cc -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -pedantic -Werror -I{} -I{}/include {}", folder.path(),
+                    TESSERA_SOURCE_DIR, source);
     for (const std::string& library : libraries) command += " " + library;
     return command + fmt::format(" {} -lstdc++ -lm -lpthread -o {}", TESSERA_RUNTIME_FILE, folder.file("program"));
 }
@@ -64,9 +66,13 @@ TEST(Library, ThreeKernelsOfTwoLibrariesInOneProgram) {
     const ScratchFolder folder;
     Schedule scheduled = rows_in_vectors(8);
     scheduled.variant("x < 8", rows_in_vectors(4));
-    const auto first = compile_library({LibraryKernel{"doubled", scaled("out", 2), scheduled}, LibraryKernel{"sums", row_sums(), {}}}, {}, "project_one", folder.path());
+    const auto first =
+        compile_library({LibraryKernel{"doubled", scaled("out", 2), scheduled}, LibraryKernel{"sums", row_sums(), {}}}, {},
+                        "project_one", folder.path());
     const auto second = compile_library(scaled("out", 3), rows_in_vectors(8), {}, "tripled", folder.path());
-    ASSERT_EQ(shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/library_program.c", {first.archive, second.archive})), 0);
+    ASSERT_EQ(shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/library_program.c",
+                                 {first.archive, second.archive})),
+              0);
     EXPECT_EQ(shell(folder.file("program")), 0);
     EXPECT_EQ(folder.names().size(), 7u);
     // The header is C++ too.
@@ -75,7 +81,8 @@ TEST(Library, ThreeKernelsOfTwoLibrariesInOneProgram) {
 
 TEST(Library, MetadataSaysWhatItIs) {
     const ScratchFolder folder;
-    const auto files = compile_library(scaled("out", 3), rows_in_vectors(8), {}, "tripled", folder.path(), {.emit = {IrLevel::target, IrLevel::tile}});
+    const auto files = compile_library(scaled("out", 3), rows_in_vectors(8), {}, "tripled", folder.path(),
+                                       {.emit = {IrLevel::target, IrLevel::tile}});
     EXPECT_EQ(files.texts.size(), 2u);
     const auto json = parse_json(read_text_file(files.metadata), "metadata");
     EXPECT_EQ(json["tessera_library"], 1);
@@ -129,18 +136,28 @@ TEST(Library, MissingCompilerLeavesNothing) {
 TEST(Library, NamesAreChecked) {
     const ScratchFolder folder;
     EXPECT_EQ(code_of([&] { compile_library(scaled("out", 3), {}, {}, "a-b", folder.path()); }), E0102_bad_name);
-    EXPECT_EQ(code_of([&] { compile_library({LibraryKernel{"f", scaled("out", 3), {}}, LibraryKernel{"f", row_sums(), {}}}, {}, "lib", folder.path()); }), E0101_duplicate_name);
-    EXPECT_EQ(code_of([&] { compile_library(scaled("out", 3), {}, parse_target("interpreter"), "lib", folder.path()); }), E0803_target_unavailable);
+    EXPECT_EQ(code_of([&] {
+                  compile_library({LibraryKernel{"f", scaled("out", 3), {}}, LibraryKernel{"f", row_sums(), {}}}, {}, "lib",
+                                  folder.path());
+              }),
+              E0101_duplicate_name);
+    EXPECT_EQ(code_of([&] { compile_library(scaled("out", 3), {}, parse_target("interpreter"), "lib", folder.path()); }),
+              E0803_target_unavailable);
     EXPECT_TRUE(folder.names().empty());
 }
 
 TEST(Library, ArmObjectsAreCompiledWhereClangIs) {
     if (shell("clang --version > /dev/null") != 0) GTEST_SKIP() << "[SKIP] clang is not installed";
     const ScratchFolder folder;
-    const auto files = compile_library(scaled("out", 3), rows_in_vectors(4), parse_target("arm-64-linux"), "tripled", folder.path());
+    const auto files =
+        compile_library(scaled("out", 3), rows_in_vectors(4), parse_target("arm-64-linux"), "tripled", folder.path());
     const std::string archive = read_text_file(files.archive);
     int objects = 0;
-    for (size_t at = archive.find("\x7f" "ELF"); at != std::string::npos; at = archive.find("\x7f" "ELF", at + 1)) {
+    for (size_t at = archive.find("\x7f"
+                                  "ELF");
+         at != std::string::npos; at = archive.find("\x7f"
+                                                    "ELF",
+                                                    at + 1)) {
         EXPECT_EQ(static_cast<unsigned char>(archive[at + 18]), 183);  // e_machine of aarch64
         ++objects;
     }

@@ -6,7 +6,8 @@ namespace tessera {
 namespace {
 
 TEST(Target, TextParsesBack) {
-    for (const char* text : {"host", "interpreter", "cuda-sm_90a", "x86-64-linux", "arm-64-linux", "x86-64-linux-avx2-fma"}) EXPECT_EQ(to_text(parse_target(text)), text);
+    for (const char* text : {"host", "interpreter", "cuda-sm_90a", "x86-64-linux", "arm-64-linux", "x86-64-linux-avx2-fma"})
+        EXPECT_EQ(to_text(parse_target(text)), text);
     EXPECT_EQ(to_text(parse_target("x86-64-linux-fma-avx2-fma")), "x86-64-linux-avx2-fma");
 }
 
@@ -16,7 +17,8 @@ TEST(Target, MisspeltWordsAreNamedWithTheClosest) {
         const char* word;
         const char* near;
     };
-    for (const Row& row : {Row{"hsot", "'hsot'", "'host'"}, Row{"x86-64-linux-avx3", "'avx3'", "'avx"}, Row{"x68-64-linux", "'x68-64-linux'", "'x86-64-linux'"}, Row{"x86-64-lunix", "'lunix'", "linux"},
+    for (const Row& row : {Row{"hsot", "'hsot'", "'host'"}, Row{"x86-64-linux-avx3", "'avx3'", "'avx"},
+                           Row{"x68-64-linux", "'x68-64-linux'", "'x86-64-linux'"}, Row{"x86-64-lunix", "'lunix'", "linux"},
                            Row{"cuda-sm_81", "'sm_81'", "'sm_80'"}, Row{"x86-32-linux", "'32'", "64"}, Row{"", "''", "host"}}) {
         try {
             (void)parse_target(row.text);

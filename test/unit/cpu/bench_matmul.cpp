@@ -22,18 +22,52 @@ int main(int argc, char** argv) {
     C(m, n) = sum({k}, A(m, k) * B(k, n));
     const Algorithm a({C}, {A, B});
     Schedule s;
-    s.stage("C").root().parallel("n", 256, "nb").serial("n", 64, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
+    s.stage("C")
+        .root()
+        .parallel("n", 256, "nb")
+        .serial("n", 64, "nt")
+        .serial("m", 6, "mt")
+        .unroll("m", 0, "mi")
+        .unroll("n", 16, "nu")
+        .vector("n", 0, "nv");
     s.stage("C.sum").at("C", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
-    s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({"n/64", "k", "n%64"}).serial("n", 64).serial("k").unroll("n", 16).vector("n");
+    s.copy("B.p", "B", {"C.sum"})
+        .at("C", "nb")
+        .layout({"n/64", "k", "n%64"})
+        .serial("n", 64)
+        .serial("k")
+        .unroll("n", 16)
+        .vector("n");
     if (form == "blocked") {
         s = {};
         s.stage("C").root().parallel("m", 8).serial("m").serial("n", 16, "nv").vector("n");
-        s.stage("C.sum").root().parallel("n", 256, "nb").serial("k/512", 0, "kb").serial("n", 64, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
+        s.stage("C.sum")
+            .root()
+            .parallel("n", 256, "nb")
+            .serial("k/512", 0, "kb")
+            .serial("n", 64, "nt")
+            .serial("m", 6, "mt")
+            .unroll("m", 0, "mi")
+            .unroll("n", 16, "nu")
+            .vector("n", 0, "nv");
         for (LoopSpec& loop : *s.stage("C.sum").spec().loops)
             if (loop.tile) loop.tail = Tail::guard;
-        s.stage("C.sum").init({{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
-        s.partial("C.part", "C.sum", {"k/512"}).at("C.sum", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
-        s.copy("B.p", "B", {"C.part"}).at("C.sum", "kb").layout({"n/64", "k", "n%64"}).serial("n", 64).serial("k").unroll("n", 16).vector("n");
+        s.stage("C.sum").init(
+            {{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
+        s.partial("C.part", "C.sum", {"k/512"})
+            .at("C.sum", "mt")
+            .space(Space::register_)
+            .serial("k")
+            .unroll("m")
+            .unroll("n", 16)
+            .vector("n");
+        s.copy("B.p", "B", {"C.part"})
+            .at("C.sum", "kb")
+            .layout({"n/64", "k", "n%64"})
+            .serial("n", 64)
+            .serial("k")
+            .unroll("n", 16)
+            .vector("n");
     }
     const BoundSchedule bound = bind(a, s);
     auto t0 = std::chrono::steady_clock::now();
@@ -56,8 +90,10 @@ int main(int argc, char** argv) {
     for (std::int64_t i = 0; i < M; i += std::max<std::int64_t>(1, M / 97))
         for (std::int64_t j = 0; j < N; ++j) {
             float sum = 0;
-            for (std::int64_t q = 0; q < K; ++q) sum += static_cast<float*>(x.data())[i * K + q] * static_cast<float*>(y.data())[q * N + j];
+            for (std::int64_t q = 0; q < K; ++q)
+                sum += static_cast<float*>(x.data())[i * K + q] * static_cast<float*>(y.data())[q * N + j];
             wrong += sum != c[i * N + j];
         }
-    fmt::print("{}x{}x{}: {:.3f} ms, {:.1f} GFLOP/s, best {:.1f}, wrong {}\n", M, N, K, times[7] * 1e3, 2e-9 * static_cast<double>(M * N * K) / times[7], 2e-9 * static_cast<double>(M * N * K) / times[0], wrong);
+    fmt::print("{}x{}x{}: {:.3f} ms, {:.1f} GFLOP/s, best {:.1f}, wrong {}\n", M, N, K, times[7] * 1e3,
+               2e-9 * static_cast<double>(M * N * K) / times[7], 2e-9 * static_cast<double>(M * N * K) / times[0], wrong);
 }

@@ -22,8 +22,8 @@ struct Arguments {
 };
 
 inline tessera_dtype buffer_dtype(DType t) {
-    constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8, TESSERA_I16, TESSERA_I32, TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                       TESSERA_U32, TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
+    constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32,  TESSERA_I64, TESSERA_U8, TESSERA_U16,
+                                       TESSERA_U32,  TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
     return table[static_cast<size_t>(t)];
 }
 
@@ -34,7 +34,8 @@ public:
         for (const Argument& a : algorithm.arguments()) {
             if (a.state()->scalar) continue;
             const AnyBuffer& buffer = arguments.buffers.at(a.state()->name);
-            for (size_t d = 0; d < a.state()->dims.size(); ++d) known_.emplace(a.state()->dims[d].id(), buffer.extent(static_cast<int>(d)));
+            for (size_t d = 0; d < a.state()->dims.size(); ++d)
+                known_.emplace(a.state()->dims[d].id(), buffer.extent(static_cast<int>(d)));
         }
     }
     void set(const Dim& d, std::int64_t extent) { known_[d.id()] = extent; }
@@ -82,8 +83,10 @@ public:
                 add(outputs[name]);
             } else {
                 const auto& input = algorithm.arguments()[p.index].state();
-                if (input->scalar) add_scalar(*input, arguments);
-                else add(arguments.buffers.at(input->name));
+                if (input->scalar)
+                    add_scalar(*input, arguments);
+                else
+                    add(arguments.buffers.at(input->name));
             }
         }
     }
@@ -97,16 +100,20 @@ private:
         if (is_float(input.dtype)) {
             const double value = arguments.reals.at(input.name);
             const float narrow = static_cast<float>(value);
-            if (input.dtype == DType::f32) std::memcpy(&word, &narrow, 4);
-            else std::memcpy(&word, &value, 8);
-        } else word = static_cast<std::uint64_t>(arguments.integers.at(input.name));
+            if (input.dtype == DType::f32)
+                std::memcpy(&word, &narrow, 4);
+            else
+                std::memcpy(&word, &value, 8);
+        } else
+            word = static_cast<std::uint64_t>(arguments.integers.at(input.name));
         words_.push_back(word);
         argv_.push_back(&words_.back());
     }
     void add(const AnyBuffer& b) {
         static std::uint8_t none[64];
         dims_.emplace_back();
-        for (int d = b.rank(); d-- > 0;) dims_.back().push_back({0, static_cast<std::int32_t>(b.extent(d)), static_cast<std::int32_t>(b.stride(d)), 0});
+        for (int d = b.rank(); d-- > 0;)
+            dims_.back().push_back({0, static_cast<std::int32_t>(b.extent(d)), static_cast<std::int32_t>(b.stride(d)), 0});
         runtime::HalideBuffer made{};
         made.host = b.size() == 0 ? none : static_cast<std::uint8_t*>(b.data());
         made.type = runtime::halide_type(b.dtype());

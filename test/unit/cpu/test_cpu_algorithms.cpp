@@ -13,7 +13,8 @@ namespace {
 
 using Shapes = std::vector<std::map<std::string, std::int64_t>>;
 
-AnyBuffer random_buffer(const InputState& input, std::vector<std::int64_t> shape, std::map<std::string, std::int64_t> extents, unsigned seed) {
+AnyBuffer random_buffer(const InputState& input, std::vector<std::int64_t> shape, std::map<std::string, std::int64_t> extents,
+                        unsigned seed) {
     AnyBuffer b(test::buffer_dtype(input.dtype), std::move(shape));
     std::mt19937 random(seed);
     std::int64_t low = -100, high = 100;
@@ -45,7 +46,8 @@ AnyBuffer random_buffer(const InputState& input, std::vector<std::int64_t> shape
 }
 
 // Runs `algorithm` for every set of extents of symbolic dims and compares all outputs.
-void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Shapes& shapes, const std::string& target = "host", const std::map<std::string, std::int64_t>& scalars = {}) {
+void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Shapes& shapes, const std::string& target = "host",
+                 const std::map<std::string, std::int64_t>& scalars = {}) {
     const cpu::CompiledKernel kernel = cpu::jit(bind(algorithm, schedule), target);
     for (const auto& extents : shapes) {
         std::string text;
@@ -59,7 +61,8 @@ void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Sha
             const InputState& input = *a.state();
             if (input.scalar) continue;
             std::vector<std::int64_t> shape;
-            for (const Dim& d : input.dims) shape.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
+            for (const Dim& d : input.dims)
+                shape.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
             given.buffers[input.name] = random_buffer(input, shape, extents, ++seed);
             inputs[input.name] = given.buffers[input.name];
         }
@@ -71,7 +74,8 @@ void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Sha
         for (const auto& [name, buffer] : call.outputs) {
             const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(buffer.dtype()));
             for (std::int64_t i = 0; i < buffer.size(); ++i)
-                if (std::memcmp(static_cast<const char*>(buffer.data()) + i * bytes, static_cast<const char*>(want.at(name).data()) + i * bytes, static_cast<size_t>(bytes)) != 0) {
+                if (std::memcmp(static_cast<const char*>(buffer.data()) + i * bytes,
+                                static_cast<const char*>(want.at(name).data()) + i * bytes, static_cast<size_t>(bytes)) != 0) {
                     ADD_FAILURE() << name << "[" << i << "] of" << text << " differs";
                     break;
                 }
@@ -86,8 +90,10 @@ Schedule roots(const Algorithm& algorithm) {
 }
 
 const Dim m("m"), n("n"), k("k"), y("y"), x("x"), t("t");
-const Shapes matrices{{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 7}, {"n", 3}, {"k", 5}}, {{"m", 13}, {"n", 67}, {"k", 0}}, {{"m", 131}, {"n", 257}, {"k", 67}}, {{"m", 64}, {"n", 128}, {"k", 32}}, {{"m", 5}, {"n", 300}, {"k", 9}}};
-const Shapes lines{{{"x", 1}, {"y", 1}}, {{"x", 7}, {"y", 3}}, {{"x", 131}, {"y", 17}}, {{"x", 64}, {"y", 16}}, {{"x", 2}, {"y", 40}}};
+const Shapes matrices{{{"m", 1}, {"n", 1}, {"k", 1}},      {{"m", 7}, {"n", 3}, {"k", 5}},     {{"m", 13}, {"n", 67}, {"k", 0}},
+                      {{"m", 131}, {"n", 257}, {"k", 67}}, {{"m", 64}, {"n", 128}, {"k", 32}}, {{"m", 5}, {"n", 300}, {"k", 9}}};
+const Shapes lines{
+    {{"x", 1}, {"y", 1}}, {{"x", 7}, {"y", 3}}, {{"x", 131}, {"y", 17}}, {{"x", 64}, {"y", 16}}, {{"x", 2}, {"y", 40}}};
 
 struct Matmul {
     Input A{"A", f32, {m, k}}, B{"B", f32, {k, n}}, bias{"bias", f32, {n}};
@@ -98,15 +104,30 @@ struct Matmul {
 
 Schedule tiled_matmul(int rows, int lanes) {
     Schedule s;
-    s.stage("C").root().parallel("n", 4 * lanes, "nb").serial("n", 2 * lanes, "nt").serial("m", rows, "mt").unroll("m", 0, "mi").unroll("n", lanes, "nu").vector("n", 0, "nv");
+    s.stage("C")
+        .root()
+        .parallel("n", 4 * lanes, "nb")
+        .serial("n", 2 * lanes, "nt")
+        .serial("m", rows, "mt")
+        .unroll("m", 0, "mi")
+        .unroll("n", lanes, "nu")
+        .vector("n", 0, "nv");
     s.stage("C.sum").at("C", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", lanes).vector("n");
-    s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({fmt::format("n/{}", 2 * lanes), "k", fmt::format("n%{}", 2 * lanes)}).serial("n", 2 * lanes).serial("k").unroll("n", lanes).vector("n");
+    s.copy("B.p", "B", {"C.sum"})
+        .at("C", "nb")
+        .layout({fmt::format("n/{}", 2 * lanes), "k", fmt::format("n%{}", 2 * lanes)})
+        .serial("n", 2 * lanes)
+        .serial("k")
+        .unroll("n", lanes)
+        .vector("n");
     return s;
 }
 
 TEST(cpu_algorithms, matmul_plain) { expect_same(Matmul().algorithm(), roots(Matmul().algorithm()), matrices); }
 TEST(cpu_algorithms, matmul_in_registers_with_packed_panels) { expect_same(Matmul().algorithm(), tiled_matmul(6, 16), matrices); }
-TEST(cpu_algorithms, matmul_for_a_smaller_instruction_set) { expect_same(Matmul().algorithm(), tiled_matmul(3, 8), matrices, "x86-64-linux-avx2"); }
+TEST(cpu_algorithms, matmul_for_a_smaller_instruction_set) {
+    expect_same(Matmul().algorithm(), tiled_matmul(3, 8), matrices, "x86-64-linux-avx2");
+}
 TEST(cpu_algorithms, matmul_with_guarded_rows_and_tiled_reduction) {
     Schedule s;
     s.stage("C").root().parallel("m", 8, "mb").parallel("n", 32, "nb").serial("m").vector("n");
@@ -256,7 +277,8 @@ TEST(cpu_algorithms, indices_that_depend_on_values) {
 TEST(cpu_algorithms, recurrences) {
     const Input in("in", f32, {t, x});
     Func s("s"), f("f"), g("g"), wave("wave");
-    recurrence(t, {{s(t, x), cast(f32, 0.5)}}, [&](const Self& self) -> Tuple { return {self[0](t - 1, x) * 0.5 + self[0](t - 2, x) * 0.25 + in(t, x)}; });
+    recurrence(t, {{s(t, x), cast(f32, 0.5)}},
+               [&](const Self& self) -> Tuple { return {self[0](t - 1, x) * 0.5 + self[0](t - 2, x) * 0.25 + in(t, x)}; });
     f(t, x) = s(t, x) * 2.0;
     const Shapes shapes{{{"t", 0}, {"x", 3}}, {{"t", 1}, {"x", 1}}, {{"t", 9}, {"x", 37}}, {{"t", 2}, {"x", 16}}};
     const Algorithm a({f}, {in});
@@ -266,7 +288,8 @@ TEST(cpu_algorithms, recurrences) {
     expect_same(a, vectors, shapes);
     // Neighbours of the state: a wave in one dimension.
     recurrence(t, {{wave(t, x), in(0, x)}}, [&](const Self& self) -> Tuple {
-        return {select(Expr(x) > 0, self[0](t - 1, x - 1), 0) + self[0](t - 1, x) + select(Expr(x) + 1 < x.extent(), self[0](t - 1, x + 1), 0)};
+        return {select(Expr(x) > 0, self[0](t - 1, x - 1), 0) + self[0](t - 1, x) +
+                select(Expr(x) + 1 < x.extent(), self[0](t - 1, x + 1), 0)};
     });
     g(t, x) = wave(t, x);
     const Algorithm b({g}, {in});
@@ -277,7 +300,8 @@ TEST(cpu_algorithms, fibonacci_backwards) {
     const Dim steps("steps", 40);
     const Input first("first", i64, {x});
     Func f("f"), g("g");
-    recurrence(steps, {{f(steps, x), cast(i64, first(x))}}, [&](const Self& self) -> Tuple { return {self[0](steps - 1, x) + self[0](steps - 2, x)}; });
+    recurrence(steps, {{f(steps, x), cast(i64, first(x))}},
+               [&](const Self& self) -> Tuple { return {self[0](steps - 1, x) + self[0](steps - 2, x)}; });
     g(steps, x) = f(steps, x);
     const Algorithm a({g}, {first});
     expect_same(a, roots(a), {{{"x", 1}}, {{"x", 5}}});
@@ -289,12 +313,33 @@ TEST(cpu_algorithms, partial_sums_added_in_place) {
     C(m, n) = sum({k}, A(m, k) * B(k, n));
     Schedule s;
     s.stage("C").root().parallel("m", 8).serial("m").serial("n", 16, "nv").vector("n");
-    s.stage("C.sum").root().parallel("n", 64, "nb").serial("k/16", 0, "kb").serial("n", 32, "nt").serial("m", 6, "mt").unroll("m", 0, "mi").unroll("n", 16, "nu").vector("n", 0, "nv");
+    s.stage("C.sum")
+        .root()
+        .parallel("n", 64, "nb")
+        .serial("k/16", 0, "kb")
+        .serial("n", 32, "nt")
+        .serial("m", 6, "mt")
+        .unroll("m", 0, "mi")
+        .unroll("n", 16, "nu")
+        .vector("n", 0, "nv");
     for (LoopSpec& loop : *s.stage("C.sum").spec().loops)
         if (loop.tile) loop.tail = Tail::guard;
-    s.stage("C.sum").init({{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
-    s.partial("C.part", "C.sum", {"k/16"}).at("C.sum", "mt").space(Space::register_).serial("k").unroll("m").unroll("n", 16).vector("n");
-    s.copy("B.p", "B", {"C.part"}).at("C.sum", "kb").layout({"n/32", "k", "n%32"}).serial("n", 32).serial("k").unroll("n", 16).vector("n");
+    s.stage("C.sum").init(
+        {{.dim = "m"}, {.dim = "n", .tile = 16, .tail = Tail::guard}, {.dim = "n", .as = LoopKind::vector, .name = "niv"}});
+    s.partial("C.part", "C.sum", {"k/16"})
+        .at("C.sum", "mt")
+        .space(Space::register_)
+        .serial("k")
+        .unroll("m")
+        .unroll("n", 16)
+        .vector("n");
+    s.copy("B.p", "B", {"C.part"})
+        .at("C.sum", "kb")
+        .layout({"n/32", "k", "n%32"})
+        .serial("n", 32)
+        .serial("k")
+        .unroll("n", 16)
+        .vector("n");
     expect_same(Algorithm({C}, {A, B}), s, matrices);
 }
 
@@ -313,7 +358,7 @@ TEST(cpu_algorithms, derived_extents_and_scalars) {
 TEST(cpu_algorithms, kahan_and_halves) {
     const Input in("in", f32, {x}), half("half", f16, {x}), brain("brain", bf16, {x});
     Func f("f"), g("g");
-    f() = sum({x}, in(x) * 1000.0, {.order = Order::kahan()});
+    f() = sum({x}, in(x)*1000.0, {.order = Order::kahan()});
     g(x) = half(x) * cast(f16, brain(x)) + cast(f16, in(x));
     const Algorithm a({f, g}, {in, half, brain});
     expect_same(a, roots(a), {{{"x", 0}}, {{"x", 1}}, {{"x", 3001}}});
@@ -344,7 +389,9 @@ TEST(cpu_algorithms, targets_and_objects) {
     char magic[4] = {};
     EXPECT_EQ(std::fread(magic, 1, 4, object), 4U);
     std::fclose(object);
-    EXPECT_EQ(std::string(magic, 4), "\x7f" "ELF");
+    EXPECT_EQ(std::string(magic, 4),
+              "\x7f"
+              "ELF");
     EXPECT_THROW((void)cpu::emit(bind(a, s), "host", "matmul", cpu::Artifact::object, "/no/such/folder/a.o"), Error);
     EXPECT_EQ(cpu::expanded_target("x86-64-linux-avx2"), "x86-64-linux-avx-avx2-f16c-fma-sse41");
 }

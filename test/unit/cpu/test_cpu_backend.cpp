@@ -48,7 +48,8 @@ std::vector<std::uint8_t> blurred(const AnyBuffer& photo) {
         for (std::int64_t x = 0; x < w; ++x) {
             std::uint16_t sum = 0;
             for (int dy = -1; dy < 2; ++dy)
-                for (int dx = -1; dx < 2; ++dx) sum = static_cast<std::uint16_t>(sum + in[mirrored(y + dy, h) * w + mirrored(x + dx, w)]);
+                for (int dx = -1; dx < 2; ++dx)
+                    sum = static_cast<std::uint16_t>(sum + in[mirrored(y + dy, h) * w + mirrored(x + dx, w)]);
             out[static_cast<size_t>(y * w + x)] = static_cast<std::uint8_t>(sum / 9);
         }
     return out;

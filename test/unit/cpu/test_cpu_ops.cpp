@@ -21,11 +21,17 @@ AnyBuffer samples(DType t, double low, double high, unsigned seed) {
     AnyBuffer b(test::buffer_dtype(t), {count});
     std::mt19937_64 random(seed);
     const int bytes = dtype_bytes(t);
-    std::vector<double> special{0, -0.0, 1, -1, 2, -2, 0.5, 3, 7, -7, 31, 32, 63, 64, 100, 127, 128, 255, 256, 32767, 65504, 65520, 1e5, 2147483647, 2147483648.0, 4294967296.0, 1e10, 9.3e18, 1.9e19, 1e30, 1e-30, 1e-42, 1e300};
-    if (is_float(t)) special.insert(special.end(), {std::nan(""), HUGE_VAL, -HUGE_VAL, -1e5, -1e10, -3e9, -1e20, -1e300, 1e-7, -0.25, 0.999, -0.999, 1.5, 2.5, -2.5});
+    std::vector<double> special{
+        0,    -0.0,   1,      -1,   2,     -2,    0.5,   3,     7,     -7,  31,         32,           63,
+        64,   100,    127,    128,  255,   256,   32767, 65504, 65520, 1e5, 2147483647, 2147483648.0, 4294967296.0,
+        1e10, 9.3e18, 1.9e19, 1e30, 1e-30, 1e-42, 1e300};
+    if (is_float(t))
+        special.insert(special.end(), {std::nan(""), HUGE_VAL, -HUGE_VAL, -1e5, -1e10, -3e9, -1e20, -1e300, 1e-7, -0.25, 0.999,
+                                       -0.999, 1.5, 2.5, -2.5});
     for (std::int64_t i = 0; i < count; ++i) {
         std::uint64_t bits = random();
-        const double chosen = i < 200 ? special[(static_cast<size_t>(i) * (2 * seed + 1) + seed) % special.size()] : std::uniform_real_distribution<double>(low, high)(random);
+        const double chosen = i < 200 ? special[(static_cast<size_t>(i) * (2 * seed + 1) + seed) % special.size()]
+                                      : std::uniform_real_distribution<double>(low, high)(random);
         if (is_float(t)) {
             if (i < 800) {
                 const float narrow = static_cast<float>(chosen);
@@ -34,8 +40,11 @@ AnyBuffer samples(DType t, double low, double high, unsigned seed) {
                 if (t == f32) std::memcpy(&bits, &narrow, 4);
                 if (t == f64) std::memcpy(&bits, &chosen, 8);
             }
-        } else if (t == bool_) bits &= 1;
-        else if (i < 600) bits = std::abs(chosen) < 9e18 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(chosen)) : ~std::uint64_t{0} << 63;
+        } else if (t == bool_)
+            bits &= 1;
+        else if (i < 600)
+            bits =
+                std::abs(chosen) < 9e18 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(chosen)) : ~std::uint64_t{0} << 63;
         std::memcpy(static_cast<std::uint8_t*>(b.data()) + i * bytes, &bits, static_cast<size_t>(bytes));
     }
     return b;
@@ -67,7 +76,9 @@ void expect_equal(const std::string& what, const AnyBuffer& want, const AnyBuffe
     const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(want.dtype()));
     int shown = 0;
     for (std::int64_t i = 0; i < want.size() && shown < 3; ++i) {
-        if (std::memcmp(static_cast<const std::uint8_t*>(want.data()) + i * bytes, static_cast<const std::uint8_t*>(got.data()) + i * bytes, static_cast<size_t>(bytes)) == 0) continue;
+        if (std::memcmp(static_cast<const std::uint8_t*>(want.data()) + i * bytes,
+                        static_cast<const std::uint8_t*>(got.data()) + i * bytes, static_cast<size_t>(bytes)) == 0)
+            continue;
         if (std::isnan(real(want, i)) && std::isnan(real(got, i))) continue;
         ++shown;
         std::string from;
@@ -82,7 +93,8 @@ struct Case {
 };
 
 // Computes every case as an output of one kernel and compares it with the interpreter.
-void compare(const std::vector<Input>& inputs, const Dim& i, const std::vector<Case>& cases, const std::vector<AnyBuffer>& values) {
+void compare(const std::vector<Input>& inputs, const Dim& i, const std::vector<Case>& cases,
+             const std::vector<AnyBuffer>& values) {
     std::vector<Func> outputs;
     Schedule schedule;
     for (size_t c = 0; c < cases.size(); ++c) {
@@ -105,7 +117,8 @@ void compare(const std::vector<Input>& inputs, const Dim& i, const std::vector<C
     interpreter::Outputs want;
     for (const auto& [name, buffer] : call.outputs) want[name] = AnyBuffer(buffer.dtype(), buffer.extents());
     interpreter::evaluate(algorithm, oracle_inputs, want);
-    for (size_t c = 0; c < cases.size(); ++c) expect_equal(cases[c].name, want.at(outputs[c].name()), call.outputs.at(outputs[c].name()), values);
+    for (size_t c = 0; c < cases.size(); ++c)
+        expect_equal(cases[c].name, want.at(outputs[c].name()), call.outputs.at(outputs[c].name()), values);
 }
 
 bool takes(Operands operands, DType t) {
@@ -154,23 +167,34 @@ TEST_P(Ops, conversions_equal_the_interpreter) {
         if (to == t) continue;
         cases.push_back({fmt::format("cast {} to {}", dtype_name(t), dtype_name(to)), cast(to, a(i))});
         cases.push_back({fmt::format("saturate_cast {} to {}", dtype_name(t), dtype_name(to)), saturate_cast(to, a(i))});
-        if (dtype_bits(t) == dtype_bits(to) && t != bool_ && to != bool_) cases.push_back({fmt::format("bitcast {} to {}", dtype_name(t), dtype_name(to)), bitcast(to, a(i))});
+        if (dtype_bits(t) == dtype_bits(to) && t != bool_ && to != bool_)
+            cases.push_back({fmt::format("bitcast {} to {}", dtype_name(t), dtype_name(to)), bitcast(to, a(i))});
     }
     compare({a}, i, cases, {samples(t, -70000, 70000, 4)});
 }
 
-INSTANTIATE_TEST_SUITE_P(dtypes, Ops, testing::ValuesIn(all_dtypes), [](const auto& row) { return std::string(dtype_name(row.param)); });
+INSTANTIATE_TEST_SUITE_P(dtypes, Ops, testing::ValuesIn(all_dtypes),
+                         [](const auto& row) { return std::string(dtype_name(row.param)); });
 
 TEST(Ops, random_numbers_equal_the_interpreter) {
     const Dim i("i");
     const Input a("a", i64, {i}), b("b", i64, {i});
-    compare({a, b}, i, {{"uniform", uniform(a(i), {i, b(i)})}, {"normal", normal(7, {b(i), a(i), i})}, {"random_bits", random_bits(b(i), {a(i)})}}, {samples(i64, 0, 1000, 5), samples(i64, -10, 10, 6)});
+    compare({a, b}, i,
+            {{"uniform", uniform(a(i), {i, b(i)})},
+             {"normal", normal(7, {b(i), a(i), i})},
+             {"random_bits", random_bits(b(i), {a(i)})}},
+            {samples(i64, 0, 1000, 5), samples(i64, -10, 10, 6)});
 }
 
 TEST(Ops, indices_as_values_equal_the_interpreter) {
     const Dim i("i");
     const Input a("a", i32, {i});
-    compare({a}, i, {{"cast", cast(f32, Expr(i) * 3 - 5)}, {"wide", cast(i64, Expr(i)) * 4000000000LL + cast(i64, a(i))}, {"compare", cast(i32, Expr(i) * 2 < i.extent())}, {"mod", cast(i32, Expr(i) % 5 - Expr(i) / 3)}, {"mixed", cast(i32, Expr(i)) * a(i)}},
+    compare({a}, i,
+            {{"cast", cast(f32, Expr(i) * 3 - 5)},
+             {"wide", cast(i64, Expr(i)) * 4000000000LL + cast(i64, a(i))},
+             {"compare", cast(i32, Expr(i) * 2 < i.extent())},
+             {"mod", cast(i32, Expr(i) % 5 - Expr(i) / 3)},
+             {"mixed", cast(i32, Expr(i)) * a(i)}},
             {samples(i32, -100, 100, 7)});
 }
 

@@ -35,8 +35,10 @@ std::vector<T> ramp(size_t count, int seed = 1) {
     for (size_t i = 0; i < count; ++i) {
         state = state * 1664525u + 1013904223u;
         // Floats with a full mantissa, so that sums depend on their order.
-        if constexpr (std::is_integral_v<T>) values.push_back(static_cast<T>(static_cast<int>(state >> 24) - 128));
-        else values.push_back(static_cast<T>(static_cast<float>(static_cast<std::int32_t>(state)) / 1e8f));
+        if constexpr (std::is_integral_v<T>)
+            values.push_back(static_cast<T>(static_cast<int>(state >> 24) - 128));
+        else
+            values.push_back(static_cast<T>(static_cast<float>(static_cast<std::int32_t>(state)) / 1e8f));
     }
     return values;
 }

@@ -15,7 +15,9 @@ TEST(Reductions, MatmulAccumulatesByFma) {
     Func C("C");
     C(m, n) = relu(sum({k}, A(m, k) * B(k, n)) + bias(n));
     const auto a = ramp<float>(M * K, 1), b = ramp<float>(K * N, 2), c = ramp<float>(N, 3);
-    const auto got = run<float>(Algorithm({C}, {A, B, bias}), {{"A", filled<float>({M, K}, a)}, {"B", filled<float>({K, N}, b)}, {"bias", filled<float>({N}, c)}}, {M, N});
+    const auto got =
+        run<float>(Algorithm({C}, {A, B, bias}),
+                   {{"A", filled<float>({M, K}, a)}, {"B", filled<float>({K, N}, b)}, {"bias", filled<float>({N}, c)}}, {M, N});
     for (int i = 0; i < M; ++i)
         for (int j = 0; j < N; ++j) {
             float total = 0;
@@ -134,7 +136,8 @@ TEST(Reductions, ArgmaxTakesTheFirstAndNanWins) {
     Input x("x", f32, {r, i});
     Func y("y");
     y(r) = argmax(i, x(r, i));
-    const auto got = run<std::int64_t>(Algorithm({y}, {x}), {{"x", filled<float>({3, 4}, {1, 7, 7, 2, 3, NAN, 9, NAN, -1, -2, -1, -3})}}, {3});
+    const auto got =
+        run<std::int64_t>(Algorithm({y}, {x}), {{"x", filled<float>({3, 4}, {1, 7, 7, 2, 3, NAN, 9, NAN, -1, -2, -1, -3})}}, {3});
     EXPECT_EQ(got, (std::vector<std::int64_t>{1, 1, 0}));
 }
 
@@ -172,7 +175,11 @@ TEST(Reductions, ThatComeBackAreKept) {
     z(i, j) = sum({k}, a(i, k) * sum({l}, b(k, l) * c(l, j)));
     const auto vx = ramp<float>(24, 1), va = ramp<float>(36, 2), vb = ramp<float>(30, 3), vc = ramp<float>(20, 4);
     Buffer<float> ry({6, 4}), rz({6, 4});
-    evaluate(Algorithm({y, z}, {x, a, b, c}), {{"x", filled<float>({6, 4}, vx)}, {"a", filled<float>({6, 6}, va)}, {"b", filled<float>({6, 5}, vb)}, {"c", filled<float>({5, 4}, vc)}},
+    evaluate(Algorithm({y, z}, {x, a, b, c}),
+             {{"x", filled<float>({6, 4}, vx)},
+              {"a", filled<float>({6, 6}, va)},
+              {"b", filled<float>({6, 5}, vb)},
+              {"c", filled<float>({5, 4}, vc)}},
              {{"y", ry}, {"z", rz}});
     for (int p = 0; p < 6; ++p)
         for (int q = 0; q < 4; ++q) {
@@ -190,14 +197,22 @@ TEST(Reductions, ThatComeBackAreKept) {
 
 TEST(Reductions, UserMonoidOnTuples) {
     // The map x -> x*a + b, first one then the other: not commutative.
-    const Monoid affine = monoid("affine", [](const std::vector<DType>& t) { return Tuple{constant(t[0], std::int64_t{1}), constant(t[1], std::int64_t{0})}; },
-                                 [](const Tuple& a, const Tuple& b) { return Tuple{a[0] * b[0], a[1] * b[0] + b[1]}; }, {.commutative = false});
+    const Monoid affine = monoid(
+        "affine",
+        [](const std::vector<DType>& t) {
+            return Tuple{constant(t[0], std::int64_t{1}), constant(t[1], std::int64_t{0})};
+        },
+        [](const Tuple& a, const Tuple& b) {
+            return Tuple{a[0] * b[0], a[1] * b[0] + b[1]};
+        },
+        {.commutative = false});
     Dim i("i");
     Input s("s", i64, {i}), t("t", i64, {i});
     Func y("y");
     y() = reduce(affine, {i}, {s(i), t(i)});
     Buffer<std::int64_t> y0({}), y1({});
-    evaluate(Algorithm({y}, {s, t}), {{"s", filled<std::int64_t>({3}, {2, 3, 5})}, {"t", filled<std::int64_t>({3}, {7, 11, 13})}}, {{"y.0", y0}, {"y.1", y1}});
+    evaluate(Algorithm({y}, {s, t}), {{"s", filled<std::int64_t>({3}, {2, 3, 5})}, {"t", filled<std::int64_t>({3}, {7, 11, 13})}},
+             {{"y.0", y0}, {"y.1", y1}});
     EXPECT_EQ(y0(), 30);
     EXPECT_EQ(y1(), (7 * 3 + 11) * 5 + 13);
 }
@@ -215,15 +230,17 @@ TEST(Boundaries, OfInputs) {
     Dim i("i"), o("o", 11);
     Input x("x", i32, {i});
     Func y("y");
-    y(o) = clamp(x)(o - 4) + mirror(x)(o - 4) * 10 + mirror_interior(x)(o - 4) * 100 + periodic(x)(o - 4) * 1000 + constant(x, 7)(o - 4) * 10000;
+    y(o) = clamp(x)(o - 4) + mirror(x)(o - 4) * 10 + mirror_interior(x)(o - 4) * 100 + periodic(x)(o - 4) * 1000 +
+           constant(x, 7)(o - 4) * 10000;
     const auto got = run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({3}, {1, 2, 3})}}, {11});
     // o - 4 = -4 ... 6:               -4 -3 -2 -1  0  1  2  3  4  5  6
-    const std::int32_t clamped[] =    {1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3};
-    const std::int32_t mirrored[] =   {3, 3, 2, 1, 1, 2, 3, 3, 2, 1, 1};
-    const std::int32_t interior[] =   {1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3};
-    const std::int32_t repeated[] =   {3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1};
-    const std::int32_t constants[] =  {7, 7, 7, 7, 1, 2, 3, 7, 7, 7, 7};
-    for (size_t k = 0; k < 11; ++k) EXPECT_EQ(got[k], clamped[k] + mirrored[k] * 10 + interior[k] * 100 + repeated[k] * 1000 + constants[k] * 10000) << k;
+    const std::int32_t clamped[] = {1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3};
+    const std::int32_t mirrored[] = {3, 3, 2, 1, 1, 2, 3, 3, 2, 1, 1};
+    const std::int32_t interior[] = {1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3};
+    const std::int32_t repeated[] = {3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1};
+    const std::int32_t constants[] = {7, 7, 7, 7, 1, 2, 3, 7, 7, 7, 7};
+    for (size_t k = 0; k < 11; ++k)
+        EXPECT_EQ(got[k], clamped[k] + mirrored[k] * 10 + interior[k] * 100 + repeated[k] * 1000 + constants[k] * 10000) << k;
 }
 
 TEST(Boundaries, OfFuncsUseTheirOwnExtents) {
@@ -241,7 +258,8 @@ TEST(Boundaries, OfOneElement) {
     Input x("x", i32, {i});
     Func y("y");
     y(o) = clamp(x)(o - 2) + mirror(x)(o - 2) + mirror_interior(x)(o - 2) + periodic(x)(o - 2);
-    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({1}, {3})}}, {5}), (std::vector<std::int32_t>(5, 12)));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({1}, {3})}}, {5}),
+              (std::vector<std::int32_t>(5, 12)));
 }
 
 TEST(Stencils, FuncsAreComputedWhereTheyAreRead) {
@@ -269,7 +287,8 @@ TEST(Selects, TheOtherBranchIsNotRead) {
     Func before("before"), y("y");
     before(i) = x(i - 1);
     y(i) = select(i > 0, before(i), -5);
-    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({3}, {7, 8, 9})}}, {3}), (std::vector<std::int32_t>{-5, 7, 8}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({3}, {7, 8, 9})}}, {3}),
+              (std::vector<std::int32_t>{-5, 7, 8}));
 }
 
 TEST(Gathers, DataDependentReadsOfFuncs) {
@@ -279,8 +298,10 @@ TEST(Gathers, DataDependentReadsOfFuncs) {
     Func square("square"), y("y");
     square(n) = x(n) * x(n);
     y(i) = square(place(i));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x, place}), {{"x", filled<std::int32_t>({3}, {2, 3, 4})}, {"place", filled<std::int32_t>({4}, {2, 0, 0, 1})}}, {4}),
-              (std::vector<std::int32_t>{16, 4, 4, 9}));
+    EXPECT_EQ(
+        run<std::int32_t>(Algorithm({y}, {x, place}),
+                          {{"x", filled<std::int32_t>({3}, {2, 3, 4})}, {"place", filled<std::int32_t>({4}, {2, 0, 0, 1})}}, {4}),
+        (std::vector<std::int32_t>{16, 4, 4, 9}));
 }
 
 TEST(Extents, DerivedScalarAndZero) {
@@ -291,8 +312,10 @@ TEST(Extents, DerivedScalarAndZero) {
     Func y("y");
     y(o) = x(o * cast(i64, step));
     const Algorithm a({y}, {x, step});
-    EXPECT_EQ(run<std::int32_t>(a, {{"x", filled<std::int32_t>({7}, {0, 1, 2, 3, 4, 5, 6})}, {"step", std::int64_t{3}}}, {3}), (std::vector<std::int32_t>{0, 3, 6}));
-    EXPECT_EQ(run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({0})}, {"step", std::int64_t{3}}}, {0}), (std::vector<std::int32_t>{}));
+    EXPECT_EQ(run<std::int32_t>(a, {{"x", filled<std::int32_t>({7}, {0, 1, 2, 3, 4, 5, 6})}, {"step", std::int64_t{3}}}, {3}),
+              (std::vector<std::int32_t>{0, 3, 6}));
+    EXPECT_EQ(run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({0})}, {"step", std::int64_t{3}}}, {0}),
+              (std::vector<std::int32_t>{}));
     EXPECT_THROW(run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({7})}, {"step", std::int64_t{3}}}, {4}), Error);
     EXPECT_THROW(run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({7})}, {"step", std::int64_t{12}}}, {1}), Error);
 }
@@ -344,9 +367,12 @@ TEST(Entry, RefusesWhatDoesNotFit) {
     EXPECT_EQ(code_of(call({{"x", AnyBuffer()}, {"z", row}}, {{"y", good}}), "x has no memory"), E0701_argument);
     EXPECT_EQ(code_of(call({{"x", good}, {"z", Buffer<double>({3})}}, {{"y", good}}), "holds f64"), E0702_argument_dtype);
     EXPECT_EQ(code_of(call({{"x", row}, {"z", row}}, {{"y", good}}), "2 dims but the buffer has 1"), E0703_argument_rank);
-    EXPECT_EQ(code_of(call({{"x", good}, {"z", Buffer<float>({4})}}, {{"y", good}}), "extent 4 in dim j, which is 3"), E0704_argument_extent);
-    EXPECT_EQ(code_of(call({{"x", Buffer<float>({3, 3})}, {"z", row}}, {{"y", Buffer<float>({3, 3})}}), "no multiple of 2"), E0704_argument_extent);
-    EXPECT_EQ(code_of(call({{"x", Buffer<float>({10, 3})}, {"z", row}}, {{"y", Buffer<float>({10, 3})}}), "above its bound 8"), E0704_argument_extent);
+    EXPECT_EQ(code_of(call({{"x", good}, {"z", Buffer<float>({4})}}, {{"y", good}}), "extent 4 in dim j, which is 3"),
+              E0704_argument_extent);
+    EXPECT_EQ(code_of(call({{"x", Buffer<float>({3, 3})}, {"z", row}}, {{"y", Buffer<float>({3, 3})}}), "no multiple of 2"),
+              E0704_argument_extent);
+    EXPECT_EQ(code_of(call({{"x", Buffer<float>({10, 3})}, {"z", row}}, {{"y", Buffer<float>({10, 3})}}), "above its bound 8"),
+              E0704_argument_extent);
     AnyBuffer locked = good.copy();
     locked.set_read_only(true);
     EXPECT_EQ(code_of(call({{"x", good}, {"z", row}}, {{"y", locked}}), "read-only"), E0708_argument_read_only);
@@ -376,7 +402,12 @@ TEST(Reads, OutsideAnInputNameInputDimAndIndex) {
     Func y("y");
     y(o) = clamp(x)(o + 5);
     const Algorithm a({y}, {x});
-    EXPECT_EQ(code_of([&] { run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({0})}}, {2}); }, "x is read at i = 5, outside [0, 0)"), E0401_out_of_bounds);
+    EXPECT_EQ(code_of(
+                  [&] {
+                      run<std::int32_t>(a, {{"x", Buffer<std::int32_t>({0})}}, {2});
+                  },
+                  "x is read at i = 5, outside [0, 0)"),
+              E0401_out_of_bounds);
 }
 
 TEST(Speed, FiveMillionNodesASecond) {

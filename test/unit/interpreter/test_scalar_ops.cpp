@@ -16,11 +16,15 @@ template <class T>
 constexpr bool real = std::is_floating_point_v<T> || half<T>;
 template <class T>
 DType dtype() {
-    if constexpr (half<T>) return std::is_same_v<T, float16> ? DType::f16 : DType::bf16;
-    else if constexpr (std::is_floating_point_v<T>) return sizeof(T) == 4 ? DType::f32 : DType::f64;
-    else if constexpr (std::is_same_v<T, bool>) return DType::bool_;
+    if constexpr (half<T>)
+        return std::is_same_v<T, float16> ? DType::f16 : DType::bf16;
+    else if constexpr (std::is_floating_point_v<T>)
+        return sizeof(T) == 4 ? DType::f32 : DType::f64;
+    else if constexpr (std::is_same_v<T, bool>)
+        return DType::bool_;
     else {
-        constexpr DType is[] = {DType::i8, DType::i16, DType::i32, DType::i64}, us[] = {DType::u8, DType::u16, DType::u32, DType::u64};
+        constexpr DType is[] = {DType::i8, DType::i16, DType::i32, DType::i64},
+                        us[] = {DType::u8, DType::u16, DType::u32, DType::u64};
         return (std::is_signed_v<T> ? is : us)[std::bit_width(sizeof(T)) - 1];
     }
 }
@@ -33,7 +37,8 @@ std::vector<T> samples(const OpRow& row, int seed, size_t count) {
         values = {false, true, true, false};
     } else if constexpr (real<T>) {
         const double inf = std::numeric_limits<double>::infinity();
-        for (const double v : {0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-30, 60000.0, inf, -inf, std::nan("")}) values.push_back(static_cast<T>(v));
+        for (const double v : {0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-30, 60000.0, inf, -inf, std::nan("")})
+            values.push_back(static_cast<T>(v));
     } else {
         using L = std::numeric_limits<T>;
         for (const int v : {0, 1, 2, 3, 7, 8, 31, 63, 64}) values.push_back(static_cast<T>(v));
@@ -43,9 +48,12 @@ std::vector<T> samples(const OpRow& row, int seed, size_t count) {
     std::uniform_real_distribution<double> draw(row.sample_low, row.sample_high);
     while (values.size() < count) {
         const double v = draw(random);
-        if constexpr (real<T>) values.push_back(static_cast<T>(v));
-        else if constexpr (std::is_same_v<T, bool>) values.push_back(v > 0.5);
-        else values.push_back(static_cast<T>(std::is_unsigned_v<T> ? std::fabs(v) : v));
+        if constexpr (real<T>)
+            values.push_back(static_cast<T>(v));
+        else if constexpr (std::is_same_v<T, bool>)
+            values.push_back(v > 0.5);
+        else
+            values.push_back(static_cast<T>(std::is_unsigned_v<T> ? std::fabs(v) : v));
     }
     std::shuffle(values.begin(), values.end(), random);
     return values;
@@ -62,8 +70,10 @@ bool same(T a, T b) {
 }
 template <class T>
 std::string shown(T v) {
-    if constexpr (half<T>) return std::to_string(static_cast<float>(v));
-    else return std::to_string(v);
+    if constexpr (half<T>)
+        return std::to_string(static_cast<float>(v));
+    else
+        return std::to_string(v);
 }
 
 constexpr size_t count = 400;
@@ -88,14 +98,17 @@ void check(Op op, Expect expect, DType result = dtype<R>()) {
         arguments.emplace_back(in.back());
     }
     Func y("y");
-    if (row.result == Result::own) y(i) = make_op(op, result, args);
-    else y(i) = build_op(op, {args.begin(), args.end()});
+    if (row.result == Result::own)
+        y(i) = make_op(op, result, args);
+    else
+        y(i) = build_op(op, {args.begin(), args.end()});
     const auto got = run<R>(Algorithm({y}, arguments), given, {count});
     for (size_t n = 0; n < count; ++n) {
         const T a = values[0][n], b = arity > 1 ? values[1][n] : a, c = arity > 2 ? values[2][n] : a;
         const R want = expect(a, b, c);
-        ASSERT_TRUE(same<R>(got[n], want)) << row.name << " of " << dtype_name(dtype<T>()) << ": (" << shown(a) << ", " << shown(b) << ", " << shown(c) << ") gave "
-                                           << shown(got[n]) << ", not " << shown(want);
+        ASSERT_TRUE(same<R>(got[n], want)) << row.name << " of " << dtype_name(dtype<T>()) << ": (" << shown(a) << ", "
+                                           << shown(b) << ", " << shown(c) << ") gave " << shown(got[n]) << ", not "
+                                           << shown(want);
     }
 }
 
@@ -105,7 +118,8 @@ void for_types(Visit visit) {
 }
 template <class Visit>
 void for_integers(Visit visit) {
-    for_types<std::int8_t, std::int16_t, std::int32_t, std::int64_t, std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(visit);
+    for_types<std::int8_t, std::int16_t, std::int32_t, std::int64_t, std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(
+        visit);
 }
 template <class Visit>
 void for_floats(Visit visit) {
@@ -219,7 +233,10 @@ double ulps(T got, double want) {
     int exponent = 0;
     std::frexp(rounded, &exponent);
     const int digits = std::is_same_v<T, float16> ? 11 : std::is_same_v<T, bfloat16> ? 8 : std::is_same_v<T, float> ? 24 : 53;
-    const int least = std::is_same_v<T, float16> ? -24 : std::is_same_v<T, double> ? -1074 : std::is_same_v<T, float> ? -149 : -133;
+    const int least = std::is_same_v<T, float16>  ? -24
+                      : std::is_same_v<T, double> ? -1074
+                      : std::is_same_v<T, float>  ? -149
+                                                  : -133;
     return std::fabs(g - rounded) / std::ldexp(1.0, std::max(exponent - digits, least));
 }
 
@@ -243,7 +260,8 @@ void check_near(Op op, double (*reference)(double, double)) {
     const auto got = run<T>(Algorithm({f}, arguments), given, {count});
     for (size_t n = 0; n < count; ++n) {
         const double want = reference(static_cast<double>(a[n]), static_cast<double>(b[n]));
-        ASSERT_LE(ulps<T>(got[n], want), 3) << row.name << " of " << dtype_name(dtype<T>()) << " at " << shown(a[n]) << ": " << shown(got[n]) << ", not " << want;
+        ASSERT_LE(ulps<T>(got[n], want), 3) << row.name << " of " << dtype_name(dtype<T>()) << " at " << shown(a[n]) << ": "
+                                            << shown(got[n]) << ", not " << want;
     }
 }
 
@@ -274,14 +292,20 @@ TEST(MathFunctions, AreNearTheLibrarys) {
 template <class To, class From>
 To cast_reference(From from, bool saturate) {
     const auto v = [&] {
-        if constexpr (half<From>) return static_cast<long double>(static_cast<float>(from));
-        else return static_cast<long double>(from);
+        if constexpr (half<From>)
+            return static_cast<long double>(static_cast<float>(from));
+        else
+            return static_cast<long double>(from);
     }();
-    if constexpr (std::is_same_v<To, bool>) return v != 0;
+    if constexpr (std::is_same_v<To, bool>)
+        return v != 0;
     else if constexpr (real<To>) {
-        const long double most = std::is_same_v<To, float16> ? 65504.0L : std::is_same_v<To, bfloat16> ? 0x1.fep127L : std::numeric_limits<Compute<To>>::max();
+        const long double most = std::is_same_v<To, float16>    ? 65504.0L
+                                 : std::is_same_v<To, bfloat16> ? 0x1.fep127L
+                                                                : std::numeric_limits<Compute<To>>::max();
         const long double x = saturate && v > most ? most : saturate && v < -most ? -most : v;
-        if constexpr (!half<To>) return static_cast<To>(x);
+        if constexpr (!half<To>)
+            return static_cast<To>(x);
         else {
             // Nearest by search among the neighbours of a first guess.
             if (std::isnan(x)) return static_cast<To>(std::nan(""));
@@ -291,7 +315,8 @@ To cast_reference(From from, bool saturate) {
             std::frexp(x, &exponent);
             const long double unit = std::ldexp(1.0L, std::max(exponent - digits, least));
             const long double rounded = std::isinf(x) ? x : std::nearbyint(x / unit) * unit;
-            if (std::fabs(rounded) > most) return static_cast<To>(std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(x)));
+            if (std::fabs(rounded) > most)
+                return static_cast<To>(std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(x)));
             return static_cast<To>(static_cast<float>(rounded));
         }
     } else if constexpr (real<From>) {
@@ -302,7 +327,8 @@ To cast_reference(From from, bool saturate) {
         return t >= static_cast<long double>(L::max()) ? L::max() : static_cast<To>(t);
     } else {
         using L = std::numeric_limits<To>;
-        if (saturate) return Wide(from) > Wide(L::max()) ? L::max() : Wide(from) < Wide(L::min()) ? L::min() : static_cast<To>(from);
+        if (saturate)
+            return Wide(from) > Wide(L::max()) ? L::max() : Wide(from) < Wide(L::min()) ? L::min() : static_cast<To>(from);
         return cut<To>(Wide(from));
     }
 }
@@ -338,10 +364,13 @@ TEST(Casts, FromDoubleToHalfRoundOnce) {
 
 TEST(Bitcast, KeepsBits) {
     check<float, std::int32_t>(Op::bitcast, [](float a, float, float) { return std::bit_cast<std::int32_t>(a); });
-    check<std::uint64_t, double>(Op::bitcast, [](std::uint64_t a, std::uint64_t, std::uint64_t) { return std::bit_cast<double>(a); });
+    check<std::uint64_t, double>(Op::bitcast,
+                                 [](std::uint64_t a, std::uint64_t, std::uint64_t) { return std::bit_cast<double>(a); });
     check<float16, std::int16_t>(Op::bitcast, [](float16 a, float16, float16) { return static_cast<std::int16_t>(a.bits); });
-    check<std::uint16_t, bfloat16>(Op::bitcast, [](std::uint16_t a, std::uint16_t, std::uint16_t) { return bfloat16::from_bits(a); });
-    check<std::uint8_t, std::int8_t>(Op::bitcast, [](std::uint8_t a, std::uint8_t, std::uint8_t) { return static_cast<std::int8_t>(a); });
+    check<std::uint16_t, bfloat16>(Op::bitcast,
+                                   [](std::uint16_t a, std::uint16_t, std::uint16_t) { return bfloat16::from_bits(a); });
+    check<std::uint8_t, std::int8_t>(Op::bitcast,
+                                     [](std::uint8_t a, std::uint8_t, std::uint8_t) { return static_cast<std::int8_t>(a); });
 }
 
 TEST(Choice, SelectAndStraightThrough) {
@@ -349,7 +378,8 @@ TEST(Choice, SelectAndStraightThrough) {
     Input a("a", f32, {i}), b("b", f32, {i});
     Func y("y");
     y(i) = select(a(i) < b(i), a(i), straight_through(b(i), a(i)));
-    const auto got = run<float>(Algorithm({y}, {a, b}), {{"a", filled<float>({3}, {1, 5, NAN})}, {"b", filled<float>({3}, {2, 3, 4})}}, {3});
+    const auto got =
+        run<float>(Algorithm({y}, {a, b}), {{"a", filled<float>({3}, {1, 5, NAN})}, {"b", filled<float>({3}, {2, 3, 4})}}, {3});
     EXPECT_EQ(got, (std::vector<float>{1, 3, 4}));
 }
 
@@ -375,7 +405,9 @@ TEST(Random, IsPhilox) {
 TEST(OpTable, EveryScalarRowIsRun) {
     // select, straight_through and the draws stand above; every other row must be known to the evaluator for all its dtypes.
     for (const OpRow& row : op_table()) {
-        if (row.operands == Operands::structural || row.result == Result::own || row.arity > 3 || row.op == Op::and_ || row.op == Op::or_) continue;
+        if (row.operands == Operands::structural || row.result == Result::own || row.arity > 3 || row.op == Op::and_ ||
+            row.op == Op::or_)
+            continue;
         for (int t = 0; t <= static_cast<int>(DType::f64); ++t) {
             const auto d = static_cast<DType>(t);
             Dim i("i");
@@ -386,10 +418,12 @@ TEST(OpTable, EveryScalarRowIsRun) {
             } catch (const Error&) {
                 continue;  // the row does not take this dtype
             }
-            const tessera_dtype dtypes[] = {TESSERA_BOOL, TESSERA_I8, TESSERA_I16, TESSERA_I32, TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                            TESSERA_U32, TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
+            const tessera_dtype dtypes[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32, TESSERA_I64,
+                                            TESSERA_U8,   TESSERA_U16, TESSERA_U32, TESSERA_U64, TESSERA_F16,
+                                            TESSERA_BF16, TESSERA_F32, TESSERA_F64};
             const AnyBuffer out(dtypes[static_cast<int>(y.dtype())], {1});
-            EXPECT_NO_THROW(evaluate(Algorithm({y}, {x}), {{"x", AnyBuffer(dtypes[t], {1})}}, {{"y", out}})) << row.name << " of " << dtype_name(d);
+            EXPECT_NO_THROW(evaluate(Algorithm({y}, {x}), {{"x", AnyBuffer(dtypes[t], {1})}}, {{"y", out}}))
+                << row.name << " of " << dtype_name(d);
         }
     }
 }

@@ -29,7 +29,8 @@ TEST(Scans, OutsideTheExtentNothingIsAdded) {
     Func s("s"), y("y");
     s(t) = scan(plus, t, x(t));
     y(o) = s(o - 2);
-    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({3}, {1, 2, 4})}}, {6}), (std::vector<std::int32_t>{0, 0, 1, 3, 7, 7}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({y}, {x}), {{"x", filled<std::int32_t>({3}, {1, 2, 4})}}, {6}),
+              (std::vector<std::int32_t>{0, 0, 1, 3, 7, 7}));
 }
 
 TEST(Scans, FloatScanOfProductsRoundsTheProduct) {
@@ -52,7 +53,9 @@ TEST(Scatters, HistogramDropsWhatIsOutside) {
     Input x("x", i32, {c, i});
     Func h("h");
     h(c, v) = scatter(plus, {to(v, x(c, i))}, {i}, cast(u32, 1));
-    EXPECT_EQ(run<std::uint32_t>(Algorithm({h}, {x}), {{"x", filled<std::int32_t>({2, 5}, {0, 3, 3, 4, -1, 1, 1, 1, 2, 7})}}, {2, 4}), (std::vector<std::uint32_t>{1, 0, 0, 2, 0, 3, 1, 0}));
+    EXPECT_EQ(
+        run<std::uint32_t>(Algorithm({h}, {x}), {{"x", filled<std::int32_t>({2, 5}, {0, 3, 3, 4, -1, 1, 1, 1, 2, 7})}}, {2, 4}),
+        (std::vector<std::uint32_t>{1, 0, 0, 2, 0, 3, 1, 0}));
 }
 
 TEST(Scatters, CombineInAscendingSourceOrderFromInit) {
@@ -71,7 +74,10 @@ TEST(Scatters, CombineInAscendingSourceOrderFromInit) {
     }
     Buffer<float> t({3}), w({3});
     evaluate(Algorithm({total, winner}, {x, place, start}),
-             {{"x", filled<float>({4, 5}, values)}, {"place", filled<std::int32_t>({4, 5}, places)}, {"start", filled<float>({3}, starts)}}, {{"total", t}, {"winner", w}});
+             {{"x", filled<float>({4, 5}, values)},
+              {"place", filled<std::int32_t>({4, 5}, places)},
+              {"start", filled<float>({3}, starts)}},
+             {{"total", t}, {"winner", w}});
     EXPECT_EQ(elements(t), want);
     EXPECT_EQ(elements(w), want_last);
 }
@@ -80,7 +86,8 @@ TEST(Recurrences, SecondOrderFilter) {
     Dim t("t"), c("c");
     Input x("x", f32, {t, c});
     Func y("y");
-    recurrence(t, {{y(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {x(t, c) + s[0](t - 1, c) * 0.5f - s[0](t - 2, c) * 0.25f}; });
+    recurrence(t, {{y(t, c), cast(f32, 0)}},
+               [&](const Self& s) -> Tuple { return {x(t, c) + s[0](t - 1, c) * 0.5f - s[0](t - 2, c) * 0.25f}; });
     const std::int64_t T = 50, C = 3;
     const auto v = ramp<float>(T * C, 13);
     const auto got = run<float>(Algorithm({y}, {x}), {{"x", filled<float>({T, C}, v)}}, {T, C});
@@ -110,7 +117,9 @@ TEST(Recurrences, StatesOfDifferentShapesReadAllOfThePast) {
     Dim t("t", T), j("j", J), i("i", J);
     Input h0("h0", i64, {j});
     Func h("h"), m("m"), end("end");
-    recurrence(t, {{h(t, j), h0(j)}, {m(t), cast(i64, 0)}}, [&](const Self& s) -> Tuple { return {sum({i}, s[0](t - 1, i)) % 1000 + s[1](t - 1), s[1](t - 1) + cast(i64, t)}; });
+    recurrence(t, {{h(t, j), h0(j)}, {m(t), cast(i64, 0)}}, [&](const Self& s) -> Tuple {
+        return {sum({i}, s[0](t - 1, i)) % 1000 + s[1](t - 1), s[1](t - 1) + cast(i64, t)};
+    });
     end(j) = h(t.extent() - 1, j);
     const auto start = ramp<std::int64_t>(J, 14);
     const auto got = run<std::int64_t>(Algorithm({end}, {h0}), {{"h0", filled<std::int64_t>({J}, start)}}, {J});
@@ -130,7 +139,8 @@ TEST(Recurrences, LongOnesDoNotRecurse) {
     const std::int64_t T = 100000;
     Dim t("t", T);
     Func y("y"), end("end");
-    recurrence(t, {{y(t), cast(u32, 1)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1) * cast(u32, 1664525) + cast(u32, 1013904223)}; });
+    recurrence(t, {{y(t), cast(u32, 1)}},
+               [&](const Self& s) -> Tuple { return {s[0](t - 1) * cast(u32, 1664525) + cast(u32, 1013904223)}; });
     end() = y(T - 1);
     std::uint32_t want = 1;
     for (int k = 0; k < T; ++k) want = want * 1664525u + 1013904223u;

@@ -10,7 +10,9 @@ namespace tessera {
 namespace {
 
 template <class T>
-concept TakenByWhere = requires(T value) { where(value); };
+concept TakenByWhere = requires(T value) {
+    where(value);
+};
 static_assert(TakenByWhere<Expr>);
 static_assert(!TakenByWhere<bool>);
 
@@ -25,7 +27,9 @@ static_assert(!std::is_convertible_v<bool, Index>);
 static_assert(!std::is_convertible_v<double, Index>);
 
 template <class T>
-concept Accumulates = requires(T ref) { ref += 1; };
+concept Accumulates = requires(T ref) {
+    ref += 1;
+};
 static_assert(!Accumulates<FuncRef>);
 static_assert(!Accumulates<Expr>);
 
@@ -57,7 +61,7 @@ TEST_F(FrontEnd, NumberingFollowsTheDefinitionAndNotTheOrderOfEvaluation) {
     Dim x("x");
     Input in("in", f32, {x});
     Func p("p"), q("q"), out("out");
-    q(x) = in(x) * 2;  // declared and defined before p, used after it
+    q(x) = in(x)*2;  // declared and defined before p, used after it
     p(x) = in(x) + 1;
     out(x) = p(x) / q(x);
     const Algorithm both({out}, {in});
@@ -118,14 +122,18 @@ TEST_F(FrontEnd, TuplesGiveOneValueOnlyWhenAsked) {
 }
 
 TEST_F(FrontEnd, MonoidsReadTheirOperandsAlone) {
-    const Monoid biased = monoid("biased", [](const auto& t) { return Tuple{constant(t[0], 0.0)}; }, [&](const Tuple& x, const Tuple& y) { return Tuple{x[0] + y[0] + a(i)}; });
+    const Monoid biased = monoid(
+        "biased", [](const auto& t) { return Tuple{constant(t[0], 0.0)}; },
+        [&](const Tuple& x, const Tuple& y) { return Tuple{x[0] + y[0] + a(i)}; });
     EXPECT_EQ(code_of([&] { static_cast<void>(reduce(biased, {i}, {a(i)})); }), "E0310");
 }
 
 TEST_F(FrontEnd, MonoidsHaveNamesOfTheirOwn) {
     const auto code_for = [&](const std::string& name) {
         return code_of([&] {
-            const Monoid m = monoid(name, [](const auto& t) { return Tuple{constant(t[0], 0.0)}; }, [](const Tuple& x, const Tuple& y) { return Tuple{x[0] - y[0]}; });
+            const Monoid m = monoid(
+                name, [](const auto& t) { return Tuple{constant(t[0], 0.0)}; },
+                [](const Tuple& x, const Tuple& y) { return Tuple{x[0] - y[0]}; });
             static_cast<void>(reduce(m, {i}, {a(i)}));
         });
     };
@@ -157,7 +165,15 @@ TEST_F(FrontEnd, AssigningARefDefinesByItsValue) {
 }
 
 TEST_F(FrontEnd, MaxOfDimsIsAReductionAndMaxOfTwoIsNot) {
-    EXPECT_NE(Algorithm({[&] { Func g("g"); g() = max({i}, a(i)); return g; }()}, {a}).text().find("max({i}, a(i))"), std::string::npos);
+    EXPECT_NE(Algorithm({[&] {
+                            Func g("g");
+                            g() = max({i}, a(i));
+                            return g;
+                        }()},
+                        {a})
+                  .text()
+                  .find("max({i}, a(i))"),
+              std::string::npos);
     EXPECT_EQ(max(a(i), 0.0f).dtype(), f32);
 }
 
@@ -176,9 +192,7 @@ TEST_F(FrontEnd, VectorsWorkWhereBracesDo) {
     EXPECT_EQ(f.rank(), 1u);
 }
 
-TEST_F(FrontEnd, SelectOfManyIsNested) {
-    EXPECT_EQ(select(i < 1, a(i), i < 2, a(i) * 2, i < 3, a(i) * 3, 0).dtype(), f32);
-}
+TEST_F(FrontEnd, SelectOfManyIsNested) { EXPECT_EQ(select(i < 1, a(i), i < 2, a(i) * 2, i < 3, a(i) * 3, 0).dtype(), f32); }
 
 // ---- dtypes
 
@@ -234,7 +248,9 @@ TEST_F(FrontEnd, PoliciesDoNotContradictThemselves) {
 TEST_F(FrontEnd, SumsUnderAPolicyRunInItsAccumulateDType) {
     Func g("g", Numerics{.storage = f32, .compute = f32, .accumulate = f64});
     g() = sum({i}, a(i), where(a(i) > 0)) + max({i}, a(i));
-    EXPECT_NE(Algorithm({g}, {a}).text().find("cast(f32, sum({i}, cast(f64, a(i)), where = 0f32 < a(i))) + max({i}, a(i))"), std::string::npos) << Algorithm({g}, {a}).text();
+    EXPECT_NE(Algorithm({g}, {a}).text().find("cast(f32, sum({i}, cast(f64, a(i)), where = 0f32 < a(i))) + max({i}, a(i))"),
+              std::string::npos)
+        << Algorithm({g}, {a}).text();
 }
 
 TEST_F(FrontEnd, WeakArithmeticIsStrengthenedInLinearTime) {

@@ -24,8 +24,10 @@ struct Broadcast : testing::Test {
     Input a{"a", f32, {i, j}}, row{"row", f32, {j}}, column{"column", f32, {i, one}}, line{"line", f32, {i}};
     std::vector<float> a_values = ramp<float>(15, 3), row_values = ramp<float>(5, 4), column_values = ramp<float>(3, 5);
     interpreter::Inputs inputs(const std::vector<std::string>& names) {
-        interpreter::Inputs all{{"a", filled<float>({3, 5}, a_values)}, {"row", filled<float>({5}, row_values)},
-                                {"column", filled<float>({3, 1}, column_values)}, {"line", filled<float>({3}, column_values)}};
+        interpreter::Inputs all{{"a", filled<float>({3, 5}, a_values)},
+                                {"row", filled<float>({5}, row_values)},
+                                {"column", filled<float>({3, 1}, column_values)},
+                                {"line", filled<float>({3}, column_values)}};
         interpreter::Inputs out;
         for (const std::string& n : names) out.insert(*all.find(n));
         return out;
@@ -62,7 +64,8 @@ TEST_F(Broadcast, MismatchNamesDimsAndExtents) {
     Dim four("four", 4), six("six", 6);
     Input x("x", f32, {four}), z("z", f32, {six});
     EXPECT_EQ(thrown([&] { (void)(x + z); }), "E0313 x and z do not broadcast: dim four of extent 4 meets dim six of extent 6");
-    EXPECT_EQ(thrown([&] { (void)(a + line); }), "E0313 a and line do not broadcast: dim j of extent j.extent meets dim i of extent i.extent");
+    EXPECT_EQ(thrown([&] { (void)(a + line); }),
+              "E0313 a and line do not broadcast: dim j of extent j.extent meets dim i of extent i.extent");
     EXPECT_EQ(thrown([&] { (void)ops::layer_norm("y", line, {i}, a); }).substr(0, 5), "E0313");
     Input n("n", i32, {i});
     EXPECT_EQ(thrown([&] { (void)(line + n); }).substr(0, 5), "E0201");

@@ -25,7 +25,9 @@ void expect_near(const Reals& got, const Reals& want) {
     ASSERT_EQ(got.size(), want.size());
     for (size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], want[n], 1e-12 * (1 + std::abs(want[n]))) << "element " << n;
 }
-Buffer<double> reals(std::vector<std::int64_t> extents, const Reals& values) { return filled<double>(std::move(extents), values); }
+Buffer<double> reals(std::vector<std::int64_t> extents, const Reals& values) {
+    return filled<double>(std::move(extents), values);
+}
 
 Reals product(const Reals& a, const Reals& b, size_t m, size_t n, size_t k) {
     Reals c(m * n);
@@ -49,10 +51,14 @@ TEST_F(Ops, MatmulWithAnyTranspose) {
     const Reals a = ramp<double>(3 * 7, 1), c = ramp<double>(7 * 5, 2), want = product(a, c, 3, 5, 7);
     for (const bool ta : {false, true})
         for (const bool tb : {false, true}) {
-            Input A("A", f64, ta ? std::vector<Dim>{k, m} : std::vector<Dim>{m, k}), B("B", f64, tb ? std::vector<Dim>{n, k} : std::vector<Dim>{k, n});
+            Input A("A", f64, ta ? std::vector<Dim>{k, m} : std::vector<Dim>{m, k}),
+                B("B", f64, tb ? std::vector<Dim>{n, k} : std::vector<Dim>{k, n});
             const Func C = ops::matmul("C", A, B, {.transpose_a = ta, .transpose_b = tb});
-            expect_near(run<double>(Algorithm({C}, {A, B}), {{"A", ta ? reals({7, 3}, transposed(a, 3, 7)) : reals({3, 7}, a)},
-                                                            {"B", tb ? reals({5, 7}, transposed(c, 7, 5)) : reals({7, 5}, c)}}, {3, 5}), want);
+            expect_near(run<double>(Algorithm({C}, {A, B}),
+                                    {{"A", ta ? reals({7, 3}, transposed(a, 3, 7)) : reals({3, 7}, a)},
+                                     {"B", tb ? reals({5, 7}, transposed(c, 7, 5)) : reals({7, 5}, c)}},
+                                    {3, 5}),
+                        want);
         }
 }
 
@@ -60,11 +66,13 @@ TEST_F(Ops, MatmulBatchesVectorsAndOneMatrixTwice) {
     const Reals a = ramp<double>(2 * 3 * 7, 1), c = ramp<double>(7 * 5, 2), v = ramp<double>(7, 3);
     Input A("A", f64, {b, m, k}), B("B", f64, {k, n}), V("V", f64, {k}), S("S", f64, {m, k});
     const Func C = ops::matmul("C", A, B);
-    Reals want = product(Reals(a.begin(), a.begin() + 21), c, 3, 5, 7), second = product(Reals(a.begin() + 21, a.end()), c, 3, 5, 7);
+    Reals want = product(Reals(a.begin(), a.begin() + 21), c, 3, 5, 7),
+          second = product(Reals(a.begin() + 21, a.end()), c, 3, 5, 7);
     want.insert(want.end(), second.begin(), second.end());
     expect_near(run<double>(Algorithm({C}, {A, B}), {{"A", reals({2, 3, 7}, a)}, {"B", reals({7, 5}, c)}}, {2, 3, 5}), want);
     const Func W = ops::matmul("W", A, V);
-    expect_near(run<double>(Algorithm({W}, {A, V}), {{"A", reals({2, 3, 7}, a)}, {"V", reals({7}, v)}}, {2, 3}), product(a, v, 6, 1, 7));
+    expect_near(run<double>(Algorithm({W}, {A, V}), {{"A", reals({2, 3, 7}, a)}, {"V", reals({7}, v)}}, {2, 3}),
+                product(a, v, 6, 1, 7));
     const Func G = ops::matmul("G", S, S, {.transpose_b = true});
     EXPECT_EQ(G.dims()[1].name(), "G_n");
     const Reals s(a.begin(), a.begin() + 21);
@@ -74,7 +82,8 @@ TEST_F(Ops, MatmulBatchesVectorsAndOneMatrixTwice) {
 TEST_F(Ops, ContractionErrorsAndDtypes) {
     Dim seven("seven", 7), eight("eight", 8);
     Input A("A", f32, {m, seven}), B("B", f32, {eight, n}), H("H", f16, {k, n}), Q("Q", i8, {m, k}), R("R", i8, {k, n});
-    EXPECT_EQ(thrown([&] { (void)ops::matmul("C", A, B); }), "E0106 dim seven of A has extent 7 but dim eight of B has extent 8; they must be equal");
+    EXPECT_EQ(thrown([&] { (void)ops::matmul("C", A, B); }),
+              "E0106 dim seven of A has extent 7 but dim eight of B has extent 8; they must be equal");
     EXPECT_EQ(thrown([&] { (void)ops::matmul("C", A, H); }), "E0201 A is f32 but H is f16");
     EXPECT_EQ(thrown([&] { (void)ops::matmul("C", A, 2.0f); }).substr(0, 5), "E0301");
     EXPECT_EQ(thrown([&] { (void)ops::conv2d("C", A, B); }), "E0301 A has 2 dims [m, seven]; image[..., h, w, c] is wanted");
@@ -89,7 +98,9 @@ TEST_F(Ops, LinearWithBias) {
     const Func y = ops::linear("y", X, W, C);
     Reals want = product(x, transposed(w, 5, 4), 6, 5, 4);
     for (size_t e = 0; e < want.size(); ++e) want[e] += c[e % 5];
-    expect_near(run<double>(Algorithm({y}, {X, W, C}), {{"X", reals({2, 3, 4}, x)}, {"W", reals({5, 4}, w)}, {"C", reals({5}, c)}}, {2, 3, 5}), want);
+    expect_near(run<double>(Algorithm({y}, {X, W, C}),
+                            {{"X", reals({2, 3, 4}, x)}, {"W", reals({5, 4}, w)}, {"C", reals({5}, c)}}, {2, 3, 5}),
+                want);
 }
 
 TEST_F(Ops, ConvolutionOverStridesPaddingDilation) {
@@ -103,7 +114,8 @@ TEST_F(Ops, ConvolutionOverStridesPaddingDilation) {
                 for (const bool whole : {true, false}) {
                     const ops::Window window{stride, padding, dilation};
                     const Func y = ops::conv2d("y", whole ? Tensor(image) : image * 1.0, weight, bias, {window, window});
-                    const int oh = (H + 2 * padding - dilation * 2 - 1) / stride + 1, ow = (W + 2 * padding - dilation - 1) / stride + 1;
+                    const int oh = (H + 2 * padding - dilation * 2 - 1) / stride + 1,
+                              ow = (W + 2 * padding - dilation - 1) / stride + 1;
                     Reals want;
                     for (int n_ = 0; n_ < 2; ++n_)
                         for (int p = 0; p < oh; ++p)
@@ -113,14 +125,20 @@ TEST_F(Ops, ConvolutionOverStridesPaddingDilation) {
                                     for (int r = 0; r < 3; ++r)
                                         for (int s = 0; s < 2; ++s)
                                             for (int g = 0; g < C; ++g) {
-                                                const int yy = p * stride + r * dilation - padding, xx = q * stride + s * dilation - padding;
+                                                const int yy = p * stride + r * dilation - padding,
+                                                          xx = q * stride + s * dilation - padding;
                                                 if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
-                                                total += x[static_cast<size_t>(((n_ * H + yy) * W + xx) * C + g)] * v[static_cast<size_t>(((r * 2 + s) * C + g) * O + f)];
+                                                total += x[static_cast<size_t>(((n_ * H + yy) * W + xx) * C + g)] *
+                                                         v[static_cast<size_t>(((r * 2 + s) * C + g) * O + f)];
                                             }
                                     want.push_back(total);
                                 }
-                    expect_near(run<double>(Algorithm({y}, {image, weight, bias}), {{"image", reals({2, H, W, C}, x)}, {"weight", reals({3, 2, C, O}, v)}, {"bias", reals({O}, add)}},
-                                            {2, oh, ow, O}), want);
+                    expect_near(
+                        run<double>(
+                            Algorithm({y}, {image, weight, bias}),
+                            {{"image", reals({2, H, W, C}, x)}, {"weight", reals({3, 2, C, O}, v)}, {"bias", reals({O}, add)}},
+                            {2, oh, ow, O}),
+                        want);
                 }
     EXPECT_EQ(thrown([&] { (void)ops::conv2d("y", image, weight, {}, {.y = {.stride = 0}}); }).substr(0, 5), "E0105");
 }
@@ -204,7 +222,9 @@ TEST_F(Ops, LargeNumbersDoNotOverflow) {
     EXPECT_EQ(logistic[2], 0.0f);
     EXPECT_EQ(run<float>(Algorithm({ops::named("y", ops::softplus(X))}, {X}), inputs, {3})[0], 1000.0f);
     const float infinity = std::numeric_limits<float>::infinity();
-    EXPECT_EQ(run<float>(Algorithm({ops::logsumexp("y", X, {n})}, {X}), {{"X", filled<float>({2}, {-infinity, -infinity})}}, {})[0], -infinity);
+    EXPECT_EQ(
+        run<float>(Algorithm({ops::logsumexp("y", X, {n})}, {X}), {{"X", filled<float>({2}, {-infinity, -infinity})}}, {})[0],
+        -infinity);
 }
 
 TEST_F(Ops, NormsScaleAndShift) {
@@ -247,7 +267,8 @@ TEST_F(Ops, Activations) {
     check(ops::silu(X), [&](double v) { return v * logistic(v); });
     check(ops::softplus(X), [](double v) { return std::log1p(std::exp(v)); });
     check(ops::gelu(X), [](double v) { return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0))); });
-    check(ops::gelu(X, ops::Gelu::tanh), [](double v) { return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v))); });
+    check(ops::gelu(X, ops::Gelu::tanh),
+          [](double v) { return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v))); });
 }
 
 // Queries at the end of the keys' sequence; rows without any key are 0.
@@ -276,9 +297,11 @@ TEST_F(Ops, AttentionWithAndWithoutMask) {
     Input Q("Q", f64, {queries, d}), K("K", f64, {keys, d}), V("V", f64, {keys, e});
     for (const auto& [nq, nk] : std::vector<std::pair<int, int>>{{3, 5}, {5, 3}, {4, 4}})
         for (const bool causal : {false, true}) {
-            const Reals q = ramp<double>(static_cast<size_t>(nq * 2), 1), k_ = ramp<double>(static_cast<size_t>(nk * 2), 2), v = ramp<double>(static_cast<size_t>(nk * 3), 3);
+            const Reals q = ramp<double>(static_cast<size_t>(nq * 2), 1), k_ = ramp<double>(static_cast<size_t>(nk * 2), 2),
+                        v = ramp<double>(static_cast<size_t>(nk * 3), 3);
             const Func y = ops::attention("y", Q, K, V, {.scale = 0.05, .causal = causal});
-            expect_near(run<double>(Algorithm({y}, {Q, K, V}), {{"Q", reals({nq, 2}, q)}, {"K", reals({nk, 2}, k_)}, {"V", reals({nk, 3}, v)}}, {nq, 3}),
+            expect_near(run<double>(Algorithm({y}, {Q, K, V}),
+                                    {{"Q", reals({nq, 2}, q)}, {"K", reals({nk, 2}, k_)}, {"V", reals({nk, 3}, v)}}, {nq, 3}),
                         attended(q, k_, v, nq, nk, 2, 3, causal, 0.05));
         }
 }
@@ -299,7 +322,8 @@ TEST_F(Ops, SelfAttentionOverBatches) {
 
 TEST_F(Ops, CrossEntropyEmbeddingOneHot) {
     Dim classes("classes");
-    Input logits("logits", f64, {b, classes}), labels("labels", i32, {b}), open("open", i32, {b}), table("table", f64, {classes, n});
+    Input logits("logits", f64, {b, classes}), labels("labels", i32, {b}), open("open", i32, {b}),
+        table("table", f64, {classes, n});
     labels.values_in(0, classes.extent());
     const Reals x = ramp<double>(3 * 4, 2), rows = ramp<double>(4 * 2, 3);
     const std::vector<std::int32_t> at{3, 0, 2};
@@ -311,12 +335,17 @@ TEST_F(Ops, CrossEntropyEmbeddingOneHot) {
         for (size_t c = 0; c < 2; ++c) gathered.push_back(rows[static_cast<size_t>(at[r]) * 2 + c]);
     }
     const auto label = filled<std::int32_t>({3}, at);
-    expect_near(run<double>(Algorithm({ops::cross_entropy("y", logits, labels)}, {logits, labels}), {{"logits", reals({3, 4}, x)}, {"labels", label}}, {3}), want);
-    expect_near(run<double>(Algorithm({ops::embedding("y", table, labels)}, {table, labels}), {{"table", reals({4, 2}, rows)}, {"labels", label}}, {3, 2}), gathered);
+    expect_near(run<double>(Algorithm({ops::cross_entropy("y", logits, labels)}, {logits, labels}),
+                            {{"logits", reals({3, 4}, x)}, {"labels", label}}, {3}),
+                want);
+    expect_near(run<double>(Algorithm({ops::embedding("y", table, labels)}, {table, labels}),
+                            {{"table", reals({4, 2}, rows)}, {"labels", label}}, {3, 2}),
+                gathered);
     Dim four("four", 4);
     expect_near(run<double>(Algorithm({ops::named("y", ops::one_hot(open, four, f64))}, {open}), {{"open", label}}, {3, 4}), hot);
     EXPECT_EQ(thrown([&] { (void)Algorithm({ops::cross_entropy("y", logits, open)}, {logits, open}); }).substr(0, 5), "E0402");
-    EXPECT_EQ(thrown([&] { (void)ops::embedding("y", table, logits); }), "E0202 the index operand of embedding takes integers, but logits is f64");
+    EXPECT_EQ(thrown([&] { (void)ops::embedding("y", table, logits); }),
+              "E0202 the index operand of embedding takes integers, but logits is f64");
 }
 
 TEST_F(Ops, HistogramScansAndReductions) {
@@ -324,33 +353,48 @@ TEST_F(Ops, HistogramScansAndReductions) {
     Input I("I", i32, {m, n}), X("X", f64, {m, n});
     const std::vector<std::int32_t> values{0, 3, 3, 1, 9, -1, 2, 3, 0, 0};
     const auto counts = filled<std::int32_t>({2, 5}, values);
-    EXPECT_EQ(run<std::uint32_t>(Algorithm({ops::histogram("y", I, bin)}, {I}), {{"I", counts}}, {4}), (std::vector<std::uint32_t>{3, 1, 1, 3}));
-    EXPECT_EQ(run<std::uint32_t>(Algorithm({ops::histogram("y", I, bin, {n})}, {I}), {{"I", counts}}, {2, 4}), (std::vector<std::uint32_t>{1, 1, 0, 2, 2, 0, 1, 1}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::cumsum("y", I, n)}, {I}), {{"I", counts}}, {2, 5}), (std::vector<std::int32_t>{0, 3, 6, 7, 16, -1, 1, 4, 4, 4}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::cumsum("y", I, n, {.exclusive = true, .reverse = true})}, {I}), {{"I", counts}}, {2, 5}),
+    EXPECT_EQ(run<std::uint32_t>(Algorithm({ops::histogram("y", I, bin)}, {I}), {{"I", counts}}, {4}),
+              (std::vector<std::uint32_t>{3, 1, 1, 3}));
+    EXPECT_EQ(run<std::uint32_t>(Algorithm({ops::histogram("y", I, bin, {n})}, {I}), {{"I", counts}}, {2, 4}),
+              (std::vector<std::uint32_t>{1, 1, 0, 2, 2, 0, 1, 1}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::cumsum("y", I, n)}, {I}), {{"I", counts}}, {2, 5}),
+              (std::vector<std::int32_t>{0, 3, 6, 7, 16, -1, 1, 4, 4, 4}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::cumsum("y", I, n, {.exclusive = true, .reverse = true})}, {I}), {{"I", counts}},
+                                {2, 5}),
               (std::vector<std::int32_t>{16, 13, 10, 9, 0, 5, 3, 0, 0, 0}));
-    EXPECT_EQ(run<std::int64_t>(Algorithm({ops::argmax("y", I, n)}, {I}), {{"I", counts}}, {2}), (std::vector<std::int64_t>{4, 2}));
-    EXPECT_EQ(run<std::int64_t>(Algorithm({ops::argmin("y", I, n)}, {I}), {{"I", counts}}, {2}), (std::vector<std::int64_t>{0, 0}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::sum("y", I, {Dim("...")})}, {I}), {{"I", counts}}, {}), (std::vector<std::int32_t>{20}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::max("y", I, {m})}, {I}), {{"I", counts}}, {5}), (std::vector<std::int32_t>{0, 3, 3, 1, 9}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::min("y", I, {m})}, {I}), {{"I", counts}}, {5}), (std::vector<std::int32_t>{-1, 2, 3, 0, 0}));
-    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::prod("y", I, {m})}, {I}), {{"I", counts}}, {5}), (std::vector<std::int32_t>{0, 6, 9, 0, 0}));
+    EXPECT_EQ(run<std::int64_t>(Algorithm({ops::argmax("y", I, n)}, {I}), {{"I", counts}}, {2}),
+              (std::vector<std::int64_t>{4, 2}));
+    EXPECT_EQ(run<std::int64_t>(Algorithm({ops::argmin("y", I, n)}, {I}), {{"I", counts}}, {2}),
+              (std::vector<std::int64_t>{0, 0}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::sum("y", I, {Dim("...")})}, {I}), {{"I", counts}}, {}),
+              (std::vector<std::int32_t>{20}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::max("y", I, {m})}, {I}), {{"I", counts}}, {5}),
+              (std::vector<std::int32_t>{0, 3, 3, 1, 9}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::min("y", I, {m})}, {I}), {{"I", counts}}, {5}),
+              (std::vector<std::int32_t>{-1, 2, 3, 0, 0}));
+    EXPECT_EQ(run<std::int32_t>(Algorithm({ops::prod("y", I, {m})}, {I}), {{"I", counts}}, {5}),
+              (std::vector<std::int32_t>{0, 6, 9, 0, 0}));
     const Reals x = ramp<double>(6, 2);
-    expect_near(run<double>(Algorithm({ops::mean("y", X, {m})}, {X}), {{"X", reals({2, 3}, x)}}, {3}), {(x[0] + x[3]) / 2, (x[1] + x[4]) / 2, (x[2] + x[5]) / 2});
+    expect_near(run<double>(Algorithm({ops::mean("y", X, {m})}, {X}), {{"X", reals({2, 3}, x)}}, {3}),
+                {(x[0] + x[3]) / 2, (x[1] + x[4]) / 2, (x[2] + x[5]) / 2});
 }
 
 TEST_F(Ops, HalvesAreComputedInSingle) {
     Input A("A", f16, {m, k}), X("X", bf16, {n});
     const std::vector<float16> ones(3000, float16(1.0f));
     const Func C = ops::matmul("C", A, A, {.transpose_b = true});
-    EXPECT_EQ(static_cast<float>(run<float16>(Algorithm({C}, {A}), {{"A", filled<float16>({1, 3000}, ones)}}, {1, 1})[0]), 3000.0f);
+    EXPECT_EQ(static_cast<float>(run<float16>(Algorithm({C}, {A}), {{"A", filled<float16>({1, 3000}, ones)}}, {1, 1})[0]),
+              3000.0f);
     // (1 + u)(1 + u) - (1 + 2u) is u^2, which a product rounded to f16 loses.
     const float u = 0x1p-10f;
     Input P("P", f16, {k}), Q("Q", f16, {k});
     const Func dot = ops::matmul("dot", P, Q);
-    const interpreter::Inputs factors{{"P", filled<float16>({2}, {float16(1 + u), float16(1)})}, {"Q", filled<float16>({2}, {float16(1 + u), float16(-1 - 2 * u)})}};
+    const interpreter::Inputs factors{{"P", filled<float16>({2}, {float16(1 + u), float16(1)})},
+                                      {"Q", filled<float16>({2}, {float16(1 + u), float16(-1 - 2 * u)})}};
     EXPECT_EQ(static_cast<float>(run<float16>(Algorithm({dot}, {P, Q}), factors, {})[0]), u * u);
-    for (const Func& f : {ops::softmax("y", X, n), ops::layer_norm("y", X, {n}), ops::variance("y", X, {n}), ops::named("y", ops::gelu(X)), ops::cumsum("y", X, n)}) EXPECT_EQ(f.dtype(), bf16);
+    for (const Func& f : {ops::softmax("y", X, n), ops::layer_norm("y", X, {n}), ops::variance("y", X, {n}),
+                          ops::named("y", ops::gelu(X)), ops::cumsum("y", X, n)})
+        EXPECT_EQ(f.dtype(), bf16);
 }
 
 TEST_F(Ops, ResultsComposeUnderTheirNames) {

@@ -58,8 +58,9 @@ TEST(Stages, StatesOfARecurrenceAreOneStage) {
     Dim t("t"), i("i");
     Input x("x", f32, {t, i});
     Func h("h"), m("m");
-    recurrence(t, {{h(t, i), cast(f32, 0)}, {m(t, i), cast(f32, 0)}},
-               [&](const Self& s) -> Tuple { return {s[0](t - 1, i) * 0.5f + s[1](t - 2, i), x(t, i)}; });
+    recurrence(t, {{h(t, i), cast(f32, 0)}, {m(t, i), cast(f32, 0)}}, [&](const Self& s) -> Tuple {
+        return {s[0](t - 1, i) * 0.5f + s[1](t - 2, i), x(t, i)};
+    });
     const StageGraph g = make_stages(Algorithm({h}, {x}));
     EXPECT_EQ(g.names(), (std::vector<std::string>{"h.recurrence", "h", "m"}));
     EXPECT_EQ(g.stages[0].dtypes.size(), 2u);
@@ -74,7 +75,15 @@ TEST(Bind, UnlistedStagesAreInlineAndReductionsPrivate) {
 
 TEST(Bind, PackedMatmul) {
     Schedule s;
-    s.stage("C").root().parallel("m", 96, "mb").serial("n", 96, "nb").serial("m", 6, "mt").serial("n", 16, "nt").unroll("m").unroll("n", 8, "nu").vector("n");
+    s.stage("C")
+        .root()
+        .parallel("m", 96, "mb")
+        .serial("n", 96, "nb")
+        .serial("m", 6, "mt")
+        .serial("n", 16, "nt")
+        .unroll("m")
+        .unroll("n", 8, "nu")
+        .vector("n");
     s.stage("C.sum").at("C", "nt").space(Space::register_).serial("k").unroll("m").unroll("n", 8, "nu").vector("n");
     s.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({"n/16", "k", "n%16"}).serial("k").unroll("n", 8).vector("n");
     const BoundSchedule b = bind(Gemm().algorithm(), s);
@@ -119,8 +128,17 @@ TEST(Bind, RefusesWhatIsIllegal) {
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a"); }), E0503_tile);
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().vector("n"); }), E0506_loop_kind);
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C.sum").root().vector("k", 8); }), E0505_order);
-    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root(); s.stage("C.sum").at("C", "z"); }), E0502_unknown_loop);
-    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root(); s.copy("B.p", "B", {"C.sum"}).root(); s.stage("C.sum").at("B.p", "k"); }), E0504_placement);
+    EXPECT_EQ(refused([](Schedule& s) {
+                  s.stage("C").root();
+                  s.stage("C.sum").at("C", "z");
+              }),
+              E0502_unknown_loop);
+    EXPECT_EQ(refused([](Schedule& s) {
+                  s.stage("C").root();
+                  s.copy("B.p", "B", {"C.sum"}).root();
+                  s.stage("C.sum").at("B.p", "k");
+              }),
+              E0504_placement);
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a").tail(Tail::round_up).serial("m"); }), E0507_tail);
     EXPECT_EQ(refused([](Schedule& s) { s.copy("X.p", "X", {"C.sum"}).root(); }), E0501_unknown_stage);
     EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C", {"k/8"}).root(); }), E0509_derived_stage);

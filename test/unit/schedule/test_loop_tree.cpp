@@ -41,7 +41,8 @@ void expect_golden(const std::string& name, const LoopTree& tree) {
 }
 
 /// The tree computes the bits that the definition has.
-void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Inputs& inputs, tessera_dtype dtype, const std::vector<std::int64_t>& extents) {
+void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Inputs& inputs, tessera_dtype dtype,
+                 const std::vector<std::int64_t>& extents) {
     const LoopTree tree = tree_of(algorithm, schedule);
     AnyBuffer wanted(dtype, extents), got(dtype, extents);
     const std::string name = algorithm.outputs()[0].name();
@@ -80,8 +81,23 @@ std::vector<std::pair<std::string, Schedule>> blur_schedules() {
     sliding.stage("blur").root().parallel("y", 8, "yo").tail(Tail::guard).serial("y", 0, "yi").serial("x");
     sliding.stage("rows").at("blur", "yi").store_at("blur", "yo").serial("x");
     out.emplace_back("blur_sliding", sliding);
-    rounded.stage("blur").root().parallel("y", 5, "yo").serial("x", 7, "xo").tail(Tail::guard).serial("y", 2, "yi").serial("x", 3, "xi").tail(Tail::guard).serial("y").serial("x");
-    rounded.stage("rows").at("blur", "yi").alloc_at("blur", "yo").serial("x", 4, "xo").tail(Tail::round_up).serial("y").serial("x");
+    rounded.stage("blur")
+        .root()
+        .parallel("y", 5, "yo")
+        .serial("x", 7, "xo")
+        .tail(Tail::guard)
+        .serial("y", 2, "yi")
+        .serial("x", 3, "xi")
+        .tail(Tail::guard)
+        .serial("y")
+        .serial("x");
+    rounded.stage("rows")
+        .at("blur", "yi")
+        .alloc_at("blur", "yo")
+        .serial("x", 4, "xo")
+        .tail(Tail::round_up)
+        .serial("y")
+        .serial("x");
     rounded.stage("rows.sum").at("rows", "xo").serial("r").serial("x");
     out.emplace_back("blur_uneven", rounded);
     folded.stage("blur").root().serial("y").serial("x");
@@ -99,7 +115,9 @@ TEST(LoopTree, Blur) {
         expect_golden(name, tree_of(a, schedule));
         for (const std::int64_t h : {1, 2, 9, 16}) {
             for (const std::int64_t w : {1, 3, 17, 32})
-                expect_same(a, schedule, {{"photo", filled<std::uint8_t>({h, w}, ramp<std::uint8_t>(static_cast<size_t>(h * w)))}}, dtype_of<std::uint8_t>, {h, w});
+                expect_same(a, schedule,
+                            {{"photo", filled<std::uint8_t>({h, w}, ramp<std::uint8_t>(static_cast<size_t>(h * w)))}},
+                            dtype_of<std::uint8_t>, {h, w});
         }
     }
 }
@@ -115,18 +133,56 @@ struct Gemm {
 TEST(LoopTree, Matmul) {
     const Algorithm a = Gemm().algorithm();
     Schedule plain, packed, guarded;
-    plain.stage("C").root().parallel("m", 8, "mb").serial("n", 8, "nb").serial("m", 2, "mt").serial("n", 4, "nt").unroll("m").vector("n");
+    plain.stage("C")
+        .root()
+        .parallel("m", 8, "mb")
+        .serial("n", 8, "nb")
+        .serial("m", 2, "mt")
+        .serial("n", 4, "nt")
+        .unroll("m")
+        .vector("n");
     plain.stage("C.sum").at("C", "nt").space(Space::register_).serial("k").unroll("m").vector("n");
-    packed.stage("C").root().parallel("m", 6, "mb").serial("n", 16, "nb").serial("m", 3, "mt").serial("n", 8, "nt").unroll("m").unroll("n", 4, "nu").vector("n");
-    packed.stage("C.sum").at("C", "nt").space(Space::register_).serial("k", 4, "kb").serial("k").unroll("m").unroll("n", 4, "nu").vector("n");
+    packed.stage("C")
+        .root()
+        .parallel("m", 6, "mb")
+        .serial("n", 16, "nb")
+        .serial("m", 3, "mt")
+        .serial("n", 8, "nt")
+        .unroll("m")
+        .unroll("n", 4, "nu")
+        .vector("n");
+    packed.stage("C.sum")
+        .at("C", "nt")
+        .space(Space::register_)
+        .serial("k", 4, "kb")
+        .serial("k")
+        .unroll("m")
+        .unroll("n", 4, "nu")
+        .vector("n");
     packed.copy("B.p", "B", {"C.sum"}).at("C", "nb").layout({"n/8", "k", "n%8"}).serial("k").unroll("n", 4).vector("n");
-    guarded.stage("C").root().serial("m", 5, "mb").tail(Tail::guard).serial("n", 6, "nb").tail(Tail::guard).serial("m").serial("n");
-    guarded.stage("C.sum").at("C", "nb").serial("m", 4, "mt").serial("n", 4, "nt").serial("k", 3, "kb").serial("k").serial("m").serial("n");
+    guarded.stage("C")
+        .root()
+        .serial("m", 5, "mb")
+        .tail(Tail::guard)
+        .serial("n", 6, "nb")
+        .tail(Tail::guard)
+        .serial("m")
+        .serial("n");
+    guarded.stage("C.sum")
+        .at("C", "nb")
+        .serial("m", 4, "mt")
+        .serial("n", 4, "nt")
+        .serial("k", 3, "kb")
+        .serial("k")
+        .serial("m")
+        .serial("n");
     expect_golden("matmul", tree_of(a, plain));
     expect_golden("matmul_packed", tree_of(a, packed));
     for (const auto* s : {&plain, &packed, &guarded})
-        for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {2, 3, 5}, {13, 17, 9}, {16, 32, 8}, {5, 8, 0}}) {
-            const Inputs in{{"A", filled<float>({m, k}, ramp<float>(static_cast<size_t>(m * k)))}, {"B", filled<float>({k, n}, ramp<float>(static_cast<size_t>(k * n), 2))},
+        for (const auto& [m, n, k] :
+             std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {2, 3, 5}, {13, 17, 9}, {16, 32, 8}, {5, 8, 0}}) {
+            const Inputs in{{"A", filled<float>({m, k}, ramp<float>(static_cast<size_t>(m * k)))},
+                            {"B", filled<float>({k, n}, ramp<float>(static_cast<size_t>(k * n), 2))},
                             {"bias", filled<float>({n}, ramp<float>(static_cast<size_t>(n), 3))}};
             expect_same(a, *s, in, dtype_of<float>, {m, n});
         }
@@ -145,7 +201,8 @@ TEST(LoopTree, Partials) {
     t.stage("C.sum").root();
     t.partial("C.part", "C.sum", {"k/4"}).root();
     for (const std::int64_t k : {1, 4, 7})
-        expect_same(ints, t, {{"A", filled<std::int32_t>({3, k}, ramp<std::int32_t>(static_cast<size_t>(3 * k)))}}, dtype_of<std::int32_t>, {3});
+        expect_same(ints, t, {{"A", filled<std::int32_t>({3, k}, ramp<std::int32_t>(static_cast<size_t>(3 * k)))}},
+                    dtype_of<std::int32_t>, {3});
 }
 
 TEST(LoopTree, ScansAndRecurrences) {
@@ -162,18 +219,26 @@ TEST(LoopTree, ScansAndRecurrences) {
             inside.stage("f.scan").at("f", "ib").serial("i");
             for (const auto* s : {&root, &inside})
                 for (const std::int64_t n : {1, 6})
-                    expect_same(Algorithm({f}, {x}), *s, {{"x", filled<std::int32_t>({n, 5}, ramp<std::int32_t>(static_cast<size_t>(n * 5)))}}, dtype_of<std::int32_t>, {n, 5});
+                    expect_same(Algorithm({f}, {x}), *s,
+                                {{"x", filled<std::int32_t>({n, 5}, ramp<std::int32_t>(static_cast<size_t>(n * 5)))}},
+                                dtype_of<std::int32_t>, {n, 5});
         }
     for (const bool reverse : {false, true}) {
         Func h("h"), out("out");
         const int past = reverse ? 1 : -1;
-        recurrence(t, {{h(t, i), cast(i32, 3)}}, [&](const Self& s) -> Tuple { return {s[0](t + past, i) * 2 + select(i > 0, s[0](t + 2 * past, i - 1), 1) + x(t, i)}; }, {.reverse = reverse});
+        recurrence(t, {{h(t, i), cast(i32, 3)}},
+                   [&](const Self& s) -> Tuple {
+                       return {s[0](t + past, i) * 2 + select(i > 0, s[0](t + 2 * past, i - 1), 1) + x(t, i)};
+                   },
+                   {.reverse = reverse});
         out(t, i) = h(t, i) + 1;
         Schedule s;
         s.stage("out").root();
         s.stage("h.recurrence").root();
         for (const std::int64_t n : {1, 5})
-            expect_same(Algorithm({out}, {x}), s, {{"x", filled<std::int32_t>({n, 4}, ramp<std::int32_t>(static_cast<size_t>(n * 4)))}}, dtype_of<std::int32_t>, {n, 4});
+            expect_same(Algorithm({out}, {x}), s,
+                        {{"x", filled<std::int32_t>({n, 4}, ramp<std::int32_t>(static_cast<size_t>(n * 4)))}},
+                        dtype_of<std::int32_t>, {n, 4});
     }
 }
 
@@ -189,7 +254,9 @@ TEST(LoopTree, ScattersAndGathers) {
     for (const char* name : {"cdf", "cdf.scan", "h", "h.scatter"}) s.stage(name).root();
     const Algorithm a({out}, {img});
     expect_golden("histogram", tree_of(a, s));
-    for (const std::int64_t n : {1, 7}) expect_same(a, s, {{"img", filled<std::uint8_t>({n, 9}, ramp<std::uint8_t>(static_cast<size_t>(n * 9)))}}, dtype_of<std::uint32_t>, {n, 9});
+    for (const std::int64_t n : {1, 7})
+        expect_same(a, s, {{"img", filled<std::uint8_t>({n, 9}, ramp<std::uint8_t>(static_cast<size_t>(n * 9)))}},
+                    dtype_of<std::uint32_t>, {n, 9});
 }
 
 TEST(LoopTree, PredicatesBecomeLoopBounds) {
@@ -209,14 +276,17 @@ TEST(LoopTree, PredicatesBecomeLoopBounds) {
     inside.stage("scaled").at("f.sum", "row");
     expect_golden("segments", tree_of(a, inside));
     for (const auto* s : {&root, &inside})
-        expect_same(a, *s, {{"start", filled<std::int32_t>({4}, {0, 3, 3, 7})}, {"value", filled<std::int32_t>({7}, {1, -2, 3, 4, 5, -6, 7})}}, dtype_of<std::int32_t>, {3});
+        expect_same(
+            a, *s,
+            {{"start", filled<std::int32_t>({4}, {0, 3, 3, 7})}, {"value", filled<std::int32_t>({7}, {1, -2, 3, 4, 5, -6, 7})}},
+            dtype_of<std::int32_t>, {3});
 }
 
 TEST(LoopTree, BoundariesOfStagesAndPyramids) {
     Dim x("x"), half("half", (x.extent() + 1) / 2);
     Input in("in", i32, {x});
     Func a("a"), down("down"), out("out");
-    a(x) = in(x) * 2;
+    a(x) = in(x)*2;
     down(half) = clamp(a)(2 * half) + mirror(a)(2 * half + 1) + periodic(a)(2 * half - 1);
     out(x) = down(x / 2) + mirror_interior(down)(x / 2 - 2) + constant(down, 5)(x / 2 + 1);
     const Algorithm algorithm({out}, {in});
@@ -228,7 +298,9 @@ TEST(LoopTree, BoundariesOfStagesAndPyramids) {
     inside.stage("down").at("out", "xi");
     inside.stage("a").at("out", "xo");
     for (const auto* s : {&root, &inside})
-        for (const std::int64_t n : {3, 5, 8, 19}) expect_same(algorithm, *s, {{"in", filled<std::int32_t>({n}, ramp<std::int32_t>(static_cast<size_t>(n)))}}, dtype_of<std::int32_t>, {n});
+        for (const std::int64_t n : {3, 5, 8, 19})
+            expect_same(algorithm, *s, {{"in", filled<std::int32_t>({n}, ramp<std::int32_t>(static_cast<size_t>(n)))}},
+                        dtype_of<std::int32_t>, {n});
 }
 
 TEST(LoopTree, ArgmaxBoundsAGatherIntoAStage) {
@@ -241,7 +313,8 @@ TEST(LoopTree, ArgmaxBoundsAGatherIntoAStage) {
     s.stage("table").root();
     s.stage("f").root();
     s.stage("f.argmax").root();
-    expect_same(Algorithm({f}, {score}), s, {{"score", filled<std::int32_t>({4, 5}, ramp<std::int32_t>(20))}}, dtype_of<std::int32_t>, {4});
+    expect_same(Algorithm({f}, {score}), s, {{"score", filled<std::int32_t>({4, 5}, ramp<std::int32_t>(20))}},
+                dtype_of<std::int32_t>, {4});
 }
 
 TEST(LoopTree, PaddedCopies) {
@@ -251,7 +324,9 @@ TEST(LoopTree, PaddedCopies) {
     s.stage("C.sum").at("C", "mb").serial("k").serial("m").serial("n");
     s.copy("A.p", "A", {"C.sum"}).at("C", "mb").serial("m").serial("k", 4, "ko").tail(Tail::pad).serial("k");
     expect_golden("matmul_padded_copy", tree_of(a, s));
-    const Inputs in{{"A", filled<float>({5, 6}, ramp<float>(30))}, {"B", filled<float>({6, 3}, ramp<float>(18, 2))}, {"bias", filled<float>({3}, ramp<float>(3, 3))}};
+    const Inputs in{{"A", filled<float>({5, 6}, ramp<float>(30))},
+                    {"B", filled<float>({6, 3}, ramp<float>(18, 2))},
+                    {"bias", filled<float>({3}, ramp<float>(3, 3))}};
     expect_same(a, s, in, dtype_of<float>, {5, 3});
 }
 
@@ -262,8 +337,10 @@ TEST(LoopTree, ALongChainIsBuiltQuickly) {
     Schedule s;
     for (size_t i = 0; i < 200; ++i) {
         f.emplace_back("f" + std::to_string(i));
-        if (i == 0) f[0](x) = in(x) * 2.0f;
-        else f.back()(x) = clamp(f[i - 1])(x + 1) + f[i / 2](x);
+        if (i == 0)
+            f[0](x) = in(x)*2.0f;
+        else
+            f.back()(x) = clamp(f[i - 1])(x + 1) + f[i / 2](x);
         s.stage(f.back().name()).root().serial("x", 8, "xo").serial("x");
     }
     const Algorithm a({f.back()}, {in});
@@ -276,12 +353,14 @@ TEST(LoopTree, ALongChainIsBuiltQuickly) {
 }
 
 TEST(LoopTree, TextIsChecked) {
-    const BoundSchedule bound = tree_of(Gemm().algorithm(), [] {
-        Schedule s;
-        s.stage("C").root();
-        s.stage("C.sum").root();
-        return s;
-    }()).bound;
+    const BoundSchedule bound = tree_of(Gemm().algorithm(),
+                                        [] {
+                                            Schedule s;
+                                            s.stage("C").root();
+                                            s.stage("C.sum").root();
+                                            return s;
+                                        }())
+                                    .bound;
     const auto message = [&](std::string_view text) {
         try {
             (void)parse_loop_tree(text, bound);
