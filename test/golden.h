@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 
 /// Compares `text` with test/golden/<name>; with TESSERA_UPDATE_GOLDEN=1 in the environment writes it instead.

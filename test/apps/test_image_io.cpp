@@ -11,6 +11,8 @@
 
 #include <unistd.h>
 
+#include "tessera_paths.h"
+
 namespace apps {
 namespace {
 

@@ -8,6 +8,8 @@
 #include <set>
 #include <sstream>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 
 static void PrintTo(const ErrorRow& row, std::ostream* out) { *out << code_text(row.code); }

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 namespace {
 

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tessera_paths.h"
+
 namespace tessera::interpreter_test {
 namespace {
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 namespace {
 

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 namespace {
 

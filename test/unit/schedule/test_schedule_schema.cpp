@@ -10,6 +10,8 @@
 
 #include <fstream>
 
+#include "tessera_paths.h"
+
 namespace tessera {
 namespace {
 
