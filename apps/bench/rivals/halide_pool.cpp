@@ -13,7 +13,8 @@ int native_floats() { return Halide::get_host_target().natural_vector_size<float
 
 namespace {
 
-int serial_loop(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, uint8_t*), int first, int count, uint8_t* closure) {
+int serial_loop(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, uint8_t*), int first, int count,
+                uint8_t* closure) {
     int status = 0;
     for (int i = first; i < first + count && status == 0; ++i) status = task(context, i, closure);
     return status;
@@ -30,8 +31,10 @@ void use_halide_threads(int threads) {
         return JITSharedRuntime::set_default_handlers(serial);
     }();
     Halide::JITHandlers handlers = pool;
-    if (threads == 1) handlers.custom_do_par_for = serial_loop;
-    else JITSharedRuntime::set_num_threads(threads);
+    if (threads == 1)
+        handlers.custom_do_par_for = serial_loop;
+    else
+        JITSharedRuntime::set_num_threads(threads);
     JITSharedRuntime::set_default_handlers(handlers);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/closest_name.h"
 #include "base/hash.h"
+#include "tessera_paths.h"
 
 namespace tessera {
 namespace {
@@ -18,7 +19,8 @@ TEST(ClosestName, FindsTyposAndRefusesStrangers) {
 }
 
 TEST(Error, RendersMessagePlaceTokenAndFixes) {
-    const SourceLoc here = SourceLoc::current();  // the marked line
+    // The path is absolute, which __builtin_FILE() need not be.
+    const SourceLoc here{TESSERA_SOURCE_DIR "/test/unit/base/test_base.cpp", SourceLoc::current().line};  // the marked line
     const Error error(E0103_unknown_dim, here, "dim q is not bound",
                       {token("here"), expected("y or x"), received("q"), fix("write y")});
     const std::string text = error.what();
