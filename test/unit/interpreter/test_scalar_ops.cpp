@@ -1,8 +1,10 @@
 #include "unit/interpreter/interpreter_cases.h"
 
+#include "algorithm/graph.h"
 #include "expr/expr_node.h"
 #include "expr/philox.h"
 
+#include <functional>
 #include <limits>
 #include <random>
 
@@ -78,37 +80,58 @@ std::string shown(T v) {
 
 constexpr size_t count = 400;
 
-/// Runs one op over samples and compares every element with expect(a, b, c).
-template <class T, class R, class Expect>
-void check(Op op, Expect expect, DType result = dtype<R>()) {
-    const OpRow& row = op_row(op);
-    const int arity = row.arity;
-    Dim i("i");
-    std::vector<Input> in;
-    std::vector<std::vector<T>> values;
+// Compile time: what depends on the operands' type alone, on the result's type alone or on neither stands apart, since there are
+// hundreds of pairs.
+struct OpCase {
     std::vector<Expr> args;
     Inputs given;
     std::vector<Argument> arguments;
-    for (int k = 0; k < arity; ++k) {
+};
+
+template <class T>
+std::vector<std::vector<T>> operand_values(const OpRow& row, OpCase& operands) {
+    const Dim i("i");
+    std::vector<std::vector<T>> values;
+    for (int k = 0; k < row.arity; ++k) {
         const std::string name = "x" + std::to_string(k);
-        in.emplace_back(name, dtype<T>(), std::vector<Dim>{i});
+        const Input in(name, dtype<T>(), {i});
         values.push_back(samples<T>(row, 17 * k + 5, count));
-        args.push_back(in.back()(i));
-        given[name] = filled<T>({count}, values.back()).any();
-        arguments.emplace_back(in.back());
+        operands.args.push_back(in(i));
+        operands.given[name] = filled<T>({count}, values.back()).any();
+        operands.arguments.emplace_back(in);
     }
+    return values;
+}
+
+Algorithm one_op(const OpRow& row, Op op, DType result, const OpCase& operands) {
     Func y("y");
-    if (row.result == Result::own)
-        y(i) = make_op(op, result, args);
-    else
-        y(i) = build_op(op, {args.begin(), args.end()});
-    const auto got = run<R>(Algorithm({y}, arguments), given, {count});
+    const Dim i = free_dims(operands.args[0])[0];
+    y(i) = row.result == Result::own ? make_op(op, result, operands.args)
+                                     : build_op(op, {operands.args.begin(), operands.args.end()});
+    return Algorithm({y}, operands.arguments);
+}
+
+template <class R>
+std::vector<R> result_of(const Algorithm& algorithm, const OpCase& operands) {
+    return run<R>(algorithm, operands.given, {count});
+}
+
+void report(const OpRow& row, DType dtype, const std::string& operands, const std::string& got, const std::string& want) {
+    FAIL() << row.name << " of " << dtype_name(dtype) << ": (" << operands << ") gave " << got << ", not " << want;
+}
+
+/// Runs one op over samples and compares every element with expect(a, b, c).
+template <class T, class R>
+void check(Op op, const std::function<R(T, T, T)>& expect, DType result = dtype<R>()) {
+    const OpRow& row = op_row(op);
+    OpCase operands;
+    const auto values = operand_values<T>(row, operands);
+    const auto got = result_of<R>(one_op(row, op, result, operands), operands);
     for (size_t n = 0; n < count; ++n) {
-        const T a = values[0][n], b = arity > 1 ? values[1][n] : a, c = arity > 2 ? values[2][n] : a;
+        const T a = values[0][n], b = row.arity > 1 ? values[1][n] : a, c = row.arity > 2 ? values[2][n] : a;
         const R want = expect(a, b, c);
-        ASSERT_TRUE(same<R>(got[n], want)) << row.name << " of " << dtype_name(dtype<T>()) << ": (" << shown(a) << ", "
-                                           << shown(b) << ", " << shown(c) << ") gave " << shown(got[n]) << ", not "
-                                           << shown(want);
+        if (!same<R>(got[n], want))
+            return report(row, dtype<T>(), shown(a) + ", " + shown(b) + ", " + shown(c), shown(got[n]), shown(want));
     }
 }
 
