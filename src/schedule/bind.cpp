@@ -3,6 +3,7 @@
 #include "base/closest_name.h"
 #include "schedule/bind_loops.h"
 #include "schedule/derived_stages.h"
+#include "schedule/held_reads.h"
 #include "schedule/inline_stages.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
@@ -31,7 +32,7 @@ public:
         find_users();
         for (size_t i = graph().stages.size(); i-- > 0;) bind_stage(i);
         for (size_t i = 0; i < graph().stages.size(); ++i) check_placement(i);
-        clamp_rounded_reads();
+        hold_reads_inside(bound_);
         return std::move(bound_);
     }
 
@@ -290,70 +291,6 @@ private:
         for (const size_t u : b.users) names.push_back(graph().stages[u].name);
         return join_names(names);
     }
-
-    // ---- rounding
-
-    // A stage with a round_up tail computes cells past its required region; what they read is held inside the inputs. Those cells
-    // are read by nobody.
-    void clamp_rounded_reads() {
-        std::vector<bool> rounded(graph().stages.size(), false);
-        for (size_t i = graph().stages.size(); i-- > 0;) {
-            std::vector<Dim> dims;
-            for (const auto* nest : {&bound_.stages[i].pure, &bound_.stages[i].update})
-                for (const BoundLoop& loop : *nest)
-                    if (loop.tile > 1 && loop.tail == Tail::round_up && !contains_dim(dims, loop.dim)) dims.push_back(loop.dim);
-            // So does one stored in whole blocks of a dim.
-            for (const Dim& d : graph().stages[i].dims)
-                if (d.name().find_first_of("/%") != std::string::npos && graph().stages[i].kind == Stage::Kind::copy)
-                    dims.push_back(d);
-            if (dims.empty() && !rounded[i]) continue;
-            Stage& s = graph().stages[i];
-            const bool all = rounded[i];
-            edit_exprs(s, [&](const Expr& e) { return clamp_reads(e, dims, all, s.func.get()); });
-            for (size_t p = 0; p < i; ++p)
-                if (reads(s, graph().stages[p].func.get())) rounded[p] = rounded[p] || !graph().stages[p].output;
-        }
-    }
-
-    // The dims of what must not be read outside its extents: an input, or an output that others read.
-    const std::vector<Dim>* held_dims(const AccessTarget& target) {
-        if (target.boundary != Boundary::none) return nullptr;
-        if (target.input) return &target.input->dims;
-        const auto at = graph().find(target.func.get());
-        return at && graph().stages[*at].output ? &graph().stages[*at].dims : nullptr;
-    }
-
-    Expr clamp_reads(const Expr& e, const std::vector<Dim>& dims, bool all, const FuncState* self) {
-        return rewrite(e, [&](const Expr& n) -> Expr {
-            if (n->op != Op::access || n->target().func.get() == self) return {};
-            const std::vector<Dim>* held = held_dims(n->target());
-            if (!held) return {};
-            std::vector<Expr> args = n->args;
-            bool changed = false;
-            for (size_t d = 0; d < args.size(); ++d) {
-                bool touched = false;
-                for (const Dim& free : free_dims(args[d])) touched = touched || all || contains_dim(dims, free);
-                if (!touched || is_held(args[d])) continue;
-                const Expr last = Expr((*held)[d].extent()) - 1;
-                const Expr upper = min(args[d], last);
-                args[d] = is_increasing(args[d]) && !all ? upper : max(upper, 0);
-                changed = true;
-            }
-            return changed ? with_args(n, std::move(args)) : Expr();
-        });
-    }
-    // Sums and products of dims and positive constants: rounded up, they only grow.
-    static bool is_increasing(const Expr& index) {
-        bool good = true;
-        for_each_node({index}, [&](const Expr& n) {
-            if (n->op == Op::constant)
-                good = good && n->integer() >= 0;
-            else
-                good = good && (n->op == Op::dim || n->op == Op::add || n->op == Op::mul);
-        });
-        return good;
-    }
-    static bool is_held(const Expr& index) { return index->op == Op::min || index->op == Op::max; }
 
     Schedule schedule_;
     BoundSchedule bound_;

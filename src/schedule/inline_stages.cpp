@@ -40,9 +40,12 @@ void inline_stage(StageGraph& graph, size_t stage) {
                 Expr inside;
                 for (size_t i = 0; i < inlined.dims.size(); ++i) {
                     const Expr extent = strong(Expr(inlined.dims[i].extent()));
-                    indices.push_back(strong(boundary_index(boundary, n->args[i], extent)));
+                    const Expr& read = n->args[i];
+                    const bool wide = boundary == Boundary::none || read->dtype == DType::i64;
+                    const Expr index = wide ? read : make_op(Op::cast, DType::i64, {read});
+                    indices.push_back(strong(boundary_index(boundary, index, extent)));
                     if (boundary != Boundary::constant) continue;
-                    const Expr within = n->args[i] >= 0 && n->args[i] < extent;
+                    const Expr within = index >= 0 && index < extent;
                     inside = inside.defined() ? inside && within : within;
                 }
                 const Expr value = substitute_dims(inlined.values[static_cast<size_t>(n->component())], inlined.dims, indices);
