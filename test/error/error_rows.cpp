@@ -77,7 +77,7 @@ const std::vector<CoveredElsewhere> elsewhere{
     {E0805_usage, "test/generator/test_generator_main.cpp"},
     {L0901_not_on_target, "test/fuzz/fuzz_case.cpp"},
     {L0902_size, "test/unit/runtime/test_kernel_call.cpp"},
-    {L0903_schedule, ""},
+    {L0903_schedule, "test/unit/schedule/test_bind.cpp"},
     {B0951_internal, "test/unit/schedule/test_bind.cpp"},
 };
 

@@ -142,6 +142,8 @@ TEST(Bind, RefusesWhatIsIllegal) {
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().serial("m", 8, "a").tail(Tail::round_up).serial("m"); }), E0507_tail);
     EXPECT_EQ(refused([](Schedule& s) { s.copy("X.p", "X", {"C.sum"}).root(); }), E0501_unknown_stage);
     EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C", {"k/8"}).root(); }), E0509_derived_stage);
+    EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().loop({.dim = "m", .as = LoopKind::block}); }), L0903_schedule);
+    EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C.sum", {"k/8%4"}).root(); }), L0903_schedule);
 }
 
 TEST(Bind, KeepsDeclaredOrder) {
