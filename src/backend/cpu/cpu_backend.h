@@ -28,10 +28,17 @@ struct CompiledKernel {
     std::function<int(void** argv)> call;
 };
 
+/// Whether a kernel made by jit() checks, while it runs, what it relies on: that every access is inside its buffer and its
+/// storage, and the extents that the backend promised to the compiler. A check that fails makes `call` return nonzero, with
+/// tessera_last_error(). Without them a wrong promise is a wrong result. Checks do not know that an empty loop reads nothing:
+/// with an empty extent they may fail.
+enum class KernelChecks { none, all };
+
 /// Compiles for this machine. `target` is "host" or a subset of its features, as in "x86-64-linux-avx2-fma".
 /// Throws E0802 for a target that is not understood, E0803 for one that this machine cannot run, L0901 / L0903 for what this
 /// backend has not got.
-[[nodiscard]] CompiledKernel jit(const BoundSchedule& bound, std::string_view target = "host");
+[[nodiscard]] CompiledKernel jit(const BoundSchedule& bound, std::string_view target = "host",
+                                 KernelChecks checks = KernelChecks::none);
 
 enum class Artifact { object, assembly, llvm, statement };
 /// Writes `function` (C linkage, with <function>_argv beside it) for `target` to `path`; throws as jit() does, and E0605. Objects

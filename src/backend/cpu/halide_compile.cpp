@@ -120,8 +120,9 @@ Target parse_target(std::string_view text) {
     return target;
 }
 
-Target kernel_target(const Target& target) {
-    return target.with_feature(Target::StrictFloat).with_feature(Target::NoAsserts).with_feature(Target::NoBoundsQuery);
+Target kernel_target(const Target& target, KernelChecks checks) {
+    const Target quiet = target.with_feature(Target::StrictFloat).with_feature(Target::NoBoundsQuery);
+    return checks == KernelChecks::all ? quiet.with_feature(Target::CheckUnsafePromises) : quiet.with_feature(Target::NoAsserts);
 }
 
 void check_runs_here(const Target& target, std::string_view text) {
@@ -194,7 +195,7 @@ std::vector<Parameter> parameters(const BoundSchedule& bound) {
 
 std::string expanded_target(std::string_view target) { return parse_target(target).to_string(); }
 
-CompiledKernel jit(const BoundSchedule& bound, std::string_view text) {
+CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChecks checks) {
     const Target target = parse_target(text);
     check_runs_here(target, text);
     set_runtime_functions();
@@ -202,7 +203,7 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text) {
         Lowered lowered = build(bound);
         const std::string name = "kernel";
         const Halide::Module module =
-            lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target).with_feature(Target::JIT));
+            lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target, checks).with_feature(Target::JIT));
         const Halide::Internal::JITModule compiled(module, module.get_function_by_name(name));
         const auto entry = compiled.argv_function();
         TESSERA_CHECK(entry != nullptr, "the compiled kernel has no entry");
@@ -221,7 +222,7 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
     if (!folder.empty() && !std::filesystem::is_directory(folder))
         throw Error(E0605_file, {}, fmt::format("{} cannot be written: {} is no folder", path, folder.string()),
                     {fix("make the folder first")});
-    const Target target = kernel_target(parse_target(text)).with_feature(Target::NoRuntime);
+    const Target target = kernel_target(parse_target(text), KernelChecks::none).with_feature(Target::NoRuntime);
     return guarded(bound, [&] {
         Lowered lowered = build(bound);
         lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);

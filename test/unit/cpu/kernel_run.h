@@ -116,7 +116,8 @@ private:
             dims_.back().push_back({0, static_cast<std::int32_t>(b.extent(d)), static_cast<std::int32_t>(b.stride(d)), 0});
         runtime::HalideBuffer made{};
         made.host = b.size() == 0 ? none : static_cast<std::uint8_t*>(b.data());
-        made.type = runtime::halide_type(b.dtype());
+        const bool half = b.dtype() == TESSERA_F16 || b.dtype() == TESSERA_BF16;
+        made.type = runtime::halide_type(half ? TESSERA_U16 : b.dtype());
         made.dimensions = b.rank();
         made.dim = dims_.back().data();
         buffers_.push_back(made);

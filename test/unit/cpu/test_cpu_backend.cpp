@@ -110,5 +110,20 @@ TEST(cpu_backend, blur_tiled_with_a_sliding_window) {
 )");
 }
 
+TEST(cpu_backend, a_kernel_with_checks_stops_at_an_access_outside) {
+    const Dim x("x");
+    const Input in("in", i32, {x});
+    Func f("f");
+    f(x) = in(x) + 1;
+    Schedule s;
+    s.stage("f").root().serial("x", 8).vector("x");
+    const Algorithm algorithm({f}, {in});
+    const cpu::CompiledKernel kernel = cpu::jit(bind(algorithm, s), "host", cpu::KernelChecks::all);
+    const Arguments short_input{{{"in", ramp(i32, {5})}}, {}, {}};
+    EXPECT_EQ(kernel.call(test::Call(algorithm, kernel.parameters, short_input, {{"x", 5}}).argv()), 0);
+    EXPECT_NE(kernel.call(test::Call(algorithm, kernel.parameters, short_input, {{"x", 16}}).argv()), 0);
+    EXPECT_NE(std::string(tessera_last_error()).find("in"), std::string::npos) << tessera_last_error();
+}
+
 }  // namespace
 }  // namespace tessera
