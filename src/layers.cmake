@@ -12,4 +12,5 @@ set(TESSERA_ROOMS
   "backend/interpreter:base types expr algorithm schedule backend"
   "backend/cpu:base types expr algorithm schedule backend"
   "compile:base types expr algorithm schedule backend backend/interpreter backend/cpu"
+  "tune:base types expr algorithm schedule backend backend/cpu"
 )

@@ -73,6 +73,7 @@ nlohmann::ordered_json description(const Generator& g, const Params& params, con
     }
     out["algorithm"] = {{"name", algorithm.name()},
                         {"hash", algorithm.hash()},
+                        {"text", algorithm.text()},
                         {"signature", signature_json(kernel_signature(algorithm, true))},
                         {"stages", make_stages(algorithm).names()}};
     return out;

@@ -126,6 +126,7 @@ TEST(GeneratorMain, DescribesItselfAsJson) {
     EXPECT_EQ(g["params"][1]["value"], "true");
     EXPECT_EQ(g["algorithm"]["stages"].dump(), R"(["C","D"])");
     EXPECT_EQ(g["algorithm"]["signature"]["dims"][2]["extent"], "k / 2");
+    EXPECT_EQ(parse_algorithm(g["algorithm"]["text"].get<std::string>()).hash(), g["algorithm"]["hash"]);
     EXPECT_EQ(parse_json(run({"--describe"}).out, "description")["generators"].size(), 2u);
 }
 

@@ -1,0 +1,222 @@
+#include "tune/model_strategy.h"
+
+#include "tune/boosted_trees.h"
+#include "tune/gaussian_process.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+namespace tessera::tune {
+namespace {
+
+// Chosen by replaying the recorded spaces, see docs/autotuning.md.
+constexpr size_t cold_points = 8;        // before the first model
+constexpr double near_share = 0.12;      // of a batch: neighbours of the best
+constexpr double random_share = 0.06;    // of a batch
+constexpr double tree_share = 0.5;       // of what models choose; the process chooses the others
+constexpr size_t tree_candidates = 160;  // features cost a lowering each
+constexpr double slow = 2;               // log(time / best) from which on it only counts that a point is slow
+constexpr int likelihood_steps = 12;
+constexpr size_t estimated_starts = 6;  // random points for each that the estimate chooses at the start
+
+struct Scored {
+    double score = 0;
+    size_t index = 0;
+};
+// Best first; equal scores in their order.
+void sort_best_first(std::vector<Scored>& scored) {
+    std::stable_sort(scored.begin(), scored.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
+}
+
+double expected_improvement(const Prediction& p, double best) {
+    const double z = (best - p.mean) / p.deviation;
+    const double density = std::exp(-0.5 * z * z) * 0.3989422804014327, below = 0.5 * std::erfc(-z * 0.7071067811865476);
+    return p.deviation * (z * below + density);
+}
+
+class Guided : public Strategy {
+public:
+    Guided(const SearchSpace& space, const StrategyOptions& options, bool hybrid)
+        : history_(space), random_(options.seed), options_(options), first_(options.first.begin(), options.first.end()),
+          hybrid_(hybrid) {}
+
+    std::vector<Point> ask(size_t count) override {
+        std::vector<Point> out;
+        for (; out.size() < count && !first_.empty(); first_.pop_front()) claim(first_.front(), out);
+        while (out.size() < count && history_.outcomes().size() + out.size() < cold_points && add_start(out)) {
+        }
+        if (out.size() < count && history_.ranking().size() >= 2) add_guided(count, out);
+        while (out.size() < count && add_fresh(out)) {
+        }
+        return out;
+    }
+    void tell(std::span<const Outcome> outcomes) override { history_.tell(outcomes); }
+
+private:
+    const SearchSpace& space() const { return history_.space(); }
+    bool claim(const Point& p, std::vector<Point>& out) {
+        if (!history_.claim(p)) return false;
+        out.push_back(p);
+        return true;
+    }
+    bool add_fresh(std::vector<Point>& out) {
+        const auto p = history_.fresh(random_);
+        return p && claim(*p, out);
+    }
+    // Every second start is the best of several by the space's own estimate.
+    bool add_start(std::vector<Point>& out) {
+        if (!hybrid_ || out.size() % 2 == 0) return add_fresh(out);
+        std::optional<Point> best;
+        std::optional<double> least;
+        for (size_t i = 0; i < estimated_starts; ++i) {
+            const auto p = history_.fresh(random_);
+            if (!p) break;
+            const auto estimate = space().estimate(*p);
+            if (!best || (estimate && (!least || *estimate < *least))) {
+                best = p;
+                least = estimate;
+            }
+            if (!estimate) break;
+        }
+        return best && claim(*best, out);
+    }
+
+    const Point& top(size_t count) {
+        const auto& ranking = history_.ranking();
+        return history_
+            .outcomes()[ranking[static_cast<size_t>(random_.below(static_cast<std::int64_t>(std::min(count, ranking.size()))))]]
+            .point;
+    }
+    void add_neighbour(std::vector<Point>& out) {
+        for (size_t attempt = 0; attempt < 20; ++attempt)
+            if (claim(space().neighbour(top(3 + attempt / 4), random_), out)) return;
+    }
+    // A share of `count`, rounded so that it is met on average.
+    size_t share_of(size_t count, double share) {
+        return std::min(count, static_cast<size_t>(static_cast<double>(count) * share + random_.uniform()));
+    }
+
+    void add_guided(size_t count, std::vector<Point>& out) {
+        const size_t left = count - out.size();
+        const size_t near = hybrid_ ? share_of(left, near_share) : 0, random = share_of(left, random_share);
+        const size_t modelled = left - std::min(left, near + random);
+        if (modelled > 0) {
+            std::vector<Point> points = pool();
+            const size_t by_trees = hybrid_ ? share_of(modelled, tree_share) : modelled;
+            if (hybrid_) fit_process();
+            if (by_trees > 0) choose_by_trees(points, by_trees, out);
+            if (by_trees < modelled) choose_by_process(points, modelled - by_trees, out);
+        }
+        for (size_t i = 0; i < near && out.size() < count; ++i) add_neighbour(out);
+    }
+
+    // Around the best, between the best, and anywhere.
+    std::vector<Point> pool() {
+        std::vector<Point> out;
+        std::set<std::string> seen;
+        for (int i = 0; i < options_.pool; ++i) {
+            const double kind = random_.uniform();
+            Point p = kind < 0.35   ? space().neighbour(top(8), random_)
+                      : kind < 0.6  ? space().mutate(top(16), 0.15, random_)
+                      : kind < 0.75 ? space().crossover(top(16), top(16), random_)
+                                    : space().sample(random_);
+            if (!history_.asked(p) && seen.insert(space().key(p)).second) out.push_back(std::move(p));
+        }
+        return out;
+    }
+
+    void fit_process() {
+        std::vector<std::vector<float>> places;
+        for (const Outcome& o : history_.outcomes()) places.push_back(placement_.places(o.point));
+        std::vector<double> values = history_.log_times();
+        best_ = std::log(history_.best());
+        for (double& v : values)
+            if (v - best_ > slow) v = best_ + slow + 0.3 * std::log1p(v - best_ - slow);
+        process_.fit(places, values, placement_.width(), likelihood_steps, random_);
+    }
+
+    // The trees rank the points that the process finds promising, and as many others.
+    std::vector<size_t> tree_subset(const std::vector<Point>& points) {
+        std::vector<size_t> out;
+        if (points.size() <= tree_candidates || !hybrid_) {
+            for (size_t i = 0; i < std::min(points.size(), tree_candidates); ++i) out.push_back(i);
+            return out;
+        }
+        std::vector<Scored> scored;
+        for (size_t i = 0; i < points.size(); ++i) scored.push_back({-process_.predict(placement_.places(points[i])).mean, i});
+        sort_best_first(scored);
+        for (size_t i = 0; i < tree_candidates; ++i)
+            out.push_back(scored[i < tree_candidates / 2
+                                     ? i
+                                     : tree_candidates / 2 + static_cast<size_t>(random_.below(
+                                                                 static_cast<std::int64_t>(points.size() - tree_candidates / 2)))]
+                              .index);
+        return out;
+    }
+    const std::vector<float>& features(const Point& p) {
+        const auto [at, fresh] = features_.try_emplace(space().key(p));
+        if (fresh) at->second = space().features(p);
+        return at->second;
+    }
+    void choose_by_trees(const std::vector<Point>& points, size_t count, std::vector<Point>& out) {
+        std::vector<std::vector<float>> rows, pool_rows;
+        std::vector<float> labels, weights;
+        for (const Outcome& o : history_.outcomes()) {
+            rows.push_back(features(o.point));
+            labels.push_back(o.seconds ? static_cast<float>(history_.best() / *o.seconds) : 0.0f);
+            weights.push_back(0.05f + labels.back());
+        }
+        const std::vector<size_t> subset = tree_subset(points);
+        for (const size_t i : subset) pool_rows.push_back(space().features(points[i]));
+        BoostedTrees trees;
+        trees.train(rows, labels, weights, {.seed = static_cast<unsigned>(random_.next() & 0xffff)});
+        const auto predicted = trees.predict(pool_rows);
+        std::vector<Scored> scored;
+        for (size_t i = 0; i < subset.size(); ++i) scored.push_back({predicted[i], subset[i]});
+        sort_best_first(scored);
+        for (size_t i = 0; i < scored.size() && count > 0; ++i) count -= claim(points[scored[i].index], out);
+    }
+
+    // One after the other by expected improvement, each as if it had come out as predicted ("kriging believer").
+    void choose_by_process(const std::vector<Point>& points, size_t count, std::vector<Point>& out) {
+        std::vector<std::vector<float>> places;
+        std::vector<size_t> alive;
+        for (size_t i = 0; i < points.size(); ++i) {
+            places.push_back(placement_.places(points[i]));
+            if (!history_.asked(points[i])) alive.push_back(i);
+        }
+        while (count-- > 0 && !alive.empty()) {
+            std::vector<Scored> scored;
+            for (const size_t i : alive) scored.push_back({expected_improvement(process_.predict(places[i]), best_), i});
+            sort_best_first(scored);
+            const size_t chosen = scored.front().index;
+            claim(points[chosen], out);
+            process_.add(places[chosen], process_.predict(places[chosen]).mean);
+            // The promising ones stay; the others do not become so by what was added.
+            alive.clear();
+            for (size_t i = 1; i < scored.size() && i < 200; ++i) alive.push_back(scored[i].index);
+        }
+    }
+
+    History history_;
+    Random random_;
+    StrategyOptions options_;
+    std::deque<Point> first_;
+    bool hybrid_;
+    Placement placement_;
+    GaussianProcess process_;
+    double best_ = 0;
+    std::map<std::string, std::vector<float>> features_;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_model_strategy(const SearchSpace& space, const StrategyOptions& options) {
+    return std::make_unique<Guided>(space, options, false);
+}
+std::unique_ptr<Strategy> make_hybrid_strategy(const SearchSpace& space, const StrategyOptions& options) {
+    return std::make_unique<Guided>(space, options, true);
+}
+
+}  // namespace tessera::tune

@@ -1,0 +1,357 @@
+#include <tessera/tune_space.h>
+
+#include "base/closest_name.h"
+#include "base/hash.h"
+#include "schedule/condition.h"
+#include "schedule/loop_tree.h"
+#include "tune/analytic_model.h"
+#include "tune/cpu_facts.h"
+#include "tune/schedule_descent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <set>
+#include <utility>
+
+namespace tessera::tune {
+namespace {
+
+struct Constraint {
+    std::string text;
+    Condition condition;
+    std::set<std::string> names;
+};
+
+// A descent met a domain that a constraint empties; the descent is given up.
+struct Emptied {
+    size_t constraint = 0;
+    std::string decision;
+};
+
+float place_of(std::int64_t value) { return static_cast<float>(std::log2(1.0 + static_cast<double>(value)) / 10); }
+
+}  // namespace
+
+struct ScheduleSpace::Model {
+    Algorithm algorithm;
+    StageGraph graph;
+    TuningTarget target;
+    PlacementCodes codes;
+    std::vector<Constraint> constraints;
+    CpuFacts facts;
+    mutable std::mutex mutex;
+    mutable std::map<std::string, std::uint32_t> numbers;
+    mutable std::vector<std::string> names;
+
+    Model(const Algorithm& a, const CpuFacts& f) : algorithm(a), graph(make_stages(a)), codes(placement_codes(graph)), facts(f) {}
+
+    std::uint32_t number(const std::string& name) const {
+        const std::lock_guard lock(mutex);
+        const auto [at, fresh] = numbers.emplace(name, static_cast<std::uint32_t>(names.size()));
+        if (fresh) names.push_back(name);
+        return at->second;
+    }
+
+    // The values of a domain that every constraint whose last decision this is allows.
+    std::vector<std::int64_t> allowed(const std::string& decision, const std::vector<std::int64_t>& domain,
+                                      std::map<std::string, std::int64_t>& made) const {
+        std::vector<std::int64_t> out = domain;
+        for (size_t c = 0; c < constraints.size(); ++c) {
+            if (!constraints[c].names.count(decision)) continue;
+            bool ready = true;
+            for (const std::string& n : constraints[c].names) ready = ready && (n == decision || made.count(n));
+            if (!ready) continue;
+            std::erase_if(out, [&](std::int64_t v) {
+                made[decision] = v;
+                return !holds(constraints[c].condition, made);
+            });
+            if (out.empty()) throw Emptied{c, decision};
+        }
+        return out;
+    }
+
+    using Pick = std::function<std::int64_t(std::uint32_t decision, const std::vector<std::int64_t>& domain)>;
+    // One descent; throws Emptied.
+    Point walk(const Pick& pick, Schedule* schedule = nullptr, std::vector<Decision>* trace = nullptr) const {
+        Point point;
+        std::map<std::string, std::int64_t> made;
+        const Schedule made_schedule =
+            descend(graph, target, codes, [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
+                const auto values = allowed(decision, domain, made);
+                const std::uint32_t id = number(decision);
+                const std::int64_t value = values.size() == 1 ? values[0] : pick(id, values);
+                made[decision] = value;
+                if (domain.size() > 1) point.choices.push_back({id, value, place_of(value)});
+                if (trace) {
+                    trace->push_back({decision, word(decision, value), {}});
+                    for (const std::int64_t v : values) trace->back().domain.push_back(word(decision, v));
+                }
+                return value;
+            });
+        if (schedule) *schedule = made_schedule;
+        return point;
+    }
+    std::string word(const std::string& decision, std::int64_t value) const {
+        const bool compute = decision.ends_with(".compute"), store = decision.ends_with(".store");
+        if (compute && value == PlacementCodes::root) return "root";
+        if (store && value == PlacementCodes::none) return "none";
+        if (compute || store)
+            for (const auto& [ref, code] : codes.at)
+                if (code == value) return ref.first + "@" + ref.second;
+        return std::to_string(value);
+    }
+
+    // Constraints may leave some descents without an end: others are tried.
+    template <class Attempt>
+    Point patiently(Attempt attempt) const {
+        std::map<size_t, std::pair<int, std::string>> emptied;
+        for (int n = 0; n < 200; ++n) {
+            try {
+                return attempt(n);
+            } catch (const Emptied& e) {
+                auto& entry = emptied[e.constraint];
+                ++entry.first;
+                entry.second = e.decision;
+            }
+        }
+        const auto worst = std::max_element(emptied.begin(), emptied.end(),
+                                            [](const auto& a, const auto& b) { return a.second.first < b.second.first; });
+        std::vector<Hint> hints{
+            note(fmt::format("no value of {} is left in {} of 200 descents", worst->second.second, worst->second.first)),
+            fix("relax or remove this constraint")};
+        throw Error(E0805_usage, {}, fmt::format("the constraint {} empties the search space", constraints[worst->first].text),
+                    std::move(hints));
+    }
+
+    // As `wanted` says where it can be; what it does not say is picked at random.
+    Point near(const std::map<std::uint32_t, std::int64_t>& wanted, Random& random) const {
+        return patiently([&](int attempt) {
+            return walk([&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+                const auto found = wanted.find(id);
+                if (found == wanted.end() || (attempt > 0 && random.chance(std::min(0.1 * attempt, 1.0))))
+                    return domain[static_cast<size_t>(random.below(static_cast<std::int64_t>(domain.size())))];
+                return nearest(domain, found->second);
+            });
+        });
+    }
+    static std::int64_t nearest(const std::vector<std::int64_t>& domain, std::int64_t value) {
+        return *std::min_element(domain.begin(), domain.end(), [&](std::int64_t a, std::int64_t b) {
+            const float target = place_of(value), x = std::abs(place_of(a) - target), y = std::abs(place_of(b) - target);
+            return x != y ? x < y : a < b;
+        });
+    }
+    Schedule schedule(const Point& point) const {
+        std::map<std::uint32_t, std::int64_t> wanted;
+        for (const Choice& c : point.choices) wanted[c.decision] = c.value;
+        Schedule out;
+        walk(
+            [&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+                const auto found = wanted.find(id);
+                return found == wanted.end() ? domain[0] : nearest(domain, found->second);
+            },
+            &out);
+        return out;
+    }
+    // The stage that a decision is about: decisions of one stage are inherited together.
+    std::string stage_of(std::uint32_t decision) const {
+        const std::lock_guard lock(mutex);
+        std::string best;
+        for (const Stage& s : graph.stages)
+            if (names[decision].starts_with(s.name + ".") && s.name.size() > best.size()) best = s.name;
+        return best;
+    }
+};
+
+ScheduleSpace::ScheduleSpace(const Algorithm& algorithm, const Target& target, const SpaceOptions& options)
+    : model_(std::make_unique<Model>(algorithm, cpu_facts(target, options.cores))) {
+    Model& m = *model_;
+    m.target = {options.extents, m.facts.vector_bytes, m.facts.vector_registers, m.facts.cores};
+    for (const std::string& text : options.constraints) {
+        Condition c = parse_condition(text);
+        auto used = names_in(c);
+        m.constraints.push_back({text, std::move(c), std::move(used)});
+    }
+    Random random(1);
+    // Every decision that a constraint names must exist on some descent.
+    std::set<std::string> unknown;
+    for (const Constraint& c : m.constraints) unknown.insert(c.names.begin(), c.names.end());
+    if (unknown.empty()) return;
+    const auto constraints = std::exchange(m.constraints, {});
+    for (int n = 0; n < 64 && !unknown.empty(); ++n)
+        for (const Choice& c : sample(random).choices) unknown.erase(m.names[c.decision]);
+    if (!unknown.empty())
+        throw Error(E0805_usage, {}, fmt::format("a constraint names the decision {}, which does not exist", *unknown.begin()),
+                    {fix_spelling(*unknown.begin(), m.names)});
+    m.constraints = constraints;
+    (void)sample(random);
+}
+
+ScheduleSpace::~ScheduleSpace() = default;
+
+// Knuth 1975, "Estimating the efficiency of backtrack programs": the mean product of domain sizes over random descents.
+SpaceSize ScheduleSpace::size() const {
+    Random random(7);
+    constexpr int descents = 400;
+    double sum = 0;
+    for (int n = 0; n < descents; ++n) {
+        double product = 1;
+        try {
+            model_->walk([&](std::uint32_t, const std::vector<std::int64_t>& domain) {
+                product *= static_cast<double>(domain.size());
+                return domain[static_cast<size_t>(random.below(static_cast<std::int64_t>(domain.size())))];
+            });
+        } catch (const Emptied&) {
+            product = 0;
+        }
+        sum += product;
+    }
+    const double estimate = sum / descents;
+    if (estimate > 20000) return {estimate, false};
+    double count = 0;
+    for (std::optional<Point> p = after(nullptr); p && count < 40000; p = after(&*p)) ++count;
+    return count < 40000 ? SpaceSize{count, true} : SpaceSize{estimate, false};
+}
+
+Point ScheduleSpace::sample(Random& random) const { return model_->near({}, random); }
+
+Point ScheduleSpace::mutate(const Point& point, double rate, Random& random) const {
+    for (int attempt = 0; attempt < 20; ++attempt) {
+        std::map<std::uint32_t, std::int64_t> wanted;
+        const auto forced =
+            point.choices.empty() ? 0 : static_cast<size_t>(random.below(static_cast<std::int64_t>(point.choices.size())));
+        // What is left out is made anew.
+        for (size_t c = 0; c < point.choices.size(); ++c)
+            if (c != forced && !random.chance(rate)) wanted[point.choices[c].decision] = point.choices[c].value;
+        Point out = model_->near(wanted, random);
+        if (!(out == point)) return out;
+    }
+    return sample(random);
+}
+
+Point ScheduleSpace::neighbour(const Point& point, Random& random) const {
+    if (point.choices.empty()) return point;
+    for (int attempt = 0; attempt < 20; ++attempt) {
+        std::map<std::uint32_t, std::int64_t> wanted;
+        for (const Choice& c : point.choices) wanted[c.decision] = c.value;
+        const Choice moved = point.choices[static_cast<size_t>(random.below(static_cast<std::int64_t>(point.choices.size())))];
+        const bool up = random.chance(0.5);
+        Point out = model_->patiently([&](int n) {
+            return model_->walk([&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+                const auto found = wanted.find(id);
+                if (found == wanted.end() || n > 0)
+                    return domain[static_cast<size_t>(random.below(static_cast<std::int64_t>(domain.size())))];
+                if (id != moved.decision) return Model::nearest(domain, found->second);
+                const auto at = std::find(domain.begin(), domain.end(), Model::nearest(domain, found->second));
+                if (up) return at + 1 == domain.end() ? *at : *(at + 1);
+                return at == domain.begin() ? *at : *(at - 1);
+            });
+        });
+        if (!(out == point)) return out;
+    }
+    return mutate(point, 0, random);
+}
+
+Point ScheduleSpace::crossover(const Point& a, const Point& b, Random& random) const {
+    std::map<std::string, bool> from_b;
+    std::map<std::uint32_t, std::int64_t> wanted;
+    for (const bool second : {false, true})
+        for (const Choice& c : (second ? b : a).choices) {
+            const std::string stage = model_->stage_of(c.decision);
+            if (!from_b.count(stage)) from_b[stage] = random.chance(0.5);
+            if (from_b[stage] == second) wanted[c.decision] = c.value;
+        }
+    return model_->near(wanted, random);
+}
+
+std::optional<Point> ScheduleSpace::after(const Point* point) const {
+    // The last decision that has a larger value takes it; what follows takes its first.
+    std::vector<Choice> prefix = point ? point->choices : std::vector<Choice>{};
+    bool step = point != nullptr;
+    while (!step || !prefix.empty()) {
+        std::map<std::uint32_t, std::int64_t> fixed;
+        for (const Choice& c : prefix) fixed[c.decision] = c.value;
+        const std::uint32_t last = prefix.empty() ? 0 : prefix.back().decision;
+        bool moved = !step;
+        std::vector<Choice> made;
+        try {
+            Point out = model_->walk([&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+                const auto found = fixed.find(id);
+                std::int64_t value = found == fixed.end() ? domain[0] : found->second;
+                if (step && id == last) {
+                    const auto next = std::upper_bound(domain.begin(), domain.end(), value);
+                    moved = next != domain.end();
+                    if (moved) value = *next;
+                }
+                made.push_back({id, value, 0});
+                return value;
+            });
+            if (moved) return out;
+            prefix.pop_back();
+        } catch (const Emptied&) {
+            prefix = std::move(made);
+        }
+        step = true;
+    }
+    return std::nullopt;
+}
+
+std::string ScheduleSpace::key(const Point& point) const { return to_json(schedule(point), JsonStyle::compact); }
+
+std::vector<float> ScheduleSpace::features(const Point& point) const {
+    return loop_features(model_->algorithm, schedule(point), model_->target.extents);
+}
+
+std::optional<double> ScheduleSpace::estimate(const Point& point) const {
+    return analytic_seconds(features(point), model_->facts);
+}
+
+std::string ScheduleSpace::text(const Point& point) const {
+    std::string out;
+    for (const Choice& c : point.choices) {
+        std::string name;
+        {
+            const std::lock_guard lock(model_->mutex);
+            name = model_->names[c.decision];
+        }
+        out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, model_->word(name, c.value));
+    }
+    return out;
+}
+
+Schedule ScheduleSpace::schedule(const Point& point) const { return model_->schedule(point); }
+
+Point ScheduleSpace::point(const Schedule& schedule) const {
+    std::map<std::uint32_t, std::int64_t> wanted;
+    for (const auto& [name, value] : decisions_in(schedule, model_->graph, model_->codes)) wanted[model_->number(name)] = value;
+    Random random(3);
+    return model_->patiently([&](int attempt) {
+        return model_->walk([&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+            const auto found = wanted.find(id);
+            if (attempt > 0 && random.chance(std::min(0.1 * attempt, 1.0)))
+                return domain[static_cast<size_t>(random.below(static_cast<std::int64_t>(domain.size())))];
+            return found == wanted.end() ? domain[0] : Model::nearest(domain, found->second);
+        });
+    });
+}
+
+std::vector<ScheduleSpace::Decision> ScheduleSpace::decisions(const Point& point) const {
+    std::map<std::uint32_t, std::int64_t> wanted;
+    for (const Choice& c : point.choices) wanted[c.decision] = c.value;
+    std::vector<Decision> trace;
+    model_->walk(
+        [&](std::uint32_t id, const std::vector<std::int64_t>& domain) {
+            const auto found = wanted.find(id);
+            return found == wanted.end() ? domain[0] : Model::nearest(domain, found->second);
+        },
+        nullptr, &trace);
+    return trace;
+}
+
+std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule) {
+    return sha256(to_text(build_loop_tree(bind(algorithm, schedule))));
+}
+
+}  // namespace tessera::tune

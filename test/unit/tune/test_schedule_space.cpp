@@ -1,0 +1,160 @@
+#include <tessera/schedule_default.h>
+#include <tessera/tune_space.h>
+
+#include "schedule/loop_tree.h"
+#include "unit/tune/tuned_algorithms.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace tessera::tune {
+namespace {
+
+struct Case {
+    std::string name;
+    Algorithm algorithm;
+    std::map<std::string, std::int64_t> extents;
+};
+std::vector<Case> cases() {
+    return {{"matmul", test::tuned_matmul(96), {}},
+            {"blur", test::tuned_blur(), {{"y", 480}, {"x", 640}}},
+            {"softmax", test::tuned_softmax(), {{"b", 64}, {"j", 1000}}},
+            {"pipeline", test::tuned_pipeline(), {{"y", 100}, {"x", 200}}}};
+}
+
+// bind and the loop tree judge; a refusal is a failure.
+void expect_legal(const Case& c, const ScheduleSpace& space, const Point& point) {
+    const Schedule s = space.schedule(point);
+    try {
+        (void)build_loop_tree(bind(c.algorithm, s));
+    } catch (const std::exception& e) {
+        FAIL() << c.name << ": " << e.what() << "\n" << to_json(s);
+    }
+}
+
+TEST(ScheduleSpace, EveryOperationGivesALegalSchedule) {
+    constexpr int operations = 4000;  // of each algorithm; 25000 hold as well
+    for (const Case& c : cases()) {
+        const ScheduleSpace space(c.algorithm, Target(), {.extents = c.extents, .cores = 4, .constraints = {}});
+        Random random(11);
+        std::set<std::string> judged;
+        std::vector<Point> population;
+        for (int i = 0; i < 20; ++i) population.push_back(space.sample(random));
+        for (int i = 0; i < operations; ++i) {
+            Point& a = population[static_cast<size_t>(random.below(20))];
+            const Point& b = population[static_cast<size_t>(random.below(20))];
+            switch (i % 4) {
+                case 0: a = space.mutate(a, 0.1, random); break;
+                case 1: a = space.crossover(a, b, random); break;
+                case 2: a = space.neighbour(a, random); break;
+                default: a = space.sample(random); break;
+            }
+            if (!judged.insert(space.key(a)).second) continue;
+            expect_legal(c, space, a);
+            if (HasFatalFailure()) return;
+        }
+    }
+}
+
+TEST(ScheduleSpace, APointIsItsSchedule) {
+    for (const Case& c : cases()) {
+        const ScheduleSpace space(c.algorithm, Target(), {.extents = c.extents, .cores = 4, .constraints = {}});
+        Random random(5);
+        for (int i = 0; i < 300; ++i) {
+            const Point p = space.sample(random);
+            const Schedule s = space.schedule(p);
+            EXPECT_EQ(to_json(space.schedule(space.point(s))), to_json(s)) << c.name << " " << space.text(p);
+            // The names of loops are no part of it.
+            EXPECT_EQ(space.key(space.point(canonical(s))), space.key(p)) << c.name << " " << space.text(p);
+        }
+    }
+}
+
+TEST(ScheduleSpace, ThePointOfTheDefaultIsNearIt) {
+    const Case c = cases()[0];
+    const ScheduleSpace space(c.algorithm, Target(), {});
+    const Point p = space.point(default_schedule(c.algorithm, Target()));
+    const std::string text = space.text(p);
+    EXPECT_NE(text.find("C.sum.compute=C@m.t"), std::string::npos) << text;
+    expect_legal(c, space, p);
+}
+
+TEST(ScheduleSpace, IsWalkedInOrderWithoutRepetitions) {
+    Dim x("x", 24);
+    Input in("in", f32, {x});
+    Func out("out");
+    out(x) = in(x)*2.0f;
+    const ScheduleSpace space(
+        Algorithm({out}, {in}), Target(),
+        {.extents = {}, .cores = 2, .constraints = {"out.x.vector == 4 || out.x.vector == 8", "out.x.unroll <= 2"}});
+    std::set<std::string> texts;
+    size_t count = 0;
+    for (std::optional<Point> p = space.after(nullptr); p; p = space.after(&*p)) {
+        texts.insert(space.text(*p));
+        ++count;
+    }
+    EXPECT_EQ(count, texts.size());
+    EXPECT_TRUE(space.size().exact);
+    EXPECT_EQ(space.size().points, static_cast<double>(count));
+    Random random(1);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(texts.count(space.text(space.sample(random))), 1u);
+}
+
+TEST(ScheduleSpace, ConstraintsHold) {
+    const Case c = cases()[0];
+    const ScheduleSpace space(c.algorithm, Target(),
+                              {.extents = {}, .cores = 2, .constraints = {"C.m.unroll * C.n.unroll <= 8", "C.n.vector != 1"}});
+    Random random(1);
+    for (int i = 0; i < 200; ++i) {
+        std::map<std::string, std::string> made;
+        for (const auto& d : space.decisions(space.sample(random))) made[d.name] = d.value;
+        EXPECT_LE(std::stoi(made.at("C.m.unroll")) * (made.count("C.n.unroll") ? std::stoi(made.at("C.n.unroll")) : 1), 8);
+        EXPECT_NE(made.at("C.n.vector"), "1");
+    }
+}
+
+std::string refusal(std::vector<std::string> constraints) {
+    try {
+        const ScheduleSpace space(test::tuned_matmul(96), Target(),
+                                  {.extents = {}, .cores = 2, .constraints = std::move(constraints)});
+    } catch (const Exception& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+
+TEST(ScheduleSpace, SaysWhichConstraintEmptiesIt) {
+    EXPECT_NE(refusal({"C.m.unroll >= 2", "C.n.vector == 5"}).find("the constraint C.n.vector == 5 empties the search space"),
+              std::string::npos);
+    EXPECT_NE(refusal({"C.m.unrol >= 2"}).find("C.m.unroll"), std::string::npos);
+    EXPECT_NE(refusal({"C.m.unroll >"}).find("E0511"), std::string::npos);
+}
+
+TEST(ScheduleSpace, FeaturesHaveNamesAndTellSchedulesApart) {
+    const Case c = cases()[1];
+    const ScheduleSpace space(c.algorithm, Target(), {.extents = c.extents, .cores = 2, .constraints = {}});
+    Random random(1);
+    std::set<std::vector<float>> seen;
+    for (int i = 0; i < 50; ++i) {
+        const auto f = space.features(space.sample(random));
+        ASSERT_EQ(f.size(), feature_names().size());
+        seen.insert(f);
+    }
+    EXPECT_GT(seen.size(), 25u);
+}
+
+TEST(ScheduleSpace, TheEstimatePrefersVectorsAndReuse) {
+    const Algorithm algorithm = test::tuned_matmul(512);
+    const ScheduleSpace space(algorithm, Target(), {});
+    Schedule naive;
+    naive.stage("C").root().serial("m").serial("n");
+    naive.stage("C.sum").root().serial("m").serial("n").serial("k");
+    const auto slow = space.estimate(space.point(naive)),
+               fast = space.estimate(space.point(default_schedule(algorithm, Target())));
+    ASSERT_TRUE(slow && fast);
+    EXPECT_LT(*fast, *slow / 3);
+}
+
+}  // namespace
+}  // namespace tessera::tune

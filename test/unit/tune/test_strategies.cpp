@@ -1,0 +1,177 @@
+#include <tessera/error.h>
+#include <tessera/tune_strategy.h>
+
+#include "tune/boosted_trees.h"
+#include "tune/gaussian_process.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace tessera::tune {
+namespace {
+
+std::string written(const std::string& name, const std::string& text) {
+    const std::string path = (std::filesystem::temp_directory_path() / ("tessera_" + name)).string();
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+}
+
+// A space like those of kernels: powers of two, a constraint, a valley along two parameters, a few failures.
+std::string small_table() {
+    std::string text = "tile,unroll,vector,pack,median_ms,min_ms\n";
+    for (int tile = 4; tile <= 256; tile *= 2)
+        for (int unroll = 1; unroll <= 16; unroll *= 2)
+            for (int vector = 1; vector <= 16; vector *= 2)
+                for (int pack = 0; pack < 2; ++pack) {
+                    if (unroll * vector > tile) continue;
+                    const double registers = std::log2(unroll * vector),
+                                 ms = 1 + std::pow(registers - 5, 2) * 0.2 + std::abs(std::log2(tile) - 6) * (pack ? 0.1 : 0.3) +
+                                      (pack ? 0.05 : 0.1) + 0.6 * std::abs(std::log2(vector) - 3);
+                    const bool fails = unroll == 16 && vector == 1;
+                    text += fails ? fmt::format("{},{},{},{},,\n", tile, unroll, vector, pack)
+                                  : fmt::format("{},{},{},{},{},{}\n", tile, unroll, vector, pack, ms, ms);
+                }
+    return text;
+}
+
+const RecordedSpace& small_space() {
+    static const RecordedSpace space(written("small_space.csv", small_table()));
+    return space;
+}
+
+std::string refusal(const std::string& text) {
+    try {
+        const RecordedSpace space(written("refused.csv", text));
+    } catch (const Exception& e) {
+        return std::string(code_text(e.code())) + " " + e.message();
+    }
+    return "accepted";
+}
+
+TEST(Strategies, AskForEveryPointOnceUntilTheSpaceIsExhausted) {
+    const auto size = static_cast<size_t>(small_space().size().points);
+    for (const std::string& name : strategy_names()) {
+        const auto strategy = make_strategy(name, small_space(), {.seed = 3, .pool = 60});
+        std::set<std::string> keys;
+        size_t asked = 0;
+        while (true) {
+            const auto points = strategy->ask(16);
+            std::vector<Outcome> outcomes;
+            for (const Point& p : points) {
+                keys.insert(small_space().key(p));
+                outcomes.push_back({p, small_space().time(p)});
+            }
+            asked += points.size();
+            strategy->tell(outcomes);
+            if (points.size() < 16) break;
+        }
+        EXPECT_EQ(asked, size) << name;
+        EXPECT_EQ(keys.size(), size) << name;
+    }
+}
+
+TEST(Strategies, AreTheSameForOneSeed) {
+    for (const std::string& name : strategy_names()) {
+        const ReplayOptions options{.strategy = name, .trials = 60, .batch = 8, .first = {}};
+        EXPECT_EQ(replay(small_space(), 5, options).reached, replay(small_space(), 5, options).reached) << name;
+    }
+    EXPECT_NE(replay(small_space(), 5, {.strategy = "random", .trials = 60}).reached,
+              replay(small_space(), 6, {.strategy = "random", .trials = 60}).reached);
+}
+
+TEST(Strategies, TheModelsAreBetterThanRandom) {
+    std::map<std::string, double> mean;
+    for (const std::string name : {"random", "evolutionary", "model", "hybrid"})
+        for (std::uint64_t seed = 1; seed <= 8; ++seed)
+            mean[name] +=
+                replay(small_space(), seed, {.strategy = name, .trials = 40, .batch = 4, .first = {}}).reached.back() / 8;
+    EXPECT_GT(mean["model"], mean["random"]);
+    EXPECT_GT(mean["hybrid"], mean["random"]);
+    EXPECT_GT(mean["hybrid"], 0.97);
+}
+
+TEST(Strategies, TryTheFirstPointsFirst) {
+    Random random(9);
+    std::vector<Point> first{small_space().sample(random), small_space().sample(random)};
+    for (const std::string& name : strategy_names()) {
+        const auto strategy = make_strategy(name, small_space(), {.seed = 1, .first = first});
+        EXPECT_EQ(strategy->ask(2), first) << name;
+    }
+}
+
+TEST(Strategies, AnUnknownNameIsRefused) {
+    try {
+        (void)make_strategy("hybird", small_space());
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), E0805_usage);
+        EXPECT_NE(std::string(e.what()).find("hybrid"), std::string::npos);
+    }
+}
+
+TEST(RecordedSpace, OperationsGiveRecordedPoints) {
+    Random random(2);
+    const RecordedSpace& space = small_space();
+    Point a = space.sample(random);
+    for (int i = 0; i < 3000; ++i) {
+        const Point b = space.sample(random);
+        a = i % 3 == 0 ? space.mutate(a, 0.2, random) : i % 3 == 1 ? space.neighbour(a, random) : space.crossover(a, b, random);
+        ASSERT_FALSE(space.text(a).empty());
+    }
+}
+
+TEST(RecordedSpace, RefusesWhatIsNoTable) {
+    EXPECT_EQ(refusal("a,b\n1,2\n"), "E0601 " + (std::filesystem::temp_directory_path() / "tessera_refused.csv").string() +
+                                         ":1: the first line names no parameter and median_ms");
+    EXPECT_NE(refusal("a,median_ms\n1\n").find(":2: 1 values for 2 columns"), std::string::npos);
+    EXPECT_NE(refusal("a,median_ms\nx,3\n").find("a is \"x\", not an integer"), std::string::npos);
+    EXPECT_NE(refusal("a,median_ms\n1,-3\n").find("median_ms is \"-3\", not a time"), std::string::npos);
+    EXPECT_NE(refusal("a,median_ms\n1,3\n1,4\n").find("a=1 stands twice"), std::string::npos);
+    EXPECT_NE(refusal("a,median_ms\n1,\n").find("every row failed"), std::string::npos);
+    EXPECT_NE(refusal("a,median_ms\n").find("no rows"), std::string::npos);
+    EXPECT_THROW(RecordedSpace("/nonexistent/space.csv"), Error);
+}
+
+TEST(GaussianProcess, FindsTheDecisionThatMatters) {
+    Random random(4);
+    std::vector<std::vector<float>> places;
+    std::vector<double> values;
+    for (int i = 0; i < 40; ++i) {
+        places.push_back({static_cast<float>(random.uniform()), static_cast<float>(random.uniform())});
+        values.push_back(std::sin(6 * places.back()[0]));
+    }
+    GaussianProcess process;
+    process.fit(places, values, 2, 60, random);
+    for (int i = 0; i < 20; ++i) {
+        const float x = static_cast<float>(i) / 20;
+        EXPECT_NEAR(process.predict({x, 0.5f}).mean, std::sin(6 * x), 0.12);
+    }
+    // It is sure where it has seen values, and less so far away.
+    EXPECT_LT(process.predict(places[0]).deviation, process.predict({3.0f, 3.0f}).deviation / 3);
+}
+
+TEST(BoostedTrees, LearnAndSurviveTheirJson) {
+    Random random(4);
+    std::vector<std::vector<float>> rows;
+    std::vector<float> labels, weights;
+    for (int i = 0; i < 300; ++i) {
+        rows.push_back({static_cast<float>(random.uniform()), static_cast<float>(random.uniform())});
+        labels.push_back(rows.back()[0] > 0.5f ? 1.0f : 0.0f);
+        weights.push_back(1);
+    }
+    BoostedTrees trees;
+    trees.train(rows, labels, weights, {});
+    const auto predicted = trees.predict({{0.9f, 0.1f}, {0.1f, 0.9f}});
+    EXPECT_GT(predicted[0], 0.8f);
+    EXPECT_LT(predicted[1], 0.2f);
+    EXPECT_EQ(BoostedTrees::read_model(trees.json()).predict({{0.9f, 0.1f}, {0.1f, 0.9f}}), predicted);
+    EXPECT_THROW(BoostedTrees::read_model("{\"a\": 1}"), Error);
+}
+
+}  // namespace
+}  // namespace tessera::tune
