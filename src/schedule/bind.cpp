@@ -3,7 +3,9 @@
 #include "base/closest_name.h"
 #include "schedule/bind_loops.h"
 #include "schedule/derived_stages.h"
+#include "schedule/fuse_stages.h"
 #include "schedule/held_reads.h"
+#include "schedule/in_place.h"
 #include "schedule/inline_stages.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
@@ -28,9 +30,14 @@ public:
         apply_derived_stages(bound_.graph, schedule_);
         inline_definitions();
         split_shared_reductions();
+        sort_fused_together(graph(), schedule_);
         bound_.stages.resize(graph().stages.size());
         find_users();
         for (size_t i = graph().stages.size(); i-- > 0;) bind_stage(i);
+        fuse_stages();
+        for (size_t i = 0; i < graph().stages.size(); ++i)
+            if (const auto& consumer = bound_.stages[i].storage.in)
+                bound_.stages[i].stored_in = bind_in_place(bound_, i, *consumer);
         for (size_t i = 0; i < graph().stages.size(); ++i) check_placement(i);
         hold_reads_inside(bound_);
         return std::move(bound_);
@@ -104,16 +111,19 @@ private:
         BoundStage& b = bound_.stages[i];
         const StageSpec* spec = spec_of(s.name);
         const std::vector<LoopSpec> loops = spec && spec->loops ? *spec->loops : std::vector<LoopSpec>{};
+        const NestKind kind = shares_memory(schedule_, s.name) ? NestKind::in_place
+                              : s.update                       ? NestKind::update
+                                                               : NestKind::definition;
         if (s.update) {
             std::vector<Dim> pure = update_pure_dims(s);
-            b.update = bind_loops(s, loops, pure, s.update->reduction_dims, true);
+            b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind);
             check_order(s, b.update);
-            b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, true);
+            b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, kind);
         } else {
             if (spec && spec->init)
                 throw Error(E0602_schema, s.where, fmt::format("{} has init loops but is no reduction", s.name),
                             {fix("remove \"init\"")});
-            b.pure = bind_loops(s, loops, s.dims, {}, false);
+            b.pure = bind_loops(s, loops, s.dims, {}, kind);
         }
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
         if (spec) b.storage = spec->store;
@@ -153,6 +163,14 @@ private:
                             {fix("move the parallel loop outside")});
             in_vector = in_vector || loop.kind == LoopKind::vector;
         }
+    }
+
+    void fuse_stages() {
+        for (size_t i = 0; i < graph().stages.size(); ++i) {
+            const StageSpec* spec = spec_of(graph().stages[i].name);
+            if (spec && spec->fuse_with) bound_.stages[i].fused = bind_fused_loops(bound_, i, *spec->fuse_with);
+        }
+        check_shared_places(bound_);
     }
 
     // ---- placement

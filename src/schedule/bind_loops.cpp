@@ -29,13 +29,15 @@ void check_kind(const Stage& stage, const LoopSpec& spec) {
     }
 }
 
-void check_tail(const Stage& stage, const BoundLoop& loop, bool own_update) {
+void check_tail(const Stage& stage, const BoundLoop& loop, NestKind kind) {
     const auto refuse = [&](std::string_view reason, std::string_view instead) {
         throw Error(
             E0507_tail, stage.where, fmt::format("loop {} of {} has tail {}: {}", loop.name, stage.name, word(loop.tail), reason),
             {note(fmt::format("the loop tiles dim {} by {}", loop.dim.name(), loop.tile)), fix(fmt::format("use {}", instead))});
     };
-    if (loop.tail == Tail::shift_inwards && own_update)
+    if (loop.tail == Tail::shift_inwards && kind == NestKind::in_place)
+        refuse("cells would be replaced twice in the memory that it shares", "guard");
+    if (loop.tail == Tail::shift_inwards && kind == NestKind::update)
         refuse("a reduction would combine some values twice", loop.reduction ? "guard" : "round_up or guard");
     if (loop.tail == Tail::round_up && loop.reduction) refuse("a reduction would read past its range", "guard");
     const bool divides = loop.dim.state().multiple_of % loop.tile == 0 ||
@@ -43,13 +45,15 @@ void check_tail(const Stage& stage, const BoundLoop& loop, bool own_update) {
     if (loop.tail == Tail::round_up && stage.output && !divides)
         refuse("the caller's buffer ends at the extent",
                fmt::format("guard or shift_inwards, or promise Dim {}.multiple_of({})", loop.dim.name(), loop.tile));
+    if ((loop.tail == Tail::round_up || loop.tail == Tail::pad) && kind == NestKind::in_place && !divides)
+        refuse("the memory that it shares ends at the extent", "guard");
     if (loop.tail == Tail::pad && stage.kind != Stage::Kind::copy) refuse("only copies are padded", "guard");
 }
 
 }  // namespace
 
 std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs, const std::vector<Dim>& pure,
-                                  const std::vector<Dim>& reduction, bool own_update) {
+                                  const std::vector<Dim>& reduction, NestKind kind) {
     std::vector<Dim> all = pure;
     all.insert(all.end(), reduction.begin(), reduction.end());
     const auto find_dim = [&](const std::string& name) -> const Dim* {
@@ -87,9 +91,9 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
                         .tile = spec.tile.value_or(1),
                         .parts = spec.parts,
                         .kind = spec.as,
-                        .tail = spec.tail.value_or(reduces      ? Tail::guard
-                                                   : own_update ? Tail::round_up
-                                                                : Tail::shift_inwards),
+                        .tail = spec.tail.value_or(reduces || kind == NestKind::in_place ? Tail::guard
+                                                   : kind == NestKind::update            ? Tail::round_up
+                                                                                         : Tail::shift_inwards),
                         .partition = spec.partition,
                         .prefetch = spec.prefetch,
                         .reduction = reduces});
@@ -137,7 +141,7 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
                         {fix(fmt::format("add an inner loop {{\"dim\": \"{}\"}}", loop.dim.name()))});
         }
     for (const BoundLoop& loop : nest)
-        if (loop.tile > 1 || loop.parts) check_tail(stage, loop, own_update);
+        if (loop.tile > 1 || loop.parts) check_tail(stage, loop, kind);
     return nest;
 }
 

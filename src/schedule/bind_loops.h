@@ -4,11 +4,18 @@
 
 namespace tessera {
 
+/// What a nest computes, which decides the tails that it may have.
+enum class NestKind {
+    definition,
+    update,   // of a reduction, or its init
+    in_place  // of two stages that share memory: each cell exactly once
+};
+
 /// The nest that `specs` describe over `pure` dims and `reduction` dims: dims that are not listed run serially, outermost, in the
-/// order given; names and tails filled in. `own_update`: the nest is a reduction's update.
+/// order given; names and tails filled in.
 /// Throws E0502 (unknown dim or two loops of one name), E0503 (tiles), E0506 (kinds), E0507 (tails), L0903 (GPU kinds).
 [[nodiscard]] std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs,
-                                                const std::vector<Dim>& pure, const std::vector<Dim>& reduction, bool own_update);
+                                                const std::vector<Dim>& pure, const std::vector<Dim>& reduction, NestKind kind);
 
 /// The loop that `name` refers to: by its name, or by its dim when that has one loop. E0502 otherwise.
 [[nodiscard]] size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, const std::string& name,

@@ -33,6 +33,15 @@ struct LoopPosition {
     bool operator==(const LoopPosition&) const = default;
 };
 
+/// Main nest loops [0, loop] run once for this stage and for `leader`, which stands before it at the same place and is fused with
+/// none. Iterations meet at equal loop variables, or shifted so that both start or end together; each stage runs its own ones
+/// only.
+struct FusedLoops {
+    size_t leader = 0;
+    size_t loop = 0;
+    FuseAlign align = FuseAlign::none;
+};
+
 /// A stage with its resolved record. `compute_at` unset: root. Inline stages are gone: their definitions stand in their users.
 struct BoundStage {
     std::optional<LoopPosition> compute_at;
@@ -40,20 +49,30 @@ struct BoundStage {
         store_at;  // lifetime of values; further out than compute_at: sliding window. Unset with compute_at set: at compute_at
     bool store_root = false;               // stored at root although computed inside a loop
     std::optional<LoopPosition> alloc_at;  // allocation only
-    std::vector<BoundLoop> pure;           // loops of the definition or of the init
-    std::vector<BoundLoop> update;         // loops over dims and reduction dims; empty for definitions
-    StoreSpec storage;                     // space, align, fold, buffers as written; names are user names
-    std::vector<size_t> users;             // stages that read it, ascending
+    std::optional<FusedLoops> fused;       // unset for a leader
+    std::optional<size_t> stored_in;  // the stage whose memory it writes and which then replaces cell by cell what it reads of it
+    std::vector<BoundLoop> pure;      // loops of the definition or of the init
+    std::vector<BoundLoop> update;    // loops over dims and reduction dims; empty for definitions
+    StoreSpec storage;                // space, align, fold, buffers as written; names are user names
+    std::vector<size_t> users;        // stages that read it, ascending
 };
 
 /// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.
-/// stages[i] belongs to graph.stages[i]; producers come first.
+/// stages[i] belongs to graph.stages[i]; producers come first, stages that share loops stand together, their leader first.
 struct BoundSchedule {
     StageGraph graph;
     std::vector<BoundStage> stages;
 
     [[nodiscard]] const std::vector<BoundLoop>& main_nest(size_t stage) const {
         return graph.stages[stage].update ? stages[stage].update : stages[stage].pure;
+    }
+    /// The stage whose memory holds the values of `stage`.
+    [[nodiscard]] size_t memory_of(size_t stage) const { return stages[stage].stored_in.value_or(stage); }
+    /// The stage that lives in the memory of `stage`.
+    [[nodiscard]] std::optional<size_t> resident_of(size_t stage) const {
+        for (size_t i = 0; i < stage; ++i)
+            if (stages[i].stored_in == stage) return i;
+        return std::nullopt;
     }
 };
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/match.h"
 #include "expr/index_analysis.h"
+#include "schedule/in_place.h"
 #include "schedule/loop_split.h"
 #include "schedule/stage_region.h"
 
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace tessera {
 namespace {
@@ -162,21 +164,38 @@ private:
                               StatementPtr inner) {
         std::vector<StatementPtr> tail;
         if (inner) tail.push_back(std::move(inner));
+        std::vector<std::pair<Expr, Expr>> lets, windows;
+        std::vector<std::pair<size_t, std::vector<Interval>>> allocations;
+        std::map<size_t, Production> renamed;  // stages that are what lives in their memory
+        std::set<size_t> open;                 // stages whose residents are still to be produced
+        std::vector<Production> group;         // stages that share loops stand together, their leader first
         for (size_t i = bound().stages.size(); i-- > 0;) {
             const bool computed = bound().stages[i].compute_at == level;
-            const bool allocated = !stage(i).output && memory_level(i) == level;
+            const bool allocated = !stage(i).output && memory_level(i) == level && !bound().stages[i].stored_in;
             if (!computed && !allocated) continue;
-            std::vector<std::pair<Expr, Expr>> lets;
             const std::vector<Interval> whole = rounded_region(bound(), i, named_begins(i, regions.required(i), lets), computed);
+            if (allocated) allocations.emplace_back(i, whole);
             if (computed) {
-                std::vector<std::pair<Expr, Expr>> window;
-                std::vector<Interval> region = whole;
-                if (around && slides(i)) region = part_behind(i, regions.required(i), whole, *around, window);
-                tail.insert(tail.begin(), produce(i, region, regions.required(i)));
-                if (!window.empty()) tail = {with_lets(window, block(std::move(tail)))};
+                const bool behind = around && slides(i);
+                group.insert(group.begin(), {i, behind ? part_behind(i, regions.required(i), whole, *around, windows) : whole,
+                                             regions.required(i)});
+                if (bound().stages[i].fused) continue;
+                if (only_renames_resident(bound(), i))
+                    renamed[i] = std::move(group[0]);
+                else
+                    tail.insert(tail.begin(), produce(group));
+                if (const auto name = renamed.find(bound().memory_of(i)); name != renamed.end() && name->first != i)
+                    tail[0] = produced(name->second, tail[0]);
             }
-            if (allocated) tail = {allocate(i, whole, block(std::move(tail)))};
-            if (!lets.empty()) tail = {with_lets(lets, block(std::move(tail)))};
+            tail = {with_lets(windows, block(std::move(tail)))};
+            windows.clear(), group.clear();
+            // Memory that a producer of this level uses as well starts before it.
+            if (computed && bound().resident_of(i)) open.insert(i);
+            if (bound().stages[i].stored_in) open.erase(*bound().stages[i].stored_in);
+            if (!open.empty()) continue;
+            for (const auto& [stored, region] : allocations) tail = {allocate(stored, region, block(std::move(tail)))};
+            tail = {with_lets(lets, block(std::move(tail)))};
+            lets.clear(), allocations.clear();
         }
         return block(std::move(tail));
     }
@@ -224,6 +243,7 @@ private:
             return named;
         std::vector<Interval> out = named;
         const Expr start = greater(named[d].low, index_sum(high, index_number(1)));
+        if (start.same_as(named[d].low)) return named;
         const Expr is_first = make_op(Op::eq, DType::bool_, {around.variable, around.first});
         const Expr name = make_variable(fmt::format("{}.{}.next", stage(i).name, stage(i).dims[d].name()), DType::i64);
         lets.emplace_back(name, make_op(Op::select, DType::i64, {is_first, named[d].low, start}));
@@ -253,46 +273,126 @@ private:
 
     // ---- one stage
 
-    StatementPtr produce(size_t i, const std::vector<Interval>& region, const std::vector<Interval>& required) {
-        const Stage& s = stage(i);
+    // What is computed of a stage, and of that what is needed.
+    struct Production {
+        size_t stage = 0;
+        std::vector<Interval> region, required;
+    };
+
+    // Several that share loops: their inits, then the shared nest.
+    StatementPtr produce(const std::vector<Production>& group) {
+        std::vector<StatementPtr> body;
+        std::vector<Nest> nests;
+        for (const Production& p : group) {
+            const BoundStage& b = bound().stages[p.stage];
+            if (stage(p.stage).update) body.push_back(loops_from(nest_of(p, b.pure, false), 0));
+            nests.push_back(nest_of(p, bound().main_nest(p.stage), stage(p.stage).update.has_value()));
+        }
+        body.push_back(nests.size() == 1 ? loops_from(nests[0], 0)
+                                         : shared_loops(std::move(nests), std::vector<Expr>(group.size()), 0));
+        StatementPtr out = block(std::move(body));
+        for (size_t i = group.size(); i-- > 0;) out = produced(group[i], std::move(out));
+        return out;
+    }
+    static StatementPtr produced(const Production& what, StatementPtr body) {
         Produce p;
-        p.stage = i;
-        for (const Interval& r : region) {
+        p.stage = what.stage;
+        for (const Interval& r : what.region) {
             p.begin.push_back(r.low);
             p.extent.push_back(extent_of(r));
         }
-        const auto nest = [&](const std::vector<BoundLoop>& loops, bool update) {
-            Nest n;
-            n.stage = i;
-            n.loops = &loops;
-            n.update = update;
-            n.main = update == s.update.has_value();
-            n.required = required;
-            n.dims = update ? update_pure_dims(s) : s.dims;
-            for (const Dim& d : n.dims)
-                for (size_t k = 0; k < s.dims.size(); ++k)
-                    if (s.dims[k].id() == d.id()) n.parts.push_back(DimPart::of(p.begin[k], p.extent[k]));
-            if (update) {
-                for (const Dim& d : s.update->reduction_dims) {
-                    n.dims.push_back(d);
-                    n.parts.emplace_back();
-                }
-                conjuncts_of(s.update->condition, n.conditions);
-            }
-            return loops_from(n, 0);
-        };
-        std::vector<StatementPtr> body{nest(bound().stages[i].pure, false)};
-        if (s.update) body.push_back(nest(bound().stages[i].update, true));
-        p.body = block(std::move(body));
+        p.body = std::move(body);
         return statement(std::move(p));
     }
 
-    StatementPtr loops_from(const Nest& nest, size_t at) {
-        if (at == nest.loops->size()) return store(nest);
+    Nest nest_of(const Production& p, const std::vector<BoundLoop>& loops, bool update) const {
+        const Stage& s = stage(p.stage);
+        Nest n;
+        n.stage = p.stage;
+        n.loops = &loops;
+        n.update = update;
+        n.main = update == s.update.has_value();
+        n.required = p.required;
+        n.dims = update ? update_pure_dims(s) : s.dims;
+        for (const Dim& d : n.dims)
+            for (size_t k = 0; k < s.dims.size(); ++k)
+                if (s.dims[k].id() == d.id()) n.parts.push_back(DimPart::of(p.region[k].low, extent_of(p.region[k])));
+        if (!update) return n;
+        for (const Dim& d : s.update->reduction_dims) {
+            n.dims.push_back(d);
+            n.parts.emplace_back();
+        }
+        conjuncts_of(s.update->condition, n.conditions);
+        return n;
+    }
+
+    // Loop `at` of all nests as one, over what any of them runs through; `inside[i]`: when the body of nest i runs (undefined:
+    // always).
+    StatementPtr shared_loops(std::vector<Nest> nests, std::vector<Expr> inside, size_t at) {
+        std::vector<Split> splits;
+        for (Nest& n : nests) splits.push_back(split_loop(n, at));
+        const Expr& variable = splits[0].variable;
+        const auto end_of = [](const Split& s) { return index_sum(s.begin, s.extent); };
+        Interval all;  // of the leader's variable
+        std::vector<Interval> own;
+        std::vector<std::pair<Expr, Expr>> outside, lets;
+        for (size_t i = 0; i < nests.size(); ++i) {
+            const auto& fused = bound().stages[nests[i].stage].fused;
+            Expr shift = index_number(0);
+            if (fused && fused->align == FuseAlign::start) shift = index_difference(splits[i].begin, splits[0].begin);
+            if (fused && fused->align == FuseAlign::end) shift = index_difference(end_of(splits[i]), end_of(splits[0]));
+            own.push_back({index_difference(splits[i].begin, shift), index_difference(end_of(splits[i]), shift)});
+            all = {i == 0 ? own[i].low : lesser(all.low, own[i].low), i == 0 ? own[i].high : greater(all.high, own[i].high)};
+            outside.insert(outside.end(), splits[i].outside.begin(), splits[i].outside.end());
+            if (i > 0) lets.emplace_back(splits[i].variable, index_sum(variable, shift));
+            lets.insert(lets.end(), splits[i].lets.begin(), splits[i].lets.end());
+        }
+        std::vector<StatementPtr> body;
+        std::vector<Nest> deeper;
+        std::vector<Expr> when;
+        for (size_t i = 0; i < nests.size(); ++i) {
+            if (!own[i].low.same_as(all.low)) inside[i] = both(inside[i], make_op(Op::le, DType::bool_, {own[i].low, variable}));
+            if (!own[i].high.same_as(all.high))
+                inside[i] = both(inside[i], make_op(Op::lt, DType::bool_, {variable, own[i].high}));
+            inside[i] = both(inside[i], splits[i].condition);
+        }
+        for (size_t i = 0; i < nests.size(); ++i) {
+            if (i == 0 ? shared_by_leader(nests, at + 1) : bound().stages[nests[i].stage].fused->loop > at) {
+                deeper.push_back(nests[i]);
+                when.push_back(inside[i]);
+                continue;
+            }
+            StatementPtr rest = loops_from(nests[i], at + 1);
+            body.push_back(inside[i].defined() ? statement(Guard{inside[i], std::move(rest)}) : std::move(rest));
+        }
+        if (!deeper.empty()) body.insert(body.begin(), shared_loops(std::move(deeper), std::move(when), at + 1));
+        const std::string name = fmt::format("{}.{}", stage(nests[0].stage).name, (*nests[0].loops)[at].name);
+        const bool same = std::all_of(own.begin(), own.end(), [&](const Interval& each) {
+            return each.low.same_as(own[0].low) && each.high.same_as(own[0].high);
+        });
+        if (!same)
+            for (auto& [end, suffix] : {std::pair{&all.low, "first"}, std::pair{&all.high, "end"}}) {
+                const Expr named = make_variable(fmt::format("{}.{}", name, suffix), DType::i64);
+                outside.emplace_back(named, *end);
+                *end = named;
+            }
+        StatementPtr loop = statement(Loop{name, variable, all.low, extent_of_range(all.low, all.high),
+                                           (*nests[0].loops)[at].kind, with_lets(lets, block(std::move(body)))});
+        return with_lets(outside, std::move(loop));
+    }
+    [[nodiscard]] bool shared_by_leader(const std::vector<Nest>& nests, size_t at) const {
+        return std::any_of(nests.begin() + 1, nests.end(),
+                           [&](const Nest& n) { return bound().stages[n.stage].fused->loop >= at; });
+    }
+    static Expr both(const Expr& a, const Expr& b) {
+        return !a.defined() ? b : !b.defined() ? a : make_op(Op::and_, DType::bool_, {a, b});
+    }
+
+    // Loop `at` of the nest, which then has what the loop leaves.
+    Split split_loop(Nest& nest, size_t at) {
         const BoundLoop& loop = (*nest.loops)[at];
-        Nest inside = nest;
-        const size_t d = inside.find(loop.dim);
-        if (!inside.parts[d].begin.defined()) inside.parts[d] = reduction_range(inside, loop.dim);
+        const size_t d = nest.find(loop.dim);
+        if (!nest.parts[d].begin.defined()) nest.parts[d] = reduction_range(nest, loop.dim);
         bool last = true;
         std::int64_t inner_tile = 1;
         for (size_t k = nest.loops->size(); k-- > at + 1;)
@@ -300,12 +400,20 @@ private:
                 last = false;
                 inner_tile = (*nest.loops)[k].tile;
             }
-        const std::string name = fmt::format("{}.{}", stage(nest.stage).name, loop.name);
-        const Split split = split_part(inside.parts[d], loop, name, last, inner_tile);
-        inside.parts[d] = split.rest;
+        Split split = split_part(nest.parts[d], loop, fmt::format("{}.{}", stage(nest.stage).name, loop.name), last, inner_tile);
+        nest.parts[d] = split.rest;
+        return split;
+    }
+
+    StatementPtr loops_from(const Nest& nest, size_t at) {
+        if (at == nest.loops->size()) return store(nest);
+        const BoundLoop& loop = (*nest.loops)[at];
+        Nest inside = nest;
+        const Split split = split_loop(inside, at);
         StatementPtr body = level_body(inside, at, split, loop.kind);
         if (split.condition.defined()) body = statement(Guard{split.condition, std::move(body)});
         body = with_lets(split.lets, std::move(body));
+        const std::string name = fmt::format("{}.{}", stage(nest.stage).name, loop.name);
         return with_lets(split.outside,
                          statement(Loop{name, split.variable, split.begin, split.extent, loop.kind, std::move(body)}));
     }
@@ -315,7 +423,8 @@ private:
         const LoopPosition here{nest.stage, at};
         bool any = false;
         for (size_t i = 0; i < bound().stages.size(); ++i)
-            any = any || bound().stages[i].compute_at == here || (!stage(i).output && memory_level(i) == std::optional(here));
+            any = any || bound().stages[i].compute_at == here ||
+                  (!stage(i).output && !bound().stages[i].stored_in && memory_level(i) == std::optional(here));
         if (!nest.main || !any) return inner;
         Domain tile;
         Nest probe = nest;

@@ -45,7 +45,7 @@ private:
             if (n->op != Op::access || !n->target().func) return;
             const auto i = tree_.bound.graph.find(n->target().func.get());
             if (!i) fail(fmt::format("{} is read but is no stage", n->target().func->name));
-            if (!allocated_[*i]) fail(fmt::format("{} is read outside its allocation", stage(*i).name));
+            if (!allocated_[tree_.bound.memory_of(*i)]) fail(fmt::format("{} is read outside its allocation", stage(*i).name));
             if (!produced_[*i] && !in_production_[*i]) fail(fmt::format("{} is read before it is produced", stage(*i).name));
         });
     }
@@ -80,14 +80,16 @@ private:
                     fail(fmt::format("the allocation of {} has another rank", stage(a.stage).name));
                 if (allocated_[a.stage]) fail(fmt::format("{} is allocated inside its allocation", stage(a.stage).name));
                 allocated_[a.stage] = true;
-                produced_[a.stage] = false;
+                for (size_t i = 0; i < count(); ++i)
+                    if (tree_.bound.memory_of(i) == a.stage) produced_[i] = false;
                 visit(*a.body);
                 allocated_[a.stage] = false;
             },
             [&](const Produce& p) {
                 check(p.begin);
                 check(p.extent);
-                if (!allocated_[p.stage]) fail(fmt::format("{} is produced outside its allocation", stage(p.stage).name));
+                if (!allocated_[tree_.bound.memory_of(p.stage)])
+                    fail(fmt::format("{} is produced outside its allocation", stage(p.stage).name));
                 if (in_production_[p.stage]) fail(fmt::format("{} is produced inside itself", stage(p.stage).name));
                 ever_.insert(p.stage);
                 in_production_[p.stage] = true;

@@ -16,6 +16,8 @@ public:
         if (chance(random_, 0.25)) add_copy();
         if (chance(random_, 0.25)) add_partial();
         for (size_t i = graph_.stages.size(); i-- > 0;) place(graph_.stages[i]);
+        if (chance(random_, 0.4)) share_loops();
+        if (chance(random_, 0.3)) share_memory();
         return std::move(out_);
     }
 
@@ -148,6 +150,49 @@ private:
         StageEdit edit = out_.stage(s.name);
         edit.root();
         edit.spec().loops = std::vector<LoopSpec>{};
+    }
+
+    // Two stages at one place whose outer loops are of one kind.
+    void share_loops() {
+        std::vector<std::pair<std::string, std::string>> pairs;
+        for (const auto& [a, first] : out_.stages)
+            for (const auto& [b, second] : out_.stages)
+                if (a != b && first.compute == second.compute && first.loops && second.loops && !first.loops->empty() &&
+                    !second.loops->empty())
+                    pairs.emplace_back(a, b);
+        if (pairs.empty()) return;
+        const auto [leader, other] = pick(random_, pairs);
+        const auto& outer = *out_.stages.at(leader).loops;
+        auto& own = *out_.stages.at(other).loops;
+        const size_t last =
+            static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(std::min(outer.size(), own.size())) - 1));
+        for (size_t l = 0; l <= last; ++l)
+            if (own[l].as == LoopKind::serial || own[l].as == LoopKind::parallel) own[l].as = outer[l].as;
+        out_.stage(other).fuse_with(
+            {leader, outer[last].name,
+             pick(random_, std::vector<FuseAlign>{FuseAlign::none, FuseAlign::none, FuseAlign::start, FuseAlign::end})});
+    }
+
+    // A stage in the memory of its one reader, both with the tails that this asks for.
+    void share_memory() {
+        std::vector<std::pair<std::string, std::string>> pairs;
+        for (const Stage& s : graph_.stages) {
+            std::vector<std::string> users;
+            for (const Stage& u : graph_.stages)
+                if (reads(u, s.func.get())) users.push_back(u.name);
+            if (users.size() != 1 || s.output) continue;
+            const auto own = out_.stages.find(s.name), other = out_.stages.find(users[0]);
+            if (own != out_.stages.end() && other != out_.stages.end() && own->second.compute == other->second.compute &&
+                own->second.loops && other->second.loops)
+                pairs.emplace_back(s.name, users[0]);
+        }
+        if (pairs.empty()) return;
+        const auto [stage, reader] = pick(random_, pairs);
+        for (const std::string& name : {stage, reader})
+            for (LoopSpec& loop : *out_.stages.at(name).loops) loop.tail.reset();
+        out_.stages.at(stage).store.at.reset();
+        out_.stages.at(reader).store.at.reset();
+        out_.stage(stage).live_in(reader);
     }
 
     Random& random_;

@@ -6,6 +6,7 @@
 #include "base/json_text.h"
 #include "compile/staging_folder.h"
 #include "runtime/extent_code.h"
+#include "tessera_paths.h"
 #include "unit/compile/scratch_folder.h"
 
 #include <fmt/format.h>
@@ -81,20 +82,9 @@ Call make_call(const tessera_kernel_descriptor& kernel, const std::vector<std::i
     return call;
 }
 
-class Generators : public testing::TestWithParam<Row> {};
-
-// What a generator ships under its default schedule is what the interpreter computes, bit for bit where no sum may be reordered.
-TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
-    const ScratchFolder folder;
-    const Row& row = GetParam();
-    ASSERT_EQ(std::system(fmt::format("{}/{}.generator -o {} -n kernel --emit graph {}", TESSERA_GENERATOR_DIR, row.generator,
-                                      folder.path(), row.params)
-                              .c_str()),
-              0);
-    const auto metadata = parse_json(read_text_file(folder.file("kernel.json")), "metadata");
-    const Algorithm algorithm = parse_algorithm(read_text_file(folder.file("kernel.graph")));
-    const Schedule schedule = parse_schedule(metadata["functions"][0]["schedule"]["content"].dump());
-    const Module compiled = compile(algorithm, schedule, {}, {.disk_cache = false}),
+// Bit for bit where no sum may be reordered.
+void expect_agreement(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
+    const Module compiled = compile(algorithm, schedule, target, {.disk_cache = false}),
                  meant = compile(algorithm, {}, parse_target("interpreter"));
     for (const std::vector<std::int64_t>& extents : {std::vector<std::int64_t>{5, 7, 3}, {1, 1, 1}, {17, 21, 4}, {2, 0, 4}}) {
         const Call a = make_call(compiled.descriptor(), extents, 1), b = make_call(compiled.descriptor(), extents, 1);
@@ -121,6 +111,50 @@ TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
         }
     }
 }
+
+// The algorithm of a generator, and the schedule that it chooses.
+std::pair<Algorithm, Schedule> shipped(const std::string& generator, const std::string& params) {
+    const ScratchFolder folder;
+    EXPECT_EQ(std::system(fmt::format("{}/{}.generator -o {} -n kernel --emit graph {}", TESSERA_GENERATOR_DIR, generator,
+                                      folder.path(), params)
+                              .c_str()),
+              0);
+    const auto metadata = parse_json(read_text_file(folder.file("kernel.json")), "metadata");
+    return {parse_algorithm(read_text_file(folder.file("kernel.graph"))),
+            parse_schedule(metadata["functions"][0]["schedule"]["content"].dump())};
+}
+
+class Generators : public testing::TestWithParam<Row> {};
+
+// What a generator ships under its default schedule is what the interpreter computes.
+TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
+    const auto [algorithm, schedule] = shipped(GetParam().generator, GetParam().params);
+    expect_agreement(algorithm, schedule, {});
+}
+
+class HandSchedules : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+// The schedules written by hand, compiled for this machine and for 256-bit vectors.
+TEST_P(HandSchedules, AgreeWithTheInterpreter) {
+    const auto& [generator, file] = GetParam();
+    const Algorithm algorithm = shipped(generator, "").first;
+    const Schedule schedule = read_schedule(fmt::format("{}/schedules/{}.json", TESSERA_SOURCE_DIR, file));
+    expect_agreement(algorithm, schedule, {});
+    const Target narrow = parse_target("x86-64-linux-avx2-fma");
+    try {
+        expect_agreement(algorithm, schedule, narrow);
+        expect_agreement(algorithm, default_schedule(algorithm, narrow), narrow);
+    } catch (const Error& e) {
+        if (e.code() != E0803_target_unavailable) throw;
+        GTEST_SKIP() << "[SKIP] " << e.what();
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, HandSchedules,
+                         testing::Values(std::pair{"blur", "blur"}, std::pair{"harris", "harris"},
+                                         std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
+                                         std::pair{"matmul", "matmul_avx512"}),
+                         [](const auto& each) { return each.param.second; });
 
 INSTANTIATE_TEST_SUITE_P(
     All, Generators,

@@ -1,6 +1,7 @@
 // Targets, just-in-time and ahead-of-time compilation, and the one place where Halide's errors become ours.
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/loop_nest.h"
+#include "backend/cpu/step_order.h"
 #include "base/check.h"
 
 #include <fmt/format.h>

@@ -24,7 +24,8 @@ namespace tessera::cpu {
 
 // ---- stages
 
-/// A stage as a Func. Row-major where the bound schedule is; Halide's order only in args.
+/// A stage as a Func, or as the last update of the Func of the stage in whose memory it replaces the values. Row-major where the
+/// bound schedule is; Halide's order only in args.
 struct StageFunc {
     Halide::Func func;
     std::vector<Halide::Var> vars;             // per dim of the stage
@@ -40,9 +41,6 @@ struct Translation {
     std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
     std::map<std::string, Halide::ImageParam> images;
 };
-/// A recurrence that reads its neighbours computes a whole step before the next: its loops over time go outside those over such
-/// dims.
-[[nodiscard]] BoundSchedule with_steps_outermost(BoundSchedule bound);
 /// Of a bound schedule that with_steps_outermost() gave.
 [[nodiscard]] Translation translate(const BoundSchedule& bound);
 

@@ -2,6 +2,7 @@
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/placed_extents.h"
 #include "base/check.h"
+#include "schedule/in_place.h"
 
 #include <fmt/format.h>
 
@@ -14,8 +15,9 @@ namespace {
 using Halide::TailStrategy;
 using Halide::VarOrRVar;
 
-// Distinct in all nests of a stage: Halide finds the loop of a placement by its name alone.
-std::string loop_variable(size_t loop, bool main) { return fmt::format("{}{}", main ? 'l' : 'p', loop); }
+// Distinct in all nests of a Func: Halide finds the loop of a placement by its name alone.
+enum class NestName : char { main = 'l', init = 'p', replacing = 'q' };
+std::string loop_variable(size_t loop, NestName nest) { return fmt::format("{}{}", static_cast<char>(nest), loop); }
 
 class Scheduler {
 public:
@@ -26,14 +28,21 @@ public:
         for (size_t i = 0; i < out_.stages.size(); ++i) {
             const StageFunc& f = out_.stages[i];
             Halide::Func func = f.func;
-            arrange(i, func, bound_.stages[i].pure, false);
+            if (only_renames_resident(bound_, i)) continue;
+            if (bound_.resident_of(i))
+                arrange(i, main_stage(i), bound_.stages[i].pure, false);
+            else
+                arrange(i, func, bound_.stages[i].pure, false);
             if (bound_.graph.stages[i].update) arrange(i, func.update(0), bound_.stages[i].update, true);
         }
         for (size_t i = 0; i < out_.stages.size(); ++i) {
             place(i);
             store(i);
         }
-        for (size_t i = 0; i < out_.stages.size(); ++i) prefetch(i);
+        for (size_t i = 0; i < out_.stages.size(); ++i) {
+            share_loops(i);
+            prefetch(i);
+        }
     }
 
 private:
@@ -43,6 +52,8 @@ private:
         for (const BoundStage& b : bound_.stages)
             for (const auto& at : {b.compute_at, b.store_at, b.alloc_at})
                 if (at) used_.insert({at->stage, at->loop});
+        for (size_t i = 0; i < bound_.stages.size(); ++i)
+            if (const auto& fused = bound_.stages[i].fused) used_.insert({{i, fused->loop}, {fused->leader, fused->loop}});
     }
 
     // ---- loops
@@ -66,7 +77,8 @@ private:
     template <class S>
     void arrange(size_t i, S target, const std::vector<BoundLoop>& nest, bool update) {
         const StageFunc& f = out_.stages[i];
-        const bool main = is_main(i, update);
+        const NestName nest_name = name_of(i, update);
+        const bool is_update = update || nest_name == NestName::replacing;  // of the Func
         std::vector<VarOrRVar> loops;
         std::map<const void*, VarOrRVar> rest;  // what the loops of a dim left over
         std::map<const void*, std::int64_t> outer_tile;
@@ -75,7 +87,7 @@ private:
             const BoundLoop& loop = nest[l];
             if (update && f.domain_position.count(l)) {
                 const Halide::RVar r = f.domain[static_cast<int>(f.domain_position.at(l))];
-                const Halide::RVar named(loop_variable(l, main));
+                const Halide::RVar named(loop_variable(l, nest_name));
                 target.rename(r, named);
                 loops.push_back(named);
                 continue;
@@ -83,18 +95,18 @@ private:
             const void* id = loop.dim.id();
             const bool first = !rest.count(id);
             const VarOrRVar whole = first ? VarOrRVar(variable_of(i, loop.dim)) : rest.at(id);
-            const Halide::Var named(loop_variable(l, main));
+            const Halide::Var named(loop_variable(l, nest_name));
             const bool last = loop.tile == 1 && !loop.parts;
             if (last)
                 target.rename(whole, named);
             else {
-                const Halide::Var inner(fmt::format("{}{}", main ? 'i' : 'j', l));
+                const Halide::Var inner(loop_variable(l, nest_name) + "i");
                 const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
-                TailStrategy tail = tail_of(i, loop, first, update);
+                TailStrategy tail = tail_of(i, loop, first, is_update);
                 // No tail at all; but Halide refuses to round an update up, even by nothing, inside a guarded split.
                 if (whole_tiles)
-                    tail =
-                        update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+                    tail = is_update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf
+                                                                                   : TailStrategy::RoundUp;
                 target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
                 outer_tile[id] = loop.tile;
@@ -141,7 +153,7 @@ private:
             const bool carried = variable.is_rvar && !loop.reduction;
             if (carried && (loop.kind == LoopKind::parallel || loop.kind == LoopKind::vector)) target.allow_race_conditions();
             if (loop.kind == LoopKind::parallel && space && !variable.is_rvar) {
-                const Halide::Var fused(loop_variable(l, is_main(i, update)) + "f");
+                const Halide::Var fused(loop_variable(l, name_of(i, update)) + "f");
                 target.fuse(variable, *space, fused);
                 renamed_[{i, l, update}] = fused.name();
                 variable = fused;
@@ -164,13 +176,21 @@ private:
     }
 
     [[nodiscard]] bool is_main(size_t i, bool update) const { return update == stage(i).update.has_value(); }
+    [[nodiscard]] NestName name_of(size_t i, bool update) const {
+        return !is_main(i, update) ? NestName::init : bound_.resident_of(i) ? NestName::replacing : NestName::main;
+    }
+    Halide::Stage main_stage(size_t i) {
+        Halide::Func f = out_.stages[i].func;
+        if (const auto resident = bound_.resident_of(i)) return f.update(stage(*resident).update ? 1 : 0);
+        return stage(i).update ? Halide::Stage(f.update(0)) : Halide::Stage(f);
+    }
 
     // ---- placement
 
     Halide::LoopLevel level(const LoopPosition& at) {
         const bool update = stage(at.stage).update.has_value();
         const auto renamed = renamed_.find({at.stage, at.loop, update});
-        const std::string name = renamed == renamed_.end() ? loop_variable(at.loop, true) : renamed->second;
+        const std::string name = renamed == renamed_.end() ? loop_variable(at.loop, name_of(at.stage, update)) : renamed->second;
         const StageFunc& f = out_.stages[at.stage];
         if (update && f.domain_position.count(at.loop)) return {f.func, Halide::RVar(name)};
         return {f.func, Halide::Var(name)};
@@ -178,9 +198,12 @@ private:
 
     void place(size_t i) {
         const BoundStage& b = bound_.stages[i];
+        if (b.stored_in) return;
         Halide::Func f = out_.stages[i].func;
         if (!b.compute_at) {
-            if (!stage(i).output || !b.users.empty()) f.compute_root();
+            const bool shares = std::any_of(bound_.stages.begin(), bound_.stages.end(),
+                                            [&](const BoundStage& o) { return o.fused && o.fused->leader == i; });
+            if (!stage(i).output || !b.users.empty() || b.fused || shares) f.compute_root();
             return;
         }
         f.compute_at(level(*b.compute_at));
@@ -189,6 +212,17 @@ private:
         else if (b.store_at)
             f.store_at(level(*b.store_at));
         if (b.alloc_at) f.hoist_storage(level(*b.alloc_at));
+    }
+
+    void share_loops(size_t i) {
+        const auto& fused = bound_.stages[i].fused;
+        if (!fused) return;
+        const Halide::LoopAlignStrategy align = fused->align == FuseAlign::start ? Halide::LoopAlignStrategy::AlignStart
+                                                : fused->align == FuseAlign::end ? Halide::LoopAlignStrategy::AlignEnd
+                                                                                 : Halide::LoopAlignStrategy::NoAlign;
+        const auto renamed = renamed_.find({fused->leader, fused->loop, stage(fused->leader).update.has_value()});
+        const Halide::Var shared(renamed == renamed_.end() ? loop_variable(fused->loop, NestName::main) : renamed->second);
+        main_stage(i).compute_with(main_stage(fused->leader), shared, align);
     }
 
     // ---- storage
@@ -252,15 +286,16 @@ private:
     void prefetch(size_t i) {
         const bool update = stage(i).update.has_value();
         const auto& nest = bound_.main_nest(i);
+        if (only_renames_resident(bound_, i)) return;
         for (size_t l = 0; l < nest.size(); ++l)
             for (const Prefetch& p : nest[l].prefetch) {
                 const bool rvar = update && out_.stages[i].domain_position.count(l);
-                const VarOrRVar at =
-                    rvar ? VarOrRVar(Halide::RVar(loop_variable(l, true))) : VarOrRVar(Halide::Var(loop_variable(l, true)));
+                const std::string name = loop_variable(l, name_of(i, update));
+                const VarOrRVar at = rvar ? VarOrRVar(Halide::RVar(name)) : VarOrRVar(Halide::Var(name));
                 const int distance = static_cast<int>(p.distance);
                 const auto image = out_.images.find(p.of);
                 const auto made = bound_.graph.find(p.of);
-                Halide::Stage target = update ? out_.stages[i].func.update(0) : Halide::Stage(out_.stages[i].func);
+                Halide::Stage target = main_stage(i);
                 if (image != out_.images.end())
                     target.prefetch(image->second.parameter(), at, at, distance);
                 else if (made)

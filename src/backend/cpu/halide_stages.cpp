@@ -1,7 +1,9 @@
 // Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
 #include "backend/cpu/halide_ir.h"
+#include "backend/cpu/step_order.h"
 #include "base/check.h"
 #include "expr/bounds.h"
+#include "schedule/in_place.h"
 
 #include <fmt/format.h>
 
@@ -25,23 +27,6 @@ constexpr double most_int32_ranges = 64;
 std::string plain(const std::string& name) {
     std::string out;
     for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-    return out;
-}
-
-// Dims of the update that it reads itself at other positions of: they run as part of the domain.
-std::vector<Dim> carried_dims(const Stage& s) {
-    std::vector<Dim> out;
-    for (const Dim& d : update_pure_dims(s)) {
-        size_t at = 0;
-        while (s.dims[at].id() != d.id()) ++at;
-        for_each_node(s.update->values, [&](const Expr& n) {
-            if (n->op != Op::access || n->target().func != s.func) return;
-            const Expr& index = n->args[at];
-            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) &&
-                !contains_dim(out, d))
-                out.push_back(d);
-        });
-    }
     return out;
 }
 
@@ -138,7 +123,10 @@ private:
         return to;
     }
 
-    [[nodiscard]] bool is_exact(size_t i) const { return graph_.stages[i].output.has_value() && bound_.stages[i].users.empty(); }
+    [[nodiscard]] bool is_exact(size_t i) const {
+        const size_t memory = bound_.memory_of(i);
+        return graph_.stages[memory].output.has_value() && bound_.stages[memory].users.empty();
+    }
 
     // ---- definitions
 
@@ -156,17 +144,33 @@ private:
             f(args) = Halide::Tuple(values);
     }
 
+    // Halide shares loops of one name only: the dims of shared loops are called as the leader's are.
+    std::string variable_name(size_t i, size_t d) const {
+        const Dim& dim = graph_.stages[i].dims[d];
+        const auto& fused = bound_.stages[i].fused;
+        for (size_t l = 0; fused && l <= fused->loop; ++l)
+            if (bound_.main_nest(i)[l].dim.id() == dim.id()) {
+                const Dim& theirs = bound_.main_nest(fused->leader)[l].dim;
+                const auto& dims = graph_.stages[fused->leader].dims;
+                for (size_t k = 0; k < dims.size(); ++k)
+                    if (dims[k].id() == theirs.id()) return out_.stages[fused->leader].vars[k].name();
+            }
+        return fmt::format("{}{}_{}", fused ? 'o' : 'd', d, plain(dim.name()));
+    }
+
     void define(size_t i) {
         const Stage& s = graph_.stages[i];
         StageFunc& made = out_.stages[i];
-        made.func = Halide::Func(halide_name(bound_, i));
+        const auto resident = bound_.resident_of(i);
+        made.func = resident ? out_.stages[*resident].func : Halide::Func(halide_name(bound_, i));
         Scope scope;
         scope.stage = &s;
         for (size_t d = 0; d < s.dims.size(); ++d) {
-            made.vars.emplace_back(fmt::format("d{}_{}", d, plain(s.dims[d].name())));
+            made.vars.push_back(resident ? out_.stages[*resident].vars[d] : Halide::Var(variable_name(i, d)));
             scope.index[s.dims[d].id()] = made.vars.back();
             if (!is_exact(i)) scope.over.insert(s.dims[d].id());
         }
+        if (only_renames_resident(bound_, i)) return;
         note_vectorised(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;
@@ -570,25 +574,6 @@ private:
 
 std::string halide_name(const BoundSchedule& bound, size_t stage) {
     return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage);
-}
-
-BoundSchedule with_steps_outermost(BoundSchedule bound) {
-    for (size_t i = 0; i < bound.stages.size(); ++i) {
-        const Stage& s = bound.graph.stages[i];
-        if (!s.update || !s.update->sequential) continue;
-        const std::vector<Dim> carried = carried_dims(s);
-        const auto is_step = [&](const BoundLoop& loop) { return !contains_dim(carried, loop.dim); };
-        auto& nest = bound.stages[i].update;
-        if (carried.empty() || std::is_partitioned(nest.begin(), nest.end(), is_step)) continue;
-        std::stable_partition(nest.begin(), nest.end(), is_step);
-        for (const BoundStage& other : bound.stages)
-            if (other.compute_at && other.compute_at->stage == i)
-                throw Limit(L0903_schedule, s.where,
-                            fmt::format("a stage is computed at a loop of {}, whose steps have to stand outside {}", s.name,
-                                        carried[0].name()),
-                            {fix(fmt::format("list the loop over {} first", s.update->reduction_dims[0].name()))});
-    }
-    return bound;
 }
 
 Translation translate(const BoundSchedule& bound) { return Translator(bound).run(); }

@@ -80,15 +80,17 @@ private:
         return stage ? bound_.graph.stages[*stage].name : name;
     }
 
-    // "d1_m.l0" is loop 0 of the stage's main nest, "d1_m.p0" of its init; a fused loop ends in f.
+    // "d1_m.l0" is loop 0 of the stage's main nest, "d1_m.p0" of its init, "d1_m.q0" of the stage that replaces its values; a
+    // fused loop ends in f.
     std::string loop_name(const std::string& variable, std::optional<size_t> stage) const {
         const size_t at = variable.rfind('.');
         const std::string own = at == std::string::npos ? variable : variable.substr(at + 1);
-        if (!stage || own.size() < 2 || (own[0] != 'l' && own[0] != 'p')) return variable;
+        if (!stage || own.size() < 2 || (own[0] != 'l' && own[0] != 'p' && own[0] != 'q')) return variable;
         size_t number = 0;
         for (const char c : own.substr(1))
             if (c >= '0' && c <= '9') number = number * 10 + static_cast<size_t>(c - '0');
-        const auto& nest = own[0] == 'l' ? bound_.main_nest(*stage) : bound_.stages[*stage].pure;
+        if (own[0] == 'q') stage = bound_.memory_of(*stage);
+        const auto& nest = own[0] != 'p' ? bound_.main_nest(*stage) : bound_.stages[*stage].pure;
         return number < nest.size() ? nest[number].name : variable;
     }
 

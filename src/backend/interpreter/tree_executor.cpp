@@ -82,8 +82,9 @@ private:
     }
 
     TreeStorage& storage_of(size_t stage, std::string_view use) {
-        if (storage_[stage].empty()) fail(fmt::format("{} is {} where it has no allocation", stages()[stage].name, use));
-        return storage_[stage].back();
+        std::vector<TreeStorage>& allocations = storage_[tree_.bound.memory_of(stage)];
+        if (allocations.empty()) fail(fmt::format("{} is {} where it has no allocation", stages()[stage].name, use));
+        return allocations.back();
     }
 
     // ---- compilation

@@ -379,6 +379,16 @@ TEST(cpu_algorithms, partial_sums_added_in_place) {
         .unroll("n", 16)
         .vector("n");
     expect_same(Algorithm({C}, {A, B}), s, matrices);
+    for (LoopSpec& loop : *s.stage("C").spec().loops)
+        if (loop.tile) loop.tail = Tail::guard;
+    s.stage("C.sum").live_in("C");
+    expect_same(Algorithm({C}, {A, B}), s, matrices);
+    Func E("E");
+    E(m, n) = max(sum({k}, A(m, k) * B(k, n)) + A(m, 0), 0);
+    Schedule in_place;
+    in_place.stage("E").root().serial("m").serial("n", 16, "nv").vector("n");
+    in_place.stage("E.sum").root().live_in("E").serial("k").serial("m").serial("n", 8, "nv").vector("n");
+    expect_same(Algorithm({E}, {A, B}), in_place, {matrices.begin(), matrices.begin() + 2});
 }
 
 TEST(cpu_algorithms, derived_extents_and_scalars) {
@@ -411,6 +421,74 @@ TEST(cpu_algorithms, static_extents) {
     Schedule s;
     s.stage("f").root().serial("q", 8, "qo").serial("p", 8, "po").unroll("q").vector("p");
     expect_same(a, s, {{}});
+}
+
+TEST(cpu_algorithms, slopes_in_one_nest) {
+    const Input in("in", f32, {y, x});
+    Func gray("gray"), down("down"), across("across"), edge("edge");
+    gray(y, x) = clamp(in)(y, x) * 0.5f;
+    down(y, x) = gray(y + 1, x) - gray(y - 1, x);
+    across(y, x) = gray(y, x + 1) - gray(y, x - 1);
+    edge(y, x) = down(y, x) * down(y + 1, x) + across(y, x) * across(y, x + 1);
+    const Algorithm a({edge}, {in});
+    for (const FuseAlign align : {FuseAlign::none, FuseAlign::start, FuseAlign::end}) {
+        Schedule s;
+        s.stage("edge").root().parallel("y", 8, "strip").serial("y", 0, "row").serial("x", 16, "xo").vector("x");
+        for (const char* stage : {"gray", "down", "across"})
+            s.stage(stage).at("edge", "row").store_at("edge", "strip").serial("y").serial("x", 16, "xo").vector("x");
+        s.stage("across").fuse_with({"down", "xo", align});
+        expect_same(a, s, lines);
+    }
+}
+
+TEST(cpu_algorithms, outputs_of_different_extents_in_one_nest) {
+    const Dim half("half", y.extent() / 2), five("five", 5);
+    const Input in("in", f32, {y, x});
+    Func copy("copy"), rows("rows"), third("third");
+    copy(y, x) = in(y, x) * 2;
+    rows(half, x) = sum({five}, in(half * 2, x) * cast(f32, five));
+    third(x) = clamp(in)(0, x);
+    const Algorithm a({copy, rows, third}, {in});
+    for (const FuseAlign align : {FuseAlign::none, FuseAlign::start, FuseAlign::end}) {
+        Schedule s;
+        s.stage("copy").root().serial("y", 4, "yo").serial("y").serial("x");
+        s.stage("rows.sum")
+            .root()
+            .serial("half", 2, "yo")
+            .serial("half")
+            .serial("five")
+            .serial("x")
+            .fuse_with({"copy", "y.1", align});
+        s.stage("rows").root();
+        s.stage("third").root().serial("x").fuse_with({"copy", "yo", align});
+        expect_same(a, s, lines);
+    }
+}
+
+TEST(cpu_algorithms, reductions_in_one_nest) {
+    const Input A("A", f32, {m, k}), B("B", f32, {k, n});
+    Func C("C"), D("D");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    D(m, n) = sum({k}, A(m, k) * A(m, k) + B(k, n));
+    Schedule s;
+    for (const char* name : {"C", "D"}) s.stage(name).root().parallel("m").parallel("n", 16).vector("n");
+    for (const char* name : {"C.sum", "D.sum"}) s.stage(name).root().parallel("m").serial("n", 16, "no").serial("k").vector("n");
+    s.stage("D").fuse_with({"C", "n.16"});
+    s.stage("D.sum").fuse_with({"C.sum", "no"});
+    expect_same(Algorithm({C, D}, {A, B}), s, matrices);
+}
+
+TEST(cpu_algorithms, memory_shared_inside_a_loop) {
+    const Input in("in", i32, {y, x});
+    Func a("a"), b("b"), out("out");
+    a(y, x) = clamp(in)(y, x) * 3;
+    b(y, x) = a(y, x) * a(y, x) + 5;
+    out(y, x) = b(y, x) + b(y + 1, x + 1);
+    Schedule s;
+    s.stage("out").root().parallel("y", 4, "yo").serial("y").serial("x", 8, "xo").vector("x");
+    s.stage("b").at("out", "yo").serial("y").serial("x", 8, "xo").vector("x");
+    s.stage("a").at("out", "yo").live_in("b").serial("x", 4, "xo").serial("y").vector("x");
+    expect_same(Algorithm({out}, {in}), s, lines);
 }
 
 TEST(cpu_algorithms, targets_and_objects) {

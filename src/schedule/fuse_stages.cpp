@@ -1,0 +1,198 @@
+#include "schedule/fuse_stages.h"
+
+#include "base/closest_name.h"
+#include "schedule/bind_loops.h"
+#include "schedule/derived_stages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tessera {
+namespace {
+
+/// Stages by number, each with those that it shares loops with.
+class Groups {
+public:
+    Groups(const StageGraph& graph, const Schedule& schedule)
+        : graph_(graph), leader_(graph.stages.size()), reads_(graph.stages.size()) {
+        for (size_t i = 0; i < leader_.size(); ++i) leader_[i] = i;
+        std::map<const FuncState*, size_t> index;
+        for (size_t i = 0; i < leader_.size(); ++i) index[graph.stages[i].func.get()] = i;
+        for (size_t i = 0; i < leader_.size(); ++i)
+            for_each_node(exprs_of(graph.stages[i]), [&](const Expr& n) {
+                if (n->op != Op::access || !n->target().func) return;
+                const auto found = index.find(n->target().func.get());
+                if (found != index.end() && found->second != i) reads_[i].push_back(found->second);
+            });
+        for (const auto& [name, spec] : schedule.stages)
+            if (spec.fuse_with) join(name, spec.fuse_with->stage, schedule);
+    }
+
+    std::vector<Stage> sorted() {
+        std::vector<Stage> out;
+        std::vector<int> state(leader_.size(), 0);
+        for (size_t i = 0; i < leader_.size(); ++i) visit(leader_[i], state, out);
+        return out;
+    }
+
+private:
+    [[nodiscard]] const Stage& stage(size_t i) const { return graph_.stages[i]; }
+
+    void join(const std::string& name, const std::string& with, const Schedule& schedule) {
+        const auto at = graph_.find(name), to = graph_.find(with);
+        if (!to && !schedule.stages.count(with))
+            throw Error(E0501_unknown_stage, at ? stage(*at).where : SourceLoc{},
+                        fmt::format("fuse_with of {} names stage {}, which does not exist", name, with),
+                        {fix_spelling(with, graph_.names())});
+        for (const auto& [which, found] : {std::pair{name, at}, std::pair{with, to}})
+            if (!found)
+                throw Error(E0504_placement, {},
+                            fmt::format("{} is fused with {}, but {} is inline and has no loops", name, with, which),
+                            {fix(fmt::format("give {} a placement of its own", which)), fix("remove fuse_with")});
+        if (*at == *to)
+            throw Error(E0504_placement, stage(*at).where, fmt::format("{} is fused with itself", name),
+                        {fix("name another stage at the same place")});
+        if (const auto& other = schedule.stages.find(with); other != schedule.stages.end() && other->second.fuse_with)
+            throw Error(E0504_placement, stage(*at).where,
+                        fmt::format("{} is fused with {}, which is fused with {}", name, with, other->second.fuse_with->stage),
+                        {fix(fmt::format("fuse {} with {} too", name, other->second.fuse_with->stage))});
+        for (const auto& [user, producer] : {std::pair{*at, *to}, std::pair{*to, *at}})
+            if (needs(user, producer))
+                throw Error(E0504_placement, stage(*at).where,
+                            fmt::format("{} is fused with {}, but {} needs values of {}", name, with, stage(user).name,
+                                        stage(producer).name),
+                            {fix(fmt::format("compute {} at a loop of {} instead", stage(producer).name, stage(user).name)),
+                             fix("fuse stages of which none reads the other")});
+        leader_[*at] = *to;
+    }
+
+    [[nodiscard]] bool needs(size_t user, size_t producer) const {
+        std::vector<size_t> todo{user};
+        std::vector<bool> seen(leader_.size(), false);
+        while (!todo.empty()) {
+            const size_t i = todo.back();
+            todo.pop_back();
+            if (i == producer) return true;
+            if (seen[i]) continue;
+            seen[i] = true;
+            todo.insert(todo.end(), reads_[i].begin(), reads_[i].end());
+        }
+        return false;
+    }
+
+    // The stages that share loops with `leader`, itself first, behind all that any of them reads.
+    void visit(size_t leader, std::vector<int>& state, std::vector<Stage>& out) {
+        if (state[leader] == 2) return;
+        if (state[leader] == 1)
+            throw Error(
+                E0504_placement, stage(leader).where,
+                fmt::format("stages fused with {} need values of stages that need {}", stage(leader).name, stage(leader).name),
+                {fix("remove one fuse_with")});
+        state[leader] = 1;
+        std::vector<size_t> group{leader};
+        for (size_t i = 0; i < leader_.size(); ++i)
+            if (leader_[i] == leader && i != leader) group.push_back(i);
+        for (const size_t member : group)
+            for (const size_t producer : reads_[member]) visit(leader_[producer], state, out);
+        for (const size_t member : group) out.push_back(stage(member));
+        state[leader] = 2;
+    }
+
+    const StageGraph& graph_;
+    std::vector<size_t> leader_;
+    std::vector<std::vector<size_t>> reads_;
+};
+
+std::string place_text(const BoundSchedule& bound, size_t i) {
+    const auto& at = bound.stages[i].compute_at;
+    if (!at) return "root";
+    return fmt::format("{}.{}", bound.graph.stages[at->stage].name, bound.main_nest(at->stage)[at->loop].name);
+}
+
+// Why loop `l` of the stage is not shared with those outside it, or nothing.
+std::string obstacle(const BoundSchedule& bound, size_t at, size_t leader, size_t l) {
+    const auto &mine = bound.main_nest(at), &theirs = bound.main_nest(leader);
+    for (const auto& [stage, loop] : {std::pair{at, &mine[l]}, std::pair{leader, &theirs[l]}}) {
+        const std::string& name = bound.graph.stages[stage].name;
+        if (loop->reduction) return fmt::format("loop {} of {} reduces", loop->name, name);
+        if (loop->kind != LoopKind::serial && loop->kind != LoopKind::parallel)
+            return fmt::format("loop {} of {} is {}, which is not shared", loop->name, name, word(loop->kind));
+    }
+    for (size_t k = 0; k < l; ++k)
+        if ((mine[k].dim.id() == mine[l].dim.id()) != (theirs[k].dim.id() == theirs[l].dim.id()))
+            return fmt::format("loops {} and {} run over one dim in {} but not in {}", mine[k].name, mine[l].name,
+                               bound.graph.stages[mine[k].dim.id() == mine[l].dim.id() ? at : leader].name,
+                               bound.graph.stages[mine[k].dim.id() == mine[l].dim.id() ? leader : at].name);
+    if (mine[l].kind != theirs[l].kind)
+        return fmt::format("loop {} of {} is {} but loop {} of {} is {}", mine[l].name, bound.graph.stages[at].name,
+                           word(mine[l].kind), theirs[l].name, bound.graph.stages[leader].name, word(theirs[l].kind));
+    return {};
+}
+
+}  // namespace
+
+void sort_fused_together(StageGraph& graph, const Schedule& schedule) {
+    const bool any = std::any_of(schedule.stages.begin(), schedule.stages.end(),
+                                 [](const auto& entry) { return entry.second.fuse_with.has_value(); });
+    if (any) graph.stages = Groups(graph, schedule).sorted();
+}
+
+FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWith& with) {
+    const Stage& s = bound.graph.stages[at];
+    const size_t leader = *bound.graph.find(with.stage);
+    for (const Stage* each : {&s, &bound.graph.stages[leader]})
+        if (each->update && (each->update->sequential || each->kind == Stage::Kind::scatter))
+            throw Limit(L0903_schedule, s.where,
+                        fmt::format("{} is fused with {}, but {} runs in order of its steps", s.name, with.stage, each->name),
+                        {fix("fuse definitions and reductions"), fix("remove fuse_with")});
+    const std::string mine = place_text(bound, at), theirs = place_text(bound, leader);
+    if (mine != theirs)
+        throw Error(
+            E0504_placement, s.where,
+            fmt::format("{} is fused with {}, but one is computed at {} and the other at {}", s.name, with.stage, mine, theirs),
+            {fix(fmt::format("compute {} at {}", s.name, theirs))});
+    FusedLoops out{leader, 0, with.align};
+    out.loop = find_loop(with.stage, bound.main_nest(leader), with.loop, fmt::format("fuse_with of {}", s.name));
+    const size_t own = bound.main_nest(at).size();
+    for (size_t l = 0; l <= out.loop; ++l) {
+        const std::string reason = l < own ? obstacle(bound, at, leader, l) : fmt::format("{} has {} loops", s.name, own);
+        if (reason.empty()) continue;
+        const Hint legal = l == 0 ? fix("remove fuse_with")
+                                  : fix(fmt::format("share the loops down to {}", bound.main_nest(leader)[l - 1].name));
+        throw Error(E0506_loop_kind, s.where,
+                    fmt::format("{} shares the loops of {} down to {}, but {}", s.name, with.stage,
+                                bound.main_nest(leader)[out.loop].name, reason),
+                    {legal});
+    }
+    return out;
+}
+
+void check_shared_places(const BoundSchedule& bound) {
+    // The innermost shared loop of each stage.
+    std::map<size_t, size_t> shared;
+    for (size_t i = 0; i < bound.stages.size(); ++i)
+        if (const auto& fused = bound.stages[i].fused) {
+            shared[i] = fused->loop;
+            shared[fused->leader] = std::max(shared[fused->leader], fused->loop);
+        }
+    for (size_t i = 0; i < bound.stages.size(); ++i)
+        for (const auto& level : {bound.stages[i].compute_at, bound.stages[i].store_at, bound.stages[i].alloc_at}) {
+            const auto found = level ? shared.find(level->stage) : shared.end();
+            if (found == shared.end() || level->loop > found->second) continue;
+            const auto& nest = bound.main_nest(level->stage);
+            const std::string& owner = bound.graph.stages[level->stage].name;
+            std::vector<Hint> hints;
+            for (size_t l = found->second + 1; l < nest.size() && hints.empty(); ++l)
+                if (nest[l].kind != LoopKind::vector)
+                    hints.push_back(fix(fmt::format("use loop {} of {}, which is its own", nest[l].name, owner)));
+            hints.push_back(fix(fmt::format("compute {} where {} is computed", bound.graph.stages[i].name, owner)));
+            if (level->loop > 0) hints.push_back(fix(fmt::format("share the loops down to {} only", nest[level->loop - 1].name)));
+            throw Error(E0504_placement, bound.graph.stages[i].where,
+                        fmt::format("{} is placed at loop {} of {}, which several stages share", bound.graph.stages[i].name,
+                                    nest[level->loop].name, owner),
+                        std::move(hints));
+        }
+}
+
+}  // namespace tessera

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "schedule/bound.h"
+
+namespace tessera {
+
+/// Sorts the stages: producers first, those that share loops by fuse_with together behind the one that they name.
+/// Throws E0501 (unknown stage), E0504 (inline, fused with itself or in a chain, or one needs the other's values).
+void sort_fused_together(StageGraph& graph, const Schedule& schedule);
+
+/// The loops that the stage at `at` shares; all stages are bound but for `fused`.
+/// Throws E0502 (unknown loop), E0504 (another place, a stage placed at a shared loop), E0506 (kinds that are not shared), L0903
+/// (stages that run in order).
+[[nodiscard]] FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWith& with);
+/// E0504 when a stage is computed, stored or allocated at a loop that several stages share.
+void check_shared_places(const BoundSchedule& bound);
+
+}  // namespace tessera
