@@ -1,10 +1,16 @@
 #include "schedule/default_schedule.h"
 
+#include "expr/op_cost.h"
+#include "schedule/default_contraction.h"
+#include "schedule/default_fusion.h"
 #include "schedule/derived_stages.h"
 #include "schedule/inline_stages.h"
+#include "schedule/row_window.h"
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
+#include <bit>
+#include <limits>
 #include <set>
 
 namespace tessera {
@@ -12,12 +18,11 @@ namespace {
 
 constexpr double cheap_recompute = 8;  // operations that are not worth a store and a load
 constexpr std::int64_t rows_per_task = 32;
+constexpr std::int64_t rows_per_window_task = 64;  // where each task computes rows that its neighbours compute as well
+constexpr double most_recompute = 4;               // operations a cell, for values that then stay in registers
+constexpr std::int64_t most_rows = 8;              // of a block computed together
+constexpr std::int64_t most_unrolled = 4;
 constexpr double small_reduction = 32;  // points that are unrolled into straight code
-
-// Register tiles of an f32 contraction, rows x vectors: measured without spills and at the speed of vendor libraries.
-struct RegisterTile {
-    std::int64_t rows, vectors, block;
-};
 
 class Scheduler {
 public:
@@ -29,6 +34,7 @@ public:
         placed_.assign(count, false);
         // Consumers first: a producer's place is a loop of a stage that has its loops.
         for (size_t i = count; i-- > 0;) schedule_stage(i);
+        share_row_loops(graph_, out_);
         return std::move(out_);
     }
 
@@ -62,16 +68,36 @@ private:
         }
     }
 
+    double cost_with_reductions(size_t i) const {
+        double cost = cell_cost(stage(i));
+        for (const Stage& p : graph_.stages)
+            if (p.update && reads(stage(i), p.func.get())) cost += cell_cost(p);
+        return cost;
+    }
+
+    // One operation on what other definitions hold at the same point: no dearer than reading the result back.
+    bool is_light(const Stage& s) const {
+        double operations = 0;
+        bool same_point = true;
+        for_each_node(s.values, [&](const Expr& n) {
+            if (n->op != Op::access) {
+                operations += op_cost(*n);
+                return;
+            }
+            same_point = same_point && n->target().func && n->index_count() == s.dims.size() && is_pointwise(n) &&
+                         !stage(*graph_.find(n->target().func.get())).update;
+        });
+        return same_point && operations <= 1;
+    }
+
     // A definition is stored when its cells are read several times and cost more than reading them back.
     bool keeps(size_t i) const {
-        const Stage& s = stage(i);
-        double cost = cell_cost(s);
-        for (size_t p = 0; p < graph_.stages.size(); ++p)
-            if (stage(p).update && reads(s, stage(p).func.get())) cost += cell_cost(stage(p));
+        const double cost = cost_with_reductions(i);
         const double reuse = reuse_of(graph_, i);
         bool wrapped = false;
         for (const Read& r : reads_of(graph_, i)) wrapped = wrapped || r.access->target().boundary != Boundary::none;
         if (wrapped && cost > 2) return true;
+        if (is_light(stage(i))) return false;
         return cost * (reuse - 1) > cheap_recompute && cost > 2;
     }
 
@@ -121,11 +147,6 @@ private:
         return std::nullopt;
     }
 
-    RegisterTile register_tile() const {
-        if (model_.vector_bytes >= 64) return {6, 4, 256};
-        return {3, 4, 64};
-    }
-
     void schedule_definition(size_t i) {
         const Stage& s = stage(i);
         StageEdit edit = out_.stage(s.name);
@@ -134,15 +155,38 @@ private:
             return;
         }
         if (const auto sum = contraction_of(i)) {
-            schedule_contraction(i, *sum);
+            schedule_contraction(s, stage(*sum), model_, out_);
+            placed_[*sum] = true;
             return;
         }
-        if (!s.output && place_in_rows(i, edit)) {
-            vector_loops(edit, s.dims, lanes(s));
-            return;
-        }
+        if (!s.output && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
         edit.root();
         root_loops(edit, s, lanes(s));
+    }
+
+    // What a cell of the stage reads, the reductions of few points that are computed with it included.
+    std::vector<Expr> values_of(const Stage& s) const {
+        std::vector<Expr> out = s.values;
+        for (const Stage& p : graph_.stages) {
+            double points = 1;
+            if (p.kind != Stage::Kind::reduction || !reads(s, p.func.get())) continue;
+            for (const Dim& d : p.update->reduction_dims) points *= estimated_extent(d);
+            if (points <= small_reduction) out.insert(out.end(), p.update->values.begin(), p.update->values.end());
+        }
+        return out;
+    }
+    std::int64_t rows_of(const Stage& s, const Dim& row, std::int64_t most) const {
+        return rows_together(row_streams(values_of(s), row), model_.vector_registers - 2, most);
+    }
+    // Whether definitions are kept in windows that slide over an output's rows.
+    bool keeps_rows() const {
+        return std::any_of(graph_.stages.begin(), graph_.stages.end(),
+                           [](const Stage& p) { return !p.update && !p.output && p.dims.size() >= 2; });
+    }
+    static const LoopSpec* loop_named(const StageSpec& spec, std::string_view name) {
+        for (const LoopSpec& l : *spec.loops)
+            if (l.name == name) return &l;
+        return nullptr;
     }
 
     // Parallel over blocks of rows (or of elements), vectors along the last dim.
@@ -162,13 +206,25 @@ private:
         const auto small = [](const Dim& d) { return d.extent().constant() && *d.extent().constant() <= 16; };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
-        if (estimated_extent(y) > rows_per_task)
-            edit.parallel(y.name(), rows_per_task, "task").serial(y.name(), 0, "row");
+        const bool many = estimated_extent(y) > rows_per_task,
+                   wide = estimated_extent(s.dims.back()) >= static_cast<double>(width);
+        const std::int64_t rows = many && wide ? rows_of(s, y, most_rows) : 1;
+        steps_[s.name] = rows;
+        if (many) edit.parallel(y.name(), keeps_rows() ? rows_per_window_task : rows_per_task, "task");
+        edit.serial(y.name(), rows > 1 ? rows : 0, "row");
+        if (wide) edit.serial(s.dims.back().name(), width, "columns");
+        if (rows > 1) edit.unroll(y.name(), 0, "line");
+        for (size_t d = 0; d + 2 < rank; ++d) {
+            if (!small(s.dims[d])) continue;
+            if (wide && *s.dims[d].extent().constant() <= most_unrolled)
+                edit.unroll(s.dims[d].name());
+            else
+                edit.serial(s.dims[d].name());
+        }
+        if (wide)
+            edit.vector(s.dims.back().name());
         else
-            edit.serial(y.name(), 0, "row");
-        for (size_t d = 0; d + 2 < rank; ++d)
-            if (small(s.dims[d])) edit.serial(s.dims[d].name());
-        columns(edit, s.dims.back(), width);
+            edit.serial(s.dims.back().name());
     }
 
     void columns(StageEdit& edit, const Dim& x, std::int64_t width) {
@@ -176,67 +232,6 @@ private:
             edit.serial(x.name());
         else
             edit.serial(x.name(), width, "columns").vector(x.name());
-    }
-
-    void vector_loops(StageEdit& edit, const std::vector<Dim>& dims, std::int64_t width) {
-        for (size_t d = 0; d + 1 < dims.size(); ++d) edit.serial(dims[d].name());
-        columns(edit, dims.back(), width);
-    }
-
-    // ---- contractions
-
-    void schedule_contraction(size_t i, size_t sum) {
-        const Stage& c = stage(i);
-        const Stage& s = stage(sum);
-        const RegisterTile tile = register_tile();
-        std::int64_t bytes = dtype_bytes(s.dtypes[0]);
-        const std::int64_t width = std::max<std::int64_t>(model_.vector_bytes / bytes, 2);
-        const std::int64_t n_tile = tile.vectors * width;
-        const std::int64_t n_block = std::max(tile.block * 4 / bytes, n_tile);
-        const Dim n = c.dims.back(), m = c.dims[c.dims.size() - 2];
-        StageEdit edit = out_.stage(c.name);
-        edit.root();
-        for (size_t d = 0; d + 2 < c.dims.size(); ++d) edit.parallel(c.dims[d].name());
-        const bool wide = estimated_extent(n) > static_cast<double>(n_tile);
-        if (wide && n_block > n_tile) edit.parallel(n.name(), n_block, "nb").tail(Tail::guard);
-        if (wide) edit.serial(n.name(), n_tile, "nt").tail(Tail::guard);
-        edit.serial(m.name(), tile.rows, "mt").unroll(m.name());
-        if (wide && n_tile > width)
-            edit.unroll(n.name(), width, "nu").tail(Tail::guard).vector(n.name());
-        else
-            edit.serial(n.name());
-        StageEdit inner = out_.stage(s.name);
-        inner.at(c.name, "mt").space(Space::register_);
-        for (const Dim& d : s.update->reduction_dims) inner.serial(d.name());
-        for (size_t d = 0; d + 2 < s.dims.size(); ++d) inner.serial(s.dims[d].name());
-        inner.unroll(m.name());
-        if (wide && n_tile > width)
-            inner.unroll(n.name(), width, "nu").vector(n.name());
-        else
-            inner.serial(n.name());
-        placed_[sum] = true;
-        if (wide && n_block > n_tile) pack_operand(c, s, n, n_tile);
-    }
-
-    // The input that strides along n is copied into panels of one register tile's columns.
-    void pack_operand(const Stage& c, const Stage& s, const Dim& n, std::int64_t n_tile) {
-        const Dim m = c.dims[c.dims.size() - 2];
-        for_each_node({s.update->values[0]}, [&](const Expr& e) {
-            if (e->op != Op::access || !e->target().input || e->target().boundary != Boundary::none) return;
-            const InputState& input = *e->target().input;
-            if (input.dims.size() != 2 || e->args.size() != 2 || !is_pointwise(e)) return;
-            if (input.dims[1].id() != n.id() || contains_dim(free_dims(e), m)) return;
-            const std::string name = input.name + ".p", k = input.dims[0].name();
-            if (out_.stages.count(name)) return;
-            const std::int64_t width = std::max<std::int64_t>(model_.vector_bytes / dtype_bytes(s.dtypes[0]), 2);
-            out_.copy(name, input.name, {s.name})
-                .at(c.name, "nb")
-                .layout({n.name() + "/" + std::to_string(n_tile), k, n.name() + "%" + std::to_string(n_tile)})
-                .serial(n.name(), n_tile, "panel")
-                .serial(k)
-                .unroll(n.name(), width, "nu")
-                .vector(n.name());
-        });
     }
 
     // ---- producers inside the rows of an output
@@ -315,16 +310,117 @@ private:
         return false;
     }
 
+    // A definition whose readers all stand in one block of an output's rows and columns, at the same columns: computed there, for
+    // the block's rows and those that it reaches further, so that it stays in registers.
+    bool place_in_registers(size_t i, StageEdit& edit) {
+        const Stage& s = stage(i);
+        const auto where = home(i);
+        if (!where || s.dims.size() < 2) return false;
+        const StageSpec& block = out_.stages.at(where->first);
+        const Stage& root = stage(*graph_.find(where->first));
+        if (!loop_named(block, "columns") || where->second + 1 == s.dims.size()) return false;
+        const LoopSpec* line = loop_named(block, "line");
+        const std::int64_t rows = line ? loop_named(block, "row")->tile.value_or(1) : 1;
+        std::int64_t low = 0, high = 0;
+        bool first = true;
+        for (const Read& r : reads_of(graph_, i)) {
+            const Stage& user = stage(r.user);
+            const Compute& at = *out_.stages.at(user.name).compute;
+            const bool in_block = user.name == root.name || (user.update && at.kind == Compute::Kind::at &&
+                                                             at.at.stage == root.name && at.at.loop != "row");
+            if (!in_block || r.in_init || r.access->target().boundary != Boundary::none) return false;
+            for (size_t d = 0; d < s.dims.size(); ++d) {
+                const Expr& index = r.access->args[d];
+                if (d == where->second) {
+                    const auto shift = shift_from(
+                        index, user.name == root.name ? root.dims[root.dims.size() - 2] : user.dims[rows_.at(user.name).second]);
+                    if (!shift) return false;
+                    low = first ? shift->low : std::min(low, shift->low);
+                    high = first ? shift->high : std::max(high, shift->high);
+                    first = false;
+                } else if (index->op != Op::dim || (d + 1 == s.dims.size()) != (index->dim().id() == user.dims.back().id()))
+                    return false;
+            }
+        }
+        const auto span = static_cast<double>(high - low);
+        if (2 * (rows + high - low) > model_.vector_registers ||
+            cost_with_reductions(i) * span > most_recompute * static_cast<double>(rows))
+            return false;
+        edit.at(root.name, span == 0 && line ? "line" : "columns");
+        for (size_t d = 0; d + 1 < s.dims.size(); ++d) {
+            if (d == where->second && span > 0)
+                edit.unroll(s.dims[d].name());
+            else
+                edit.serial(s.dims[d].name());
+        }
+        edit.vector(s.dims.back().name());
+        rows_[s.name] = *where;
+        steps_[s.name] = rows + high - low;
+        return true;
+    }
+
     bool place_in_rows(size_t i, StageEdit& edit) {
         const auto where = home(i);
         if (!where) return false;
+        const Stage& s = stage(i);
+        const std::int64_t together = row_loops(i, *where, edit);
+        const auto step = rows_needed(i, *where);
+        if (step) steps_[s.name] = (*step + together - 1) / together * together;
         edit.at(where->first, "row");
         bool shifted = false;
         for (const Read& r : reads_of(graph_, i)) shifted = shifted || !is_pointwise(r.access);
         // A sliding window: rows computed once per task are kept while later rows read them.
-        if (shifted && has_task_loop(where->first)) edit.store_at(where->first, "task");
-        rows_[stage(i).name] = {where->first, where->second};
+        if (shifted && has_task_loop(where->first)) {
+            edit.store_at(where->first, "task");
+            if (step)
+                edit.fold(s.dims[where->second].name(),
+                          static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(steps_[s.name]))));
+        }
+        rows_[s.name] = *where;
         return true;
+    }
+
+    // Rows of a stage that one step over the output's rows needs, where all reads are at a fixed distance from one row.
+    std::optional<std::int64_t> rows_needed(size_t i, const std::pair<std::string, size_t>& where) const {
+        std::optional<Dim> row;
+        std::int64_t low = std::numeric_limits<std::int64_t>::max(), high = std::numeric_limits<std::int64_t>::min();
+        for (const Read& r : reads_of(graph_, i)) {
+            const Stage& user = stage(r.user);
+            const auto step = steps_.find(user.name);
+            if (r.access->target().boundary != Boundary::none || step == steps_.end()) return {};
+            const Dim& moving = user.dims[user.name == where.first ? user.dims.size() - 2 : rows_.at(user.name).second];
+            const Expr& index = r.access->args[where.second];
+            const auto shift = shift_from(index, moving);
+            if (!shift || free_dims(index).size() != 1 || (row && row->id() != moving.id())) return {};
+            row = moving;
+            low = std::min(low, shift->low);
+            high = std::max(high, shift->high + step->second);
+        }
+        return row ? std::optional(high - low) : std::nullopt;
+    }
+
+    // As many rows of a definition together as the output takes in one step, if they share what they read; returns how many.
+    std::int64_t row_loops(size_t i, const std::pair<std::string, size_t>& where, StageEdit& edit) {
+        const Stage& s = stage(i);
+        if (s.update) return 1;
+        const Dim &row = s.dims[where.second], &x = s.dims.back();
+        const std::int64_t width = lanes(s);
+        const StageSpec& block = out_.stages.at(where.first);
+        const bool wide = estimated_extent(x) >= static_cast<double>(width) && row.id() != x.id();
+        const std::int64_t rows =
+            wide && loop_named(block, "line") ? rows_of(s, row, loop_named(block, "row")->tile.value_or(1)) : 1;
+        for (size_t d = 0; d + 1 < s.dims.size(); ++d)
+            if (d != where.second || rows == 1) edit.serial(s.dims[d].name());
+        if (!wide) {
+            edit.serial(x.name());
+            return 1;
+        }
+        // Its own storage has room for whole blocks.
+        if (rows > 1) edit.serial(row.name(), rows, "rows").tail(Tail::round_up);
+        edit.serial(x.name(), width, "columns").tail(Tail::round_up);
+        if (rows > 1) edit.unroll(row.name(), 0, "line");
+        edit.vector(x.name());
+        return rows;
     }
 
     // ---- reductions and other updates
@@ -474,6 +570,7 @@ private:
     Schedule out_;
     std::vector<bool> placed_;
     std::map<std::string, std::pair<std::string, size_t>> rows_;  // stage -> output in whose rows it lives, its dim that follows
+    std::map<std::string, std::int64_t> steps_;                   // rows of a stage that one step over those rows takes
 };
 
 }  // namespace

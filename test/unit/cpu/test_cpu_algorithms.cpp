@@ -1,5 +1,6 @@
 // Algorithms of every kind under schedules of every kind, against the interpreter: equal bits.
 #include "backend/interpreter/interpreter.h"
+#include "schedule/default_schedule.h"
 #include "unit/cpu/kernel_run.h"
 
 #include <tessera/schedule.h>
@@ -476,6 +477,23 @@ TEST(cpu_algorithms, reductions_in_one_nest) {
     s.stage("D").fuse_with({"C", "n.16"});
     s.stage("D.sum").fuse_with({"C.sum", "no"});
     expect_same(Algorithm({C, D}, {A, B}), s, matrices);
+}
+
+TEST(cpu_algorithms, default_schedule_of_a_long_sum) {
+    const Input A("A", i32, {m, k}), B("B", i32, {k, n});
+    Func C("C"), D("D");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    D(m, n) = max(sum({k}, A(m, k) * B(k, n)) + 3, 0);
+    for (const Func& f : {C, D}) {
+        const Algorithm a({f}, {A, B});
+        for (const CpuModel& model : {CpuModel{}, CpuModel{.vector_bytes = 64, .vector_registers = 32}}) {
+            const Schedule s = default_schedule(a, model);
+            ASSERT_EQ(s.variants.size(), 1U);
+            Shapes shapes = matrices;
+            shapes.push_back({{"m", 13}, {"n", 300}, {"k", 2100}});
+            expect_same(a, variant_schedule(s, 0), shapes);
+        }
+    }
 }
 
 TEST(cpu_algorithms, memory_shared_inside_a_loop) {

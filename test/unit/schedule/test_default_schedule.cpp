@@ -8,7 +8,7 @@ namespace tessera {
 namespace {
 
 Schedule scheduled(const Algorithm& a) {
-    Schedule s = default_schedule(a, {.vector_bytes = 64});
+    Schedule s = default_schedule(a, {.vector_bytes = 64, .vector_registers = 32});
     EXPECT_NO_THROW((void)bind(a, s)) << to_json(s);
     return s;
 }
@@ -18,7 +18,7 @@ TEST(DefaultSchedule, BlurSlidesRowsInsideParallelTasks) {
     Input photo("photo", u8, {y, x});
     Func rows("rows"), blur("blur");
     rows(y, x) = sum({r}, cast(u16, mirror(photo)(y, x + r - 1)));
-    blur(y, x) = cast(u8, sum({r}, rows(y + r - 1, x)) / 9);
+    blur(y, x) = cast(u8, sum({r}, rows(y + r - 1, x + r)) / 9);
     const Schedule s = scheduled(Algorithm({blur}, {photo}));
     EXPECT_TRUE(s.stages.at("rows").store.at == (LoopRef{"blur", "task"})) << to_json(s);
     EXPECT_EQ(s.stages.at("rows.sum").store.space, Space::register_) << to_json(s);
@@ -32,6 +32,60 @@ TEST(DefaultSchedule, ContractionsAreRegisterTiledWithAPackedOperand) {
     const Schedule s = scheduled(Algorithm({C}, {A, B, bias}));
     EXPECT_TRUE(s.stages.count("B.p")) << to_json(s);
     EXPECT_EQ(s.stages.at("C.sum").compute->at, (LoopRef{"C", "mt"})) << to_json(s);
+}
+
+// Blocks of k where its panels outgrow the cache, added into the result.
+TEST(DefaultSchedule, LongSumsAreBlocked) {
+    const auto matmul = [](const Dim& k) {
+        Dim m("m"), n("n");
+        Input A("A", f32, {m, k}), B("B", f32, {k, n});
+        Func C("C");
+        C(m, n) = sum({k}, A(m, k) * B(k, n));
+        return Algorithm({C}, {A, B});
+    };
+    const Schedule fixed = scheduled(matmul(Dim("k", 8192)));
+    EXPECT_EQ(fixed.stages.at("C.sum").store.in, "C") << to_json(fixed);
+    EXPECT_EQ(fixed.stages.at("C.sum.part").keep, (std::vector<std::string>{"k/512"})) << to_json(fixed);
+    EXPECT_TRUE(fixed.variants.empty());
+    EXPECT_FALSE(scheduled(matmul(Dim("k", 512))).stages.count("C.sum.part"));
+    const Algorithm any = matmul(Dim("k"));
+    const Schedule both = scheduled(any);
+    EXPECT_FALSE(both.stages.count("C.sum.part"));
+    ASSERT_EQ(both.variants.size(), 1u);
+    EXPECT_EQ(both.variants[0].when, "k >= 4096");
+    EXPECT_NO_THROW((void)bind(any, variant_schedule(both, 0))) << to_json(both);
+}
+
+struct Slopes {
+    Dim y{"y"}, x{"x"}, in_y{"in_y", y.extent() + 4}, in_x{"in_x", x.extent() + 4};
+    Input photo{"photo", f32, {in_y, in_x}};
+    Func soft{"soft"}, gx{"gx"}, gy{"gy"}, out{"out"};
+    Slopes() {
+        soft(y, x) = sqrt(photo(y, x)) * 0.5f + photo(y, x);
+        gx(y, x) = soft(y + 1, x + 2) - soft(y + 1, x) + soft(y, x) * 2 + soft(y + 2, x + 1);
+        gy(y, x) = soft(y + 2, x + 1) - soft(y, x + 1) + soft(y, x) * 2 + soft(y + 2, x + 2);
+        out(y, x) = gx(y, x) * gy(y + 1, x) + gx(y + 2, x + 1) * gy(y + 2, x + 2) + gx(y + 1, x) + gy(y, x);
+    }
+};
+
+TEST(DefaultSchedule, SlopesShareTheirLoopsAndRows) {
+    const Slopes slopes;
+    const Schedule s = scheduled(Algorithm({slopes.out}, {slopes.photo}));
+    EXPECT_EQ(s.stages.at("gy").fuse_with, (FuseWith{"gx", "columns"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("gx").store.at, (LoopRef{"out", "task"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("out").loops->at(3).name, "line") << to_json(s);
+}
+
+// What is read at the same columns stays in registers over a block of rows.
+TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
+    Dim y("y"), x("x"), in_y("in_y", y.extent() + 2), in_x("in_x", x.extent() + 2);
+    Input in("in", u16, {in_y, in_x});
+    Func rows("rows"), blur("blur");
+    rows(y, x) = (in(y, x) + in(y, x + 1) + in(y, x + 2)) / 3;
+    blur(y, x) = (rows(y, x) + rows(y + 1, x) + rows(y + 2, x)) / 3;
+    const Schedule s = scheduled(Algorithm({blur}, {in}));
+    EXPECT_EQ(s.stages.at("rows").compute->at, (LoopRef{"blur", "columns"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("blur").loops->at(1).tile, 8) << to_json(s);
 }
 
 TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
