@@ -5,6 +5,7 @@
 /// tessera-tune's subcommands: each declares its options and sets a callback that leaves the exit status in `status`.
 namespace tessera_tune {
 
+void add_measure(CLI::App& app, int& status);
 void add_replay(CLI::App& app, int& status);
 void add_space(CLI::App& app, int& status);
 

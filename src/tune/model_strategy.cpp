@@ -11,7 +11,7 @@ namespace tessera::tune {
 namespace {
 
 // Chosen by replaying the recorded spaces, see docs/autotuning.md.
-constexpr size_t cold_points = 8;        // before the first model
+constexpr size_t cold_points = 8;        // beside those that are given, before the first model
 constexpr double near_share = 0.12;      // of a batch: neighbours of the best
 constexpr double random_share = 0.06;    // of a batch
 constexpr double tree_share = 0.5;       // of what models choose; the process chooses the others
@@ -44,7 +44,7 @@ public:
     std::vector<Point> ask(size_t count) override {
         std::vector<Point> out;
         for (; out.size() < count && !first_.empty(); first_.pop_front()) claim(first_.front(), out);
-        while (out.size() < count && history_.outcomes().size() + out.size() < cold_points && add_start(out)) {
+        for (; out.size() < count && starts_ < cold_points && add_start(out); ++starts_) {
         }
         if (out.size() < count && history_.ranking().size() >= 2) add_guided(count, out);
         while (out.size() < count && add_fresh(out)) {
@@ -207,6 +207,7 @@ private:
     Placement placement_;
     GaussianProcess process_;
     double best_ = 0;
+    size_t starts_ = 0;
     std::map<std::string, std::vector<float>> features_;
 };
 

@@ -1,0 +1,319 @@
+#include "tune/runner_process.h"
+
+#include <tessera/compile.h>
+#include <tessera/schedule_default.h>
+#include <tessera/tessera_runtime.h>
+
+#include "tune/kernel_arguments.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <new>
+
+namespace tessera::tune {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr double shortest_sample = 1e-3;  // seconds; shorter calls are repeated within a sample
+constexpr std::size_t flushed_bytes = std::size_t{64} << 20;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Outputs of the reference, in memory that the process which computed them shares.
+class SharedOutputs {
+public:
+    explicit SharedOutputs(const KernelArguments& arguments) {
+        for (const auto& [name, guarded] : arguments.outputs) {
+            const std::size_t bytes = std::max<std::size_t>(guarded.bytes(), 1);
+            void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            if (memory == MAP_FAILED) throw std::bad_alloc();
+            buffers_.emplace(name, AnyBuffer(guarded.buffer().dtype(), memory, guarded.buffer().extents()));
+        }
+    }
+    [[nodiscard]] const std::map<std::string, AnyBuffer>& buffers() const { return buffers_; }
+
+private:
+    std::map<std::string, AnyBuffer> buffers_;
+};
+
+// What every candidate process needs.
+struct Bench {
+    const Algorithm& algorithm;
+    const Target& target;
+    const MeasureOptions& options;
+    KernelArguments arguments;
+    SharedOutputs reference;
+    double reduced = 1;
+};
+
+std::vector<double> take_samples(Bench& bench, const Module& module, int count) {
+    const NamedOutputs outputs = bench.arguments.named_outputs();
+    std::vector<std::uint8_t> flush(bench.options.cold ? flushed_bytes : 0);
+    auto start = Clock::now();
+    module(bench.arguments.inputs, outputs);  // pages and caches
+    const double once = std::max(seconds_since(start), 1e-7);
+    const int repeats = bench.options.cold ? 1 : static_cast<int>(std::clamp(std::ceil(shortest_sample / once), 1.0, 1000.0));
+    std::vector<double> samples;
+    for (int s = 0; s < count; ++s) {
+        for (std::size_t i = 0; i < flush.size(); i += 64) flush[i] = static_cast<std::uint8_t>(flush[i] + 1);
+        start = Clock::now();
+        for (int r = 0; r < repeats; ++r) module(bench.arguments.inputs, outputs);
+        samples.push_back(seconds_since(start) / repeats);
+    }
+    return samples;
+}
+
+Measured try_candidate(Bench& bench, const RunnerRequest& request) {
+    Measured out;
+    try {
+        const auto start = Clock::now();
+        const Module module = compile(bench.algorithm, parse_schedule(request.schedule), bench.target);
+        out.compile_seconds = seconds_since(start);
+        tessera_set_num_threads(bench.options.threads);
+        if (request.check) {
+            const NamedOutputs outputs = bench.arguments.named_outputs();
+            const std::string wrong = output_problem(bench.arguments, bench.reference.buffers(), bench.reduced,
+                                                     [&] { module(bench.arguments.inputs, outputs); });
+            if (!wrong.empty()) {
+                out.verdict = Verdict::wrong;
+                out.error = wrong;
+                return out;
+            }
+            out.checked = true;
+        }
+        out.samples = take_samples(bench, module, request.samples);
+    } catch (const Exception& e) {
+        out.error = fmt::format("{}: {}", code_text(e.code()), e.message());
+        if (e.code() == E0711_out_of_memory)
+            out.verdict = Verdict::out_of_memory;
+        else if (e.code() == E0712_kernel_failed)
+            out.verdict = Verdict::wrong;
+        else
+            out.verdict = out.compile_seconds == 0 ? Verdict::compile_error : Verdict::crash;
+        out.samples.clear();
+    } catch (const std::bad_alloc&) {
+        out.verdict = Verdict::out_of_memory;
+        out.error = "no memory within the limit";
+    } catch (const std::exception& e) {
+        out.verdict = Verdict::compile_error;
+        out.error = e.what();
+    }
+    return out;
+}
+
+void limit(int resource, rlim_t value) {
+    rlimit current{};
+    if (getrlimit(static_cast<__rlimit_resource_t>(resource), &current) != 0) return;
+    current.rlim_cur = std::min(value, current.rlim_max);
+    setrlimit(static_cast<__rlimit_resource_t>(resource), &current);
+}
+
+bool write_all(int file, const char* from, std::size_t count) {
+    while (count > 0) {
+        const ssize_t sent = write(file, from, count);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) return false;
+        from += sent;
+        count -= static_cast<std::size_t>(sent);
+    }
+    return true;
+}
+bool read_all(int file, char* to, std::size_t count) {
+    while (count > 0) {
+        const ssize_t got = read(file, to, count);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        to += got;
+        count -= static_cast<std::size_t>(got);
+    }
+    return true;
+}
+
+}  // namespace
+
+Measured measure_isolated(const MeasureOptions& options, const std::function<Measured()>& body) {
+    Measured out;
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0) {
+        out.verdict = Verdict::crash;
+        out.error = fmt::format("no pipe: {}", std::strerror(errno));
+        return out;
+    }
+    const pid_t child = fork();
+    if (child < 0) {
+        close(pipes[0]);
+        close(pipes[1]);
+        out.verdict = Verdict::out_of_memory;
+        out.error = fmt::format("no process: {}", std::strerror(errno));
+        return out;
+    }
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setpgid(0, 0);
+        limit(RLIMIT_CORE, 0);
+        limit(RLIMIT_AS, static_cast<rlim_t>(options.memory_bytes));
+        // What a compiler says about a candidate is no line of ours.
+        if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
+            dup2(nowhere, 1);
+            dup2(nowhere, 2);
+        }
+        const std::string text = to_text(body());
+        _exit(send_text(pipes[1], text) ? 0 : 1);
+    }
+    setpgid(child, child);
+    close(pipes[1]);
+    const auto deadline =
+        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.timeout_seconds));
+    std::string received;
+    bool late = false;
+    while (true) {
+        const double left = std::chrono::duration<double>(deadline - Clock::now()).count();
+        if (left <= 0) {
+            late = true;
+            break;
+        }
+        pollfd waiting{pipes[0], POLLIN, 0};
+        const int ready = poll(&waiting, 1, static_cast<int>(std::min(left * 1000 + 1, 1e6)));
+        if (ready < 0 && errno != EINTR) break;
+        if (ready <= 0) continue;
+        char part[65536];
+        const ssize_t got = read(pipes[0], part, sizeof part);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        received.append(part, static_cast<std::size_t>(got));
+    }
+    close(pipes[0]);
+    kill(-child, SIGKILL);
+    kill(child, SIGKILL);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (late) {
+        out.verdict = Verdict::timeout;
+        out.error = fmt::format("not done after {} s", options.timeout_seconds);
+        return out;
+    }
+    if (received.size() > sizeof(std::uint64_t)) {
+        try {
+            return measured_from(received.substr(sizeof(std::uint64_t)));
+        } catch (const std::exception&) {
+            // A torn answer: the child ended in the middle of it.
+        }
+    }
+    out.verdict = Verdict::crash;
+    out.error = WIFSIGNALED(status) ? fmt::format("killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
+                                    : "ended without an answer";
+    return out;
+}
+
+bool send_text(int socket, const std::string& text) {
+    const std::uint64_t length = text.size();
+    std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
+    whole += text;
+    return write_all(socket, whole.data(), whole.size());
+}
+
+std::optional<std::string> receive_text(int socket) {
+    std::uint64_t length = 0;
+    if (!read_all(socket, reinterpret_cast<char*>(&length), sizeof length) || length > (std::uint64_t{64} << 20))
+        return std::nullopt;
+    std::string text(length, '\0');
+    if (!read_all(socket, text.data(), length)) return std::nullopt;
+    return text;
+}
+
+std::string to_text(const RunnerRequest& r) {
+    return json{{"schedule", r.schedule}, {"samples", r.samples}, {"check", r.check}}.dump();
+}
+RunnerRequest request_from(const std::string& text) {
+    const json value = json::parse(text);
+    return {value.at("schedule"), value.at("samples"), value.at("check")};
+}
+
+std::string to_text(const Measured& m) {
+    return json{{"status", static_cast<int>(m.verdict)},
+                {"checked", m.checked},
+                {"error", m.error},
+                {"compile_seconds", m.compile_seconds},
+                {"samples", m.samples}}
+        .dump(-1, ' ', false, json::error_handler_t::replace);
+}
+Measured measured_from(const std::string& text) {
+    const json value = json::parse(text);
+    Measured out;
+    out.verdict = static_cast<Verdict>(value.at("status").get<int>());
+    out.checked = value.at("checked");
+    out.error = value.at("error");
+    out.compile_seconds = value.at("compile_seconds");
+    out.samples = value.at("samples").get<std::vector<double>>();
+    return out;
+}
+
+void run_requests(int socket, const Algorithm& algorithm, const Target& target, const MeasureOptions& options,
+                  const Schedule& reference) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGINT, SIG_IGN);  // the tuner decides what Ctrl-C means
+    // Machine code of candidates is kept between rounds, and goes with this process.
+    std::string folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
+    if (!mkdtemp(folder.data()))
+        folder.clear();
+    else
+        setenv("TESSERA_CACHE_DIR", folder.c_str(), 1);
+    std::string problem;
+    std::optional<Bench> bench;
+    try {
+        KernelArguments arguments = make_arguments(algorithm, options.extents, options.seed);
+        SharedOutputs outputs(arguments);
+        bench.emplace(Bench{algorithm, target, options, std::move(arguments), std::move(outputs),
+                            reduction_length(algorithm, options.extents)});
+        const Measured first = measure_isolated(options, [&] {
+            Measured out;
+            try {
+                const Module module =
+                    compile(algorithm, reference.stages.empty() ? default_schedule(algorithm, target) : reference, target);
+                tessera_set_num_threads(options.threads);
+                NamedOutputs outputs_of_reference;
+                for (const auto& [name, buffer] : bench->reference.buffers()) outputs_of_reference.emplace(name, buffer);
+                module(bench->arguments.inputs, outputs_of_reference);
+            } catch (const std::exception& e) {
+                out.verdict = Verdict::crash;
+                out.error = e.what();
+            }
+            return out;
+        });
+        if (first.verdict != Verdict::ok) problem = first.error;
+    } catch (const std::exception& e) {
+        problem = e.what();
+    }
+    if (send_text(socket, problem) && problem.empty()) {
+        while (const auto text = receive_text(socket)) {
+            const RunnerRequest request = request_from(*text);
+            if (!send_text(socket, to_text(measure_isolated(options, [&] { return try_candidate(*bench, request); })))) break;
+        }
+    }
+    std::error_code ignored;
+    if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
+}
+
+}  // namespace tessera::tune

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <tessera/tune_measure.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace tessera::tune {
+
+/// One request to the runner process and its answer, as JSON texts that travel with their length in front.
+struct RunnerRequest {
+    std::string schedule;  // JSON
+    int samples = 3;
+    bool check = true;
+};
+
+/// False at the end of the stream.
+[[nodiscard]] bool send_text(int socket, const std::string& text);
+[[nodiscard]] std::optional<std::string> receive_text(int socket);
+
+[[nodiscard]] std::string to_text(const RunnerRequest& request);
+[[nodiscard]] RunnerRequest request_from(const std::string& text);
+[[nodiscard]] std::string to_text(const Measured& measured);
+[[nodiscard]] Measured measured_from(const std::string& text);
+
+/// Runs `body` in a process of its own, within the limits on time and memory; one that ends without an answer has crashed.
+[[nodiscard]] Measured measure_isolated(const MeasureOptions& options, const std::function<Measured()>& body);
+
+/// The life of the runner process: makes the arguments, then forks a candidate per request until the socket closes. The first
+/// text that it sends is empty when the reference ran, else what is wrong.
+void run_requests(int socket, const Algorithm& algorithm, const Target& target, const MeasureOptions& options,
+                  const Schedule& reference);
+
+}  // namespace tessera::tune

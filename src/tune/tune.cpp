@@ -1,0 +1,190 @@
+#include <tessera/schedule_default.h>
+#include <tessera/tune.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace tessera::tune {
+namespace {
+
+constexpr int screened_samples = 3;
+constexpr int promising_samples = 7;
+constexpr double promising = 1.15;  // times the best: worth a second look
+constexpr std::size_t finalists = 5;
+
+class Search {
+public:
+    Search(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log)
+        : algorithm_(algorithm), options_(options), log_(log), space_(algorithm, options.target, options.space),
+          runner_(algorithm, options.target, options.measure) {}
+
+    TuneResult run() {
+        const Schedule initial = default_schedule(algorithm_, options_.target);
+        std::vector<Point> first{space_.point(initial)};
+        (void)try_schedule(initial, "default", {});
+        for (const Schedule& s : options_.candidates) {
+            if (ended()) break;
+            (void)try_schedule(s, "candidate", {});
+            first.push_back(space_.point(s));
+        }
+        const auto strategy = make_strategy(options_.strategy, space_, {.seed = options_.seed, .first = std::move(first)});
+        while (!ended()) {
+            const auto points = strategy->ask(std::min(options_.batch, options_.trials - result_.trials.size()));
+            if (points.empty()) {
+                result_.reason = "every point of the space was tried";
+                break;
+            }
+            std::vector<Outcome> outcomes;
+            for (const Point& p : points) {
+                if (ended()) break;
+                outcomes.push_back({p, try_schedule(space_.schedule(p), options_.strategy, space_.estimate(p))});
+            }
+            strategy->tell(outcomes);
+        }
+        if (!result_.stopped) decide(initial);
+        return std::move(result_);
+    }
+
+private:
+    double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+    bool ended() {
+        if (!result_.reason.empty()) return true;
+        if (options_.stop && options_.stop()) {
+            result_.stopped = true;
+            result_.reason = "stopped";
+        } else if (result_.trials.size() >= options_.trials)
+            result_.reason = fmt::format("{} trials were made", options_.trials);
+        else if (options_.seconds > 0 && elapsed() > options_.seconds)
+            result_.reason = fmt::format("{} s are over", options_.seconds);
+        else if (options_.patience > 0 && result_.trials.size() > last_progress_ + options_.patience)
+            result_.reason = fmt::format("no progress for {} trials", options_.patience);
+        return !result_.reason.empty();
+    }
+
+    std::optional<double> try_schedule(const Schedule& schedule, const std::string& origin, std::optional<double> predicted) {
+        TrialRow row;
+        row.schedule = schedule;
+        row.origin = origin;
+        row.predicted = predicted;
+        try {
+            row.loop_tree_hash = lowered_hash(algorithm_, schedule);
+        } catch (const Exception& e) {
+            row.measured.verdict = Verdict::invalid;
+            row.measured.error = fmt::format("{}: {}", code_text(e.code()), e.message());
+        }
+        // The same loops have the same time.
+        if (const auto same = by_tree_.find(row.loop_tree_hash); !row.loop_tree_hash.empty() && same != by_tree_.end())
+            return result_.trials[same->second].seconds;
+        row.ordinal = result_.trials.size();
+        const auto recalled = log_.recall(row.ordinal, schedule);
+        if (recalled) {
+            row.measured = recalled->measured;
+            row.seconds = recalled->seconds;
+        } else {
+            if (row.measured.verdict == Verdict::ok) measure(row);
+            log_.record(row);
+        }
+        return account(std::move(row), recalled.has_value());
+    }
+
+    void measure(TrialRow& row) {
+        row.measured = runner_.measure(row.schedule, screened_samples);
+        if (row.measured.samples.empty()) return;
+        row.seconds = *std::min_element(row.measured.samples.begin(), row.measured.samples.end());
+        // Halving: who may win is looked at longer.
+        if (best_ && *row.seconds > promising * *best_) return;
+        const Measured again = runner_.measure(row.schedule, promising_samples);
+        if (again.verdict != Verdict::ok) {
+            row.measured.verdict = again.verdict;
+            row.measured.error = again.error;
+            row.measured.samples.clear();
+            row.seconds.reset();
+            return;
+        }
+        row.measured.samples.insert(row.measured.samples.end(), again.samples.begin(), again.samples.end());
+        row.seconds = *std::min_element(row.measured.samples.begin(), row.measured.samples.end());
+    }
+
+    std::optional<double> account(TrialRow row, bool recalled) {
+        const bool improved = row.seconds && (!best_ || *row.seconds < *best_);
+        if (improved) {
+            best_ = row.seconds;
+            last_progress_ = row.ordinal;
+        }
+        if (row.origin == "default") default_ = row.seconds;
+        if (row.measured.verdict != Verdict::ok) ++failures_[row.measured.verdict];
+        if (!row.loop_tree_hash.empty()) by_tree_[row.loop_tree_hash] = row.ordinal;
+        result_.trials.push_back(std::move(row));
+        if (options_.progress)
+            options_.progress({result_.trials.back(), recalled, improved, result_.trials.size(), options_.trials, best_, default_,
+                               elapsed(), failures_});
+        return result_.trials.back().seconds;
+    }
+
+    // The fastest and the default in interleaved rounds; who is not clearly faster than the default does not replace it.
+    void decide(const Schedule& initial) {
+        result_.best = initial;
+        std::vector<std::size_t> order;
+        for (const TrialRow& row : result_.trials)
+            if (row.seconds && row.ordinal != 0) order.push_back(row.ordinal);
+        std::stable_sort(order.begin(), order.end(),
+                         [&](std::size_t a, std::size_t b) { return *result_.trials[a].seconds < *result_.trials[b].seconds; });
+        order.resize(std::min(order.size(), finalists));
+        order.insert(order.begin(), 0);
+        std::vector<Schedule> schedules;
+        for (const std::size_t i : order) schedules.push_back(result_.trials[i].schedule);
+        const auto times = interleaved(runner_, schedules, options_.final_rounds);
+        std::size_t winner = 0;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+            if (times[i].empty()) continue;
+            log_.record_final(order[i], times[i]);
+            const bool better =
+                times[winner].empty() || bootstrap_median(times[i]).median < bootstrap_median(times[winner]).median;
+            if (i > 0 && better && (times[0].empty() || faster(times[i], times[0]))) winner = i;
+        }
+        if (times[winner].empty()) {
+            result_.reason += "; nothing ran to the end of the final rounds";
+            return;
+        }
+        result_.best = schedules[winner];
+        result_.best_seconds = bootstrap_median(times[winner]).median;
+        if (times[0].empty()) return;
+        result_.default_seconds = bootstrap_median(times[0]).median;
+        std::vector<double> ratios;
+        for (std::size_t r = 0; r < times[0].size(); ++r) ratios.push_back(times[0][r] / times[winner][r]);
+        result_.speedup = bootstrap_median(ratios);
+        result_.reason += winner == 0 ? "; no candidate is clearly faster than the default"
+                                      : fmt::format("; trial {} won {} interleaved rounds", order[winner], options_.final_rounds);
+    }
+
+    const Algorithm& algorithm_;
+    const TuneOptions& options_;
+    TrialLog& log_;
+    ScheduleSpace space_;
+    Runner runner_;
+    TuneResult result_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    std::optional<double> best_, default_;
+    std::size_t last_progress_ = 0;
+    std::map<Verdict, std::size_t> failures_;
+    std::map<std::string, std::size_t> by_tree_;
+};
+
+}  // namespace
+
+std::optional<TrialRow> MemoryLog::recall(std::size_t ordinal, const Schedule& schedule) {
+    if (ordinal < rows_.size() && rows_[ordinal].schedule == schedule) return rows_[ordinal];
+    return std::nullopt;
+}
+
+TuneResult tune(const Algorithm& algorithm, const TuneOptions& given, TrialLog& log) {
+    TuneOptions options = given;
+    options.measure.extents = options.space.extents;
+    return Search(algorithm, options, log).run();
+}
+
+}  // namespace tessera::tune
