@@ -32,14 +32,14 @@ public:
     [[nodiscard]] virtual std::optional<TrialRow> recall(std::size_t ordinal, const Schedule& schedule) = 0;
     virtual void record(const TrialRow& row) = 0;
     /// The times of a recorded trial in the interleaved rounds at the end.
-    virtual void record_final(std::size_t ordinal, const std::vector<double>& rounds) = 0;
+    virtual void record_rounds(std::size_t ordinal, const std::vector<double>& rounds) = 0;
 };
 /// Keeps trials in memory only.
 class MemoryLog : public TrialLog {
 public:
     [[nodiscard]] std::optional<TrialRow> recall(std::size_t ordinal, const Schedule& schedule) override;
     void record(const TrialRow& row) override { rows_.push_back(row); }
-    void record_final(std::size_t, const std::vector<double>&) override {}
+    void record_rounds(std::size_t, const std::vector<double>&) override {}
     [[nodiscard]] const std::vector<TrialRow>& rows() const { return rows_; }
 
 private:

@@ -141,7 +141,7 @@ private:
         std::size_t winner = 0;
         for (std::size_t i = 0; i < order.size(); ++i) {
             if (times[i].empty()) continue;
-            log_.record_final(order[i], times[i]);
+            log_.record_rounds(order[i], times[i]);
             const bool better =
                 times[winner].empty() || bootstrap_median(times[i]).median < bootstrap_median(times[winner]).median;
             if (i > 0 && better && (times[0].empty() || faster(times[i], times[0]))) winner = i;
