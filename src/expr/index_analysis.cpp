@@ -103,7 +103,8 @@ Polynomial IndexAnalysis::normalize(const Expr& e) {
 }
 
 bool IndexAnalysis::remainder_vanishes(const Polynomial& r, const Polynomial& c) {
-    if (domain_.ranges.empty()) return false;
+    // Each branch of a select is analysed anew, with the divisions in it: deep ones are not looked into again.
+    if (domain_.ranges.empty() || depth_ > 1) return false;
     const Facts positive{.extents_positive = true};
     const Ends ends = interval(r);
     return ends.low && ends.high && proves_nonnegative(*ends.low, positive, 16) &&

@@ -415,9 +415,9 @@ private:
             edit.serial(x.name());
             return 1;
         }
-        // Its own storage has room for whole blocks.
+        // Its own storage has room for whole blocks of rows.
         if (rows > 1) edit.serial(row.name(), rows, "rows").tail(Tail::round_up);
-        edit.serial(x.name(), width, "columns").tail(Tail::round_up);
+        edit.serial(x.name(), width, "columns");
         if (rows > 1) edit.unroll(row.name(), 0, "line");
         edit.vector(x.name());
         return rows;
