@@ -46,7 +46,9 @@ public:
         for (const auto& [name, guarded] : arguments.outputs) {
             const std::size_t bytes = std::max<std::size_t>(guarded.bytes(), 1);
             void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-            if (memory == MAP_FAILED) throw Error(E0711_out_of_memory, {}, fmt::format("no {} bytes for the reference of output {}", bytes, name), {fix("tune for smaller extents")});
+            if (memory == MAP_FAILED)
+                throw Error(E0711_out_of_memory, {}, fmt::format("no {} bytes for the reference of output {}", bytes, name),
+                            {fix("tune for smaller extents")});
             buffers_.emplace(name, AnyBuffer(guarded.buffer().dtype(), memory, guarded.buffer().extents()));
         }
     }
