@@ -1,5 +1,4 @@
 #include <tessera/generator.h>
-#include <tessera/schedule_default.h>
 #include <tessera/tessera.h>
 
 using namespace tessera;
@@ -22,17 +21,11 @@ Algorithm conv2d(DType dtype, std::int64_t kernel, std::int64_t stride, const st
 
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
-                          {generator(
-                              "conv2d", "2-d convolution, channels last",
-                              {param("dtype", f32, {f32, f64}), param("kernel", 3), param("stride", 1),
-                               param("activation", "none", {"none", "relu"})},
-                              [](const Params& p) {
-                                  return conv2d(p.dtype("dtype"), p.integer("kernel"), p.integer("stride"), p.text("activation"));
-                              },
-                              // Accumulators of four dims do not live in registers: their place is left to the backend.
-                              [](const Algorithm& algorithm, const Target& target) -> std::optional<Schedule> {
-                                  Schedule schedule = default_schedule(algorithm, target);
-                                  for (auto& [name, stage] : schedule.stages) stage.store.space.reset();
-                                  return schedule;
-                              })});
+                          {generator("conv2d", "2-d convolution, channels last",
+                                     {param("dtype", f32, {f32, f64}), param("kernel", 3), param("stride", 1),
+                                      param("activation", "none", {"none", "relu"})},
+                                     [](const Params& p) {
+                                         return conv2d(p.dtype("dtype"), p.integer("kernel"), p.integer("stride"),
+                                                       p.text("activation"));
+                                     })});
 }

@@ -92,7 +92,7 @@ void expect_agreement(const Algorithm& algorithm, const Schedule& schedule, cons
         meant(b.inputs, b.outputs);
         for (const auto& [name, got] : a.outputs) {
             const AnyBuffer& wanted = b.outputs.at(name);
-            if (got.dtype() != TESSERA_F32 && got.dtype() != TESSERA_F64) {
+            if (got.dtype() != TESSERA_F32 && got.dtype() != TESSERA_F64 && got.dtype() != TESSERA_BF16) {
                 EXPECT_EQ(
                     std::memcmp(got.data(), wanted.data(), static_cast<size_t>(got.size()) * tessera_dtype_bytes(got.dtype())), 0)
                     << extents[1];
@@ -100,12 +100,14 @@ void expect_agreement(const Algorithm& algorithm, const Schedule& schedule, cons
             }
             for (std::int64_t i = 0; i < got.size(); ++i) {
                 const auto value = [&](const AnyBuffer& buffer) {
+                    if (buffer.dtype() == TESSERA_BF16) return double{float(static_cast<bfloat16*>(buffer.data())[i])};
                     return buffer.dtype() == TESSERA_F32 ? double{static_cast<float*>(buffer.data())[i]}
                                                          : static_cast<double*>(buffer.data())[i];
                 };
-                const double unit = got.dtype() == TESSERA_F32 ? 0x1p-23 : 0x1p-52;
-                // Sums of up to 300 terms of one sign.
-                ASSERT_NEAR(value(got), value(wanted), 300 * unit * std::max(1.0, std::abs(value(wanted))))
+                const double unit = got.dtype() == TESSERA_F64 ? 0x1p-52 : 0x1p-23;
+                // Sums of up to 300 terms of one sign; stored as bf16 they may round to either side.
+                const double stored = got.dtype() == TESSERA_BF16 ? 0x1p-7 : 0;
+                ASSERT_NEAR(value(got), value(wanted), (300 * unit + stored) * std::max(1.0, std::abs(value(wanted))))
                     << name << " at " << i << " of extents " << extents[1];
             }
         }
@@ -160,6 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, Generators,
     testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
                     Row{"matmul", "--param dtype=f64 --param epilogue=bias"}, Row{"matmul", "--param dtype=i8"},
+                    Row{"matmul", "--param dtype=bf16"}, Row{"matmul", "--param dtype=bf16 --param epilogue=bias_gelu"},
                     Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
                     Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""},
                     Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""}),
