@@ -117,6 +117,7 @@ private:
         if (s.update) {
             std::vector<Dim> pure = update_pure_dims(s);
             b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind);
+            put_steps_outside(s, b.update);
             check_order(s, b.update);
             b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, kind);
         } else {
@@ -128,6 +129,14 @@ private:
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
         if (spec) b.storage = spec->store;
         place(i, spec);
+    }
+
+    // A recurrence that reads its neighbours computes a whole step before the next: its loops over time go outside those over
+    // such dims.
+    static void put_steps_outside(const Stage& s, std::vector<BoundLoop>& nest) {
+        if (!s.update->sequential) return;
+        const std::vector<Dim> carried = carried_dims(s);
+        std::stable_partition(nest.begin(), nest.end(), [&](const BoundLoop& loop) { return !contains_dim(carried, loop.dim); });
     }
 
     // The pure loops of the update; a reduction over pure dims starts its cells in the same order.

@@ -555,14 +555,18 @@ private:
 
     // Scans, recurrences and scatters run in order; what is free of that order runs in parallel outside.
     static void serial_update(StageEdit& edit, const Stage& s) {
-        const auto pure = update_pure_dims(s);
-        for (size_t d = 0; d < pure.size(); ++d) {
-            if (d == 0)
-                edit.parallel(pure[d].name());
+        const std::vector<Dim> carried = s.update->sequential ? carried_dims(s) : std::vector<Dim>{};
+        bool outermost = true;
+        for (const Dim& d : update_pure_dims(s)) {
+            if (contains_dim(carried, d)) continue;
+            if (outermost)
+                edit.parallel(d.name());
             else
-                edit.serial(pure[d].name());
+                edit.serial(d.name());
+            outermost = false;
         }
         for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
+        for (const Dim& d : carried) edit.serial(d.name());
     }
 
     StageGraph graph_;

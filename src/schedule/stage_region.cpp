@@ -126,6 +126,20 @@ void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_
     });
 }
 
+// A read of the stage by itself. What stays inside a dim that the region holds whole adds nothing.
+void RegionsInside::add_own_read(std::vector<Interval>& region, const Stage& s, const std::vector<Interval>& read,
+                                 const Expr& access) {
+    const std::vector<Dim> carried = carried_dims(s);
+    for (size_t i = 0; i < read.size(); ++i) {
+        if (!read[i].bounded()) throw_unbounded(s, s, access, i);
+        const Facts positive{.extents_positive = true};
+        const bool inside =
+            contains_dim(carried, s.dims[i]) && proves_nonnegative(read[i].low, positive) &&
+            proves_nonnegative(sum_of(whole_dim(s.dims[i]).high, make_op(Op::neg, DType::i64, {read[i].high})), positive);
+        if (!inside) region[i] = hull(region[i], read[i]);
+    }
+}
+
 // A scatter may reach every cell of its destination dims; a scan or recurrence runs through all times and reads earlier ones.
 void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stage) {
     const Stage& s = bound_.graph.stages[stage];
@@ -138,13 +152,19 @@ void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stag
         all_pure = false;
     }
     if (all_pure || !s.update->sequential) return;
+    // Step by step, reads of neighbours spread over the whole of a dim.
+    for (const Dim& carried : carried_dims(s))
+        for (size_t d = 0; d < s.dims.size(); ++d)
+            if (s.dims[d].id() == carried.id()) region[d] = hull(region[d], whole_dim(carried));
     for (int round = 0; round < 4; ++round) {
         const std::vector<Interval> before = region;
         Domain points;
         for (size_t d = 0; d < s.dims.size(); ++d) points.set(s.dims[d], region[d]);
         for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
-        add_reads(region, stage, stage, s.update->values,
-                  s.update->condition.defined() ? points.narrowed(s.update->condition) : points);
+        if (s.update->condition.defined()) points = points.narrowed(s.update->condition);
+        AccessWalk(points).run(s.update->values, [&](const Expr& access, const Domain& d) {
+            if (access->target().func == s.func) add_own_read(region, s, read_region(access, d, InputReads::symbolic), access);
+        });
         bool same = true;
         for (size_t d = 0; d < region.size(); ++d)
             same = same && region[d].low.same_as(before[d].low) && region[d].high.same_as(before[d].high);

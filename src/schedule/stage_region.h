@@ -25,6 +25,7 @@ private:
     void add_use(std::vector<Interval>& region, size_t stage, size_t user);
     void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
                    const Domain& domain);
+    void add_own_read(std::vector<Interval>& region, const Stage& s, const std::vector<Interval>& read, const Expr& access);
     void close_over_update(std::vector<Interval>& region, size_t stage);
 
     const BoundSchedule& bound_;

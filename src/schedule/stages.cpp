@@ -74,6 +74,22 @@ std::vector<Dim> update_pure_dims(const Stage& stage) {
     return out;
 }
 
+std::vector<Dim> carried_dims(const Stage& stage) {
+    std::vector<Dim> out;
+    for (const Dim& d : update_pure_dims(stage)) {
+        size_t at = 0;
+        while (stage.dims[at].id() != d.id()) ++at;
+        for_each_node(stage.update->values, [&](const Expr& n) {
+            if (n->op != Op::access || n->target().func != stage.func) return;
+            const Expr& index = n->args[at];
+            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) &&
+                !contains_dim(out, d))
+                out.push_back(d);
+        });
+    }
+    return out;
+}
+
 namespace {
 
 bool is_structured(const Expr& e) { return e->op == Op::reduce || e->op == Op::scan || e->op == Op::scatter; }

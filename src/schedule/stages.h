@@ -63,6 +63,8 @@ struct StageGraph {
 [[nodiscard]] std::vector<Expr> dim_exprs(const std::vector<Dim>& dims);
 /// Dims of a stage over which its update runs as a plain loop (not reduced, not a scatter's destination).
 [[nodiscard]] std::vector<Dim> update_pure_dims(const Stage& stage);
+/// Those of them that the update reads itself at other positions of: a step needs the step before at all of them.
+[[nodiscard]] std::vector<Dim> carried_dims(const Stage& stage);
 
 /// `e` with every node for which `replace` returns a defined Expr replaced (bottom-up, shared nodes once).
 template <class Replace>

@@ -1,7 +1,6 @@
 // Targets, just-in-time and ahead-of-time compilation, and the one place where Halide's errors become ours.
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/loop_nest.h"
-#include "backend/cpu/step_order.h"
 #include "base/check.h"
 
 #include <fmt/format.h>
@@ -149,8 +148,7 @@ struct Lowered {
     std::vector<Parameter> parameters;
 };
 
-Lowered build(const BoundSchedule& schedule) {
-    const BoundSchedule bound = with_steps_outermost(schedule);
+Lowered build(const BoundSchedule& bound) {
     Translation t = translate(bound);
     apply_schedule(bound, t);
     return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
@@ -231,8 +229,7 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
     });
 }
 
-std::vector<NestNode> loop_nest(const BoundSchedule& schedule) {
-    const BoundSchedule bound = with_steps_outermost(schedule);
+std::vector<NestNode> loop_nest(const BoundSchedule& bound) {
     return guarded(bound, [&] {
         Translation t = translate(bound);
         apply_schedule(bound, t);

@@ -41,7 +41,6 @@ struct Translation {
     std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
     std::map<std::string, Halide::ImageParam> images;
 };
-/// Of a bound schedule that with_steps_outermost() gave.
 [[nodiscard]] Translation translate(const BoundSchedule& bound);
 
 /// A name that Halide takes as it is, distinct per stage.

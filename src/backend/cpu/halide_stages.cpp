@@ -1,6 +1,5 @@
 // Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
 #include "backend/cpu/halide_ir.h"
-#include "backend/cpu/step_order.h"
 #include "base/check.h"
 #include "expr/bounds.h"
 #include "schedule/in_place.h"

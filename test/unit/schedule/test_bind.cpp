@@ -2,6 +2,8 @@
 #include <tessera/tessera.h>
 
 #include "schedule/bound.h"
+#include "schedule/default_schedule.h"
+#include "schedule/loop_tree.h"
 
 namespace tessera {
 namespace {
@@ -144,6 +146,34 @@ TEST(Bind, RefusesWhatIsIllegal) {
     EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C", {"k/8"}).root(); }), E0509_derived_stage);
     EXPECT_EQ(refused([](Schedule& s) { s.stage("C").root().loop({.dim = "m", .as = LoopKind::block}); }), L0903_schedule);
     EXPECT_EQ(refused([](Schedule& s) { s.partial("P", "C.sum", {"k/8%4"}).root(); }), L0903_schedule);
+}
+
+// Every column of a step needs its neighbours of the step before.
+TEST(Bind, StepsOfARecurrenceStandOutsideTheDimsThatItReadsAcross) {
+    Dim t("t"), x("x"), c("c");
+    Input in("in", f32, {t, x, c});
+    Func h("h");
+    recurrence(t, {{h(t, x, c), cast(f32, 0)}},
+               [&](const Self& s) -> Tuple { return {in(t, x, c) + s[0](t - 1, clamp(x + 1, 0, x.extent() - 1), c)}; });
+    const Algorithm algorithm({h}, {in});
+    const auto nest = [&](const Schedule& s) {
+        const BoundSchedule b = bind(algorithm, s);
+        return loop_names(b.main_nest(*b.graph.find("h.recurrence")));
+    };
+    Schedule listed;
+    listed.stage("h").root();
+    listed.stage("h.recurrence").root().parallel("c").parallel("x").serial("t");
+    EXPECT_EQ(nest(listed), (std::vector<std::string>{"c", "t", "x"}));
+    Schedule plain;
+    plain.stage("h").root();
+    plain.stage("h.recurrence").root();
+    EXPECT_EQ(nest(plain), (std::vector<std::string>{"c", "t", "x"}));
+    EXPECT_EQ(nest(default_schedule(algorithm, CpuModel{})), (std::vector<std::string>{"c", "t", "x"}));
+    // The region of a tile holds all of x and ends there.
+    Schedule inside;
+    inside.stage("h").root().serial("t").serial("x", 4, "xo").serial("x").serial("c");
+    inside.stage("h.recurrence").at("h", "xo");
+    EXPECT_NO_THROW((void)build_loop_tree(bind(algorithm, inside)));
 }
 
 TEST(Bind, KeepsDeclaredOrder) {
