@@ -6,7 +6,12 @@
 namespace tessera_tune {
 
 void add_measure(CLI::App& app, int& status);
+void add_model(CLI::App& app, int& status);
 void add_replay(CLI::App& app, int& status);
+void add_report(CLI::App& app, int& status);
+void add_resume(CLI::App& app, int& status);
+void add_run(CLI::App& app, int& status);
 void add_space(CLI::App& app, int& status);
+void add_status(CLI::App& app, int& status);
 
 }  // namespace tessera_tune

@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
     app.footer("Every subcommand has its own --help. NO_COLOR turns colours off.");
     int status = 0;
     using namespace tessera_tune;
-    for (const auto& add : {add_measure, add_replay, add_space}) add(app, status);
+    for (const auto& add : {add_run, add_resume, add_status, add_report, add_measure, add_model, add_space, add_replay})
+        add(app, status);
     try {
         CLI11_PARSE(app, argc, argv);
     } catch (const std::exception& e) {

@@ -3,6 +3,7 @@
 #include <tessera/algorithm.h>
 #include <tessera/schedule.h>
 #include <tessera/target.h>
+#include <tessera/tune_model.h>
 #include <tessera/tune_strategy.h>
 
 #include <map>
@@ -18,7 +19,9 @@ struct SpaceOptions {
     int cores = 0;  // 0: those of this machine
     /// Conditions over decisions: "C.n.vector == 16", "C.m.unroll * C.n.unroll <= 24". A decision that is not made makes its
     /// condition hold.
-    std::vector<std::string> constraints;
+    std::vector<std::string> constraints = {};
+    /// What estimate() ranks by; null: the analytic model.
+    std::shared_ptr<const LearnedModel> model = {};
 };
 
 /// The schedules of an algorithm for a CPU: per stage, consumers first, placement, storage level, tiles, order of loops, vectors,

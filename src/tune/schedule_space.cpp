@@ -42,6 +42,7 @@ struct ScheduleSpace::Model {
     PlacementCodes codes;
     std::vector<Constraint> constraints;
     CpuFacts facts;
+    std::shared_ptr<const LearnedModel> learned;
     mutable std::mutex mutex;
     mutable std::map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
@@ -168,6 +169,7 @@ struct ScheduleSpace::Model {
 ScheduleSpace::ScheduleSpace(const Algorithm& algorithm, const Target& target, const SpaceOptions& options)
     : model_(std::make_unique<Model>(algorithm, cpu_facts(target, options.cores))) {
     Model& m = *model_;
+    m.learned = options.model;
     m.target = {options.extents, m.facts.vector_bytes, m.facts.vector_registers, m.facts.cores};
     for (const std::string& text : options.constraints) {
         Condition c = parse_condition(text);
@@ -305,7 +307,9 @@ std::vector<float> ScheduleSpace::features(const Point& point) const {
 }
 
 std::optional<double> ScheduleSpace::estimate(const Point& point) const {
-    return analytic_seconds(features(point), model_->facts);
+    const auto f = features(point);
+    if (model_->learned) return -static_cast<double>(model_->learned->rank({f}).front());
+    return analytic_seconds(f, model_->facts);
 }
 
 std::string ScheduleSpace::text(const Point& point) const {
