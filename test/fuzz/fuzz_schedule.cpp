@@ -3,7 +3,10 @@
 #include "schedule/derived_stages.h"
 #include "schedule/stages.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 namespace tessera::fuzz {
 namespace {
@@ -13,12 +16,16 @@ public:
     Generator(Random& random, const Algorithm& algorithm) : random_(random), graph_(make_stages(algorithm)) {}
 
     Schedule run() {
+        leading_parallel_ = chance(random_, 0.25);
         if (chance(random_, 0.25)) add_copy();
         if (chance(random_, 0.25)) add_partial();
-        for (size_t i = graph_.stages.size(); i-- > 0;) place(graph_.stages[i]);
+        for (size_t i = graph_.stages.size(); i-- > 0;) {
+            place(graph_.stages[i]);
+            if (chance(random_, 0.08)) add_clone(graph_.stages[i]);
+        }
         if (chance(random_, 0.4)) share_loops();
         if (chance(random_, 0.3)) share_memory();
-        return std::move(out_);
+        return chance(random_, 0.1) ? as_variant() : std::move(out_);
     }
 
 private:
@@ -26,7 +33,16 @@ private:
         const bool keep = s.output.has_value();
         if (!keep && chance(random_, 0.3)) return;
         if (out_.stages.count(s.name) && out_.stages.at(s.name).compute) return;
+        if (!s.update && graph_.find(s.name + ".sum") && chance(random_, 0.3)) return add_tile(s.name);
+        if (tiled_.count(s.name)) return;
         StageEdit edit = out_.stage(s.name);
+        place_at(s, edit, keep);
+        fill_loops(s, edit);
+        if (chance(random_, 0.1)) edit.space(pick(random_, std::vector<Space>{Space::heap, Space::stack}));
+        if (!keep && !s.dims.empty() && chance(random_, 0.1)) edit.align(pick(random_, s.dims).name(), draw(random_, 2, 8));
+    }
+
+    void place_at(const Stage& s, StageEdit& edit, bool keep) {
         const auto user = random_user(s);
         if (keep || !user || chance(random_, 0.35))
             edit.root();
@@ -46,6 +62,9 @@ private:
                     edit.store_at(*user, places[static_cast<size_t>(draw(random_, 0, static_cast<std::int64_t>(at) - 1))]);
             }
         }
+    }
+
+    void fill_loops(const Stage& s, StageEdit& edit) {
         std::vector<std::string> pure, reduced;
         for (const Dim& d : s.update ? update_pure_dims(s) : s.dims) pure.push_back(d.name());
         if (s.update)
@@ -64,9 +83,13 @@ private:
     // Tiles of each dim from outside in, interleaved at random.
     std::vector<LoopSpec> loops_over(const std::vector<std::string>& pure, const std::vector<std::string>& reduced, bool update) {
         std::vector<std::vector<LoopSpec>> chains;
-        for (const std::string& d : pure) chains.push_back(chain(d, false, update));
-        for (const std::string& d : reduced) chains.push_back(chain(d, true, update));
         std::vector<LoopSpec> loops;
+        for (const std::string& d : pure) {
+            const bool leads = leading_parallel_ && loops.size() + 1 < pure.size() && loops.size() == chains.size();
+            if (leads) loops.push_back({.dim = d, .as = LoopKind::parallel, .name = fmt::format("{}_{}", d, names_++)});
+            chains.push_back(leads ? std::vector<LoopSpec>{} : chain(d, false, update));
+        }
+        for (const std::string& d : reduced) chains.push_back(chain(d, true, update));
         while (true) {
             std::vector<size_t> left;
             for (size_t c = 0; c < chains.size(); ++c)
@@ -102,6 +125,7 @@ private:
         if (tile > 0) l.tile = tile;
         l.name = dim + "_" + std::to_string(names_++);
         if (first && !reduced && chance(random_, 0.3)) l.as = LoopKind::parallel;
+        if (chance(random_, 0.1)) l.partition = chance(random_, 0.5) ? Partition::never : Partition::always;
         if (tile > 0 && chance(random_, 0.4)) {
             std::vector<Tail> tails{Tail::guard};
             if (!update && !reduced) tails.push_back(Tail::shift_inwards);
@@ -136,6 +160,42 @@ private:
                                                               {.dim = names[1], .as = LoopKind::vector, .name = "lane"}};
                 }
             }
+    }
+
+    void add_tile(const std::string& name) {
+        TileRecord t;
+        const auto some = [&](std::int64_t low, std::int64_t high) {
+            return chance(random_, 0.5) ? std::optional(draw(random_, low, high)) : std::nullopt;
+        };
+        t.tile_m = some(1, 6);
+        t.vector_width = pick(random_, std::vector<std::int64_t>{2, 4, 8});
+        t.tile_n = *t.vector_width * draw(random_, 1, 3);
+        if (chance(random_, 0.3)) t.block_m = t.tile_m.value_or(4) * 2;
+        if (chance(random_, 0.3)) t.block_n = *t.tile_n * 2;
+        t.tile_k = some(2, 8);
+        t.unroll_factor = some(2, 4);
+        out_.stage(name).tile(t);
+        tiled_.insert(name + ".sum");
+    }
+
+    // An instance of `s` of its own for one of its users.
+    void add_clone(const Stage& s) {
+        std::vector<std::string> users;
+        for (const Stage& u : graph_.stages)
+            if (reads(u, s.func.get())) users.push_back(u.name);
+        if (users.empty() || s.name.find('.') != std::string::npos) return;
+        StageEdit edit = out_.clone(s.name + ".own", s.name, {pick(random_, users)});
+        edit.root();
+        fill_loops(s, edit);
+    }
+
+    // The same as a variant of a schedule that computes everything at root.
+    Schedule as_variant() {
+        Schedule base;
+        for (const auto& [name, spec] : out_.stages)
+            if (!spec.is_derived()) base.stage(name).root();
+        base.variant("x >= 0", out_);
+        return variant_schedule(base, 0);
     }
 
     void add_partial() {
@@ -199,6 +259,8 @@ private:
     StageGraph graph_;
     Schedule out_;
     int names_ = 0;
+    bool leading_parallel_ = false;
+    std::set<std::string> tiled_;  // sums whose loops come from a tile record
 };
 
 }  // namespace

@@ -22,9 +22,10 @@ template <class T>
     return from[static_cast<size_t>(draw(random, 0, static_cast<std::int64_t>(from.size()) - 1))];
 }
 
-/// One to seven definitions over [y, x]: point-wise arithmetic, stencils, boundary conditions, reductions with predicates,
-/// contractions, scans, gathers, histograms, arg-max, resampling. Float reductions only see small whole numbers, so every legal
-/// order gives the same bits.
+/// One to eight definitions over [x] up to [p, c, y, x], of every dtype: point-wise arithmetic, shifted, mirrored, scaled and
+/// data-dependent reads, boundary conditions, stencils, reductions with predicates, of tuples and in declared orders,
+/// contractions, scans, recurrences, scatters, arg-max, tuples, Funcs with fewer dims. Float reductions of free order only see
+/// small whole numbers, so every legal order gives the same bits.
 [[nodiscard]] Algorithm random_algorithm(Random& random);
 
 }  // namespace tessera::fuzz

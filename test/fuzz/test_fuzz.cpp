@@ -5,8 +5,8 @@
 namespace tessera {
 namespace {
 
-constexpr std::uint64_t corpus = 300;
-constexpr std::uint64_t compiled_corpus = 40;
+constexpr std::uint64_t corpus = 1500;
+constexpr std::uint64_t compiled_corpus = 20;
 
 TEST(Fuzz, LoopTreesEqualTheOracle) {
     std::uint64_t legal = 0;
