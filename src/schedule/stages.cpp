@@ -219,7 +219,8 @@ private:
         const auto note = [&](const Func& reader, const Expr& n) {
             if (n->op != Op::access || !n->target().func || n->target().boundary != Boundary::none) return;
             const auto& read = n->target().func;
-            if (!is_output(read.get()) || read->recurrence || read == reader.state() || twins_.count(read.get())) return;
+            if (!is_output(read.get()) || read == reader.state() || twins_.count(read.get())) return;
+            if (read->recurrence && read->recurrence == reader.state()->recurrence) return;
             bool same = is_output(reader.state().get());
             for (size_t d = 0; same && d < n->args.size(); ++d)
                 same = n->args[d]->op == Op::dim && contains_dim(reader.dims(), n->args[d]->dim()) &&
@@ -500,6 +501,12 @@ private:
             d.dtypes = f->dtypes;
             d.where = f->where;
             d.values = {read_stage(s.func, dim_exprs(s.dims), states_.at(f.get()).second)};
+            if (const auto twin = twins_.find(f.get()); twin != twins_.end()) {
+                Stage inner = d;
+                inner.func = twin->second;
+                inner.name = inner.func->name;
+                graph_.stages.push_back(std::move(inner));
+            }
             set_output(d);
             graph_.stages.push_back(std::move(d));
         }

@@ -84,6 +84,22 @@ TEST(HeldReads, NoneThatIsProvedInside) {
     EXPECT_EQ(read_index(bind(Algorithm({g}, {a}), s), "f"), "x");
 }
 
+// An output is read at -1 as the algorithm means it, not at its edge.
+TEST(HeldReads, NoneOfAStateThatIsAnOutputAndReadOutside) {
+    const Dim t("t");
+    const Input in("in", i32, {t, x});
+    Func h("h"), g("g");
+    recurrence(t, {{h(t, x), cast(i32, 7)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, x) + clamp(in)(t, x)}; });
+    g(t, x) = h(t - 1, x - 1);
+    const Algorithm algorithm({g, h}, {in});
+    const interpreter::Inputs inputs{{"in", filled<std::int32_t>({4, 3}, ramp<std::int32_t>(12))}};
+    Buffer<std::int32_t> want({4, 3}), got({4, 3}), states({4, 3});
+    evaluate(algorithm, inputs, {{"g", want}, {"h", states}});
+    interpreter::execute(build_loop_tree(bind(algorithm, roots({"g", "h", "h.recurrence"}))), inputs,
+                         {{"g", got}, {"h", states}});
+    EXPECT_EQ(elements(got), elements(want));
+}
+
 TEST(HeldReads, AtAnIndexOfASmallDtype) {
     const Dim v("v", 256);
     const Input at("at", u8, {x}), table("table", i32, {v});
