@@ -24,7 +24,7 @@ public:
         for (const Func& f : a.funcs) cyclic_ = cyclic_ || f.state()->recurrence;
     }
 
-    void prove() {
+    RequiredRegions prove() {
         for (const Func& f : a_.outputs)
             for (const Dim& d : f.dims()) regions_[f.state().get()].push_back(whole_dim(d));
         for (const Func& f : a_.outputs) regions_[f.state().get()];
@@ -37,6 +37,7 @@ public:
                 if (regions_.count(a_.funcs[i].state().get())) visit_func(*a_.funcs[i].state());
             if (!grown_) break;
         }
+        return std::move(regions_);
     }
 
 private:
@@ -175,12 +176,13 @@ private:
 
     const AlgorithmState& a_;
     Facts facts_;
-    std::map<const FuncState*, std::vector<Interval>> regions_;  // of what was reached so far
+    RequiredRegions regions_;  // of what was reached so far
     bool cyclic_ = false, grown_ = false, last_round_ = false;
 };
 
 }  // namespace
 
 void prove_accesses(const AlgorithmState& algorithm) { AccessProof(algorithm).prove(); }
+RequiredRegions required_regions(const AlgorithmState& algorithm) { return AccessProof(algorithm).prove(); }
 
 }  // namespace tessera

@@ -49,7 +49,7 @@ std::shared_ptr<Recurrence> begin_recurrence(const Dim& t, const std::vector<Sta
     if (states.empty())
         throw Error(E0311_recurrence, where, "a recurrence has no state",
                     {token("recurrence"), fix("give it at least one: {h(t, i), h0(i)}")});
-    auto r = std::make_shared<Recurrence>(Recurrence{t, reverse, {}});
+    auto r = std::make_shared<Recurrence>(Recurrence{t, reverse, {}, {}});
     for (const StateVar& s : states) {
         begin_state(s, t, where);
         s.at.func()->recurrence = r;

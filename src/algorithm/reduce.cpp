@@ -300,7 +300,8 @@ Expr logsumexp(const Dims& dims, const Operand& body, const Where& w) {
     const Expr top = max(dims, body, w);
     // Where the maximum is infinite the differences would be NaN: shift by 0 there.
     const double infinity = std::numeric_limits<double>::infinity();
-    const Expr shift = select(abs(top) == infinity, 0, top);
+    // The result does not depend on the shift, so no derivative goes through it.
+    const Expr shift = straight_through(select(abs(top) == infinity, 0, top), 0);
     return log(sum(dims, exp(body.expr - shift), w)) + shift;
 }
 Tuple welford(const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) {

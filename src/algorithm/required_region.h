@@ -19,6 +19,10 @@ namespace tessera {
 [[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain,
                                                 InputReads reads = InputReads::by_range);
 
+/// Per Func the cells that the outputs need of it, one interval per dim. Throws E0401 / E0402 as the Algorithm's checks do.
+using RequiredRegions = std::map<const FuncState*, std::vector<Interval>>;
+[[nodiscard]] RequiredRegions required_regions(const AlgorithmState& algorithm);
+
 /// `domain` with the dims of a reduction, scan or scatter over their whole extents, narrowed by its predicate.
 [[nodiscard]] Domain reduced_domain(const Expr& reduction, const Domain& domain);
 

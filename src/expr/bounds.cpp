@@ -38,7 +38,7 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
     IndexAnalysis analysis(Domain(from.ranges));
     for (const Expr& atom : atoms_of(fact)) {
         const bool ranged = from.ranges.count(atom) != 0;
-        if (!ranged && (atom->op == Op::extent || atom->op == Op::dim || atom->op == Op::variable)) continue;
+        if (!ranged && !analysis.varies(atom)) continue;
         const auto split = split_linear(fact, atom);
         const auto k = split ? split->factor.constant() : std::nullopt;
         if (!k || *k == 0 || split->rest.contains(atom)) continue;
@@ -102,7 +102,8 @@ Expr greater(const Expr& a, const Expr& b, const Facts& facts) {
 Interval hull(const Interval& a, const Interval& b) {
     Interval out;
     if (a.low.defined() && b.low.defined()) out.low = a.low.same_as(b.low) ? a.low : lesser(a.low, b.low);
-    if (a.high.defined() && b.high.defined()) out.high = a.high.same_as(b.high) ? a.high : greater(a.high, b.high);
+    if (a.high.defined() && b.high.defined())
+        out.high = a.high.same_as(b.high) ? a.high : greater(b.high, a.high);  // of equal ones a stays
     return out;
 }
 

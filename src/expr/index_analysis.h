@@ -26,6 +26,9 @@ public:
     /// The values of integer `e` of any dtype, wrap-around of narrow dtypes included.
     Ends value_interval(const Expr& e);
 
+    /// Whether `atom` takes several values over the domain.
+    bool varies(const Expr& atom);
+
 private:
     friend struct ValueRange;
     Polynomial normalize(const Expr& e);
@@ -33,7 +36,6 @@ private:
     Polynomial divide_by_constant(const Polynomial& a, std::int64_t c, bool remainder);
     Polynomial least(Op op, const Expr& e);
     [[nodiscard]] bool remainder_vanishes(const Polynomial& r, const Polynomial& c);
-    bool varies(const Expr& atom);
     bool varies(const Polynomial& p);
     std::optional<Polynomial> extreme(const Polynomial& p, bool low);
     std::optional<Polynomial> by_branches(const Polynomial& p, const Expr& atom, const LinearSplit& split, int sign, bool low);

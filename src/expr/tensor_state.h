@@ -27,7 +27,10 @@ struct Recurrence {
     Dim t;
     bool reverse = false;
     std::vector<std::weak_ptr<FuncState>> states;
+    std::vector<std::shared_ptr<FuncState>> kept;  // states that nothing else may hold
 };
+
+struct DerivativeRule;
 
 /// What is behind a Func handle.
 struct FuncState {
@@ -41,6 +44,7 @@ struct FuncState {
     std::vector<Expr> values;                // one per component, strong
     std::shared_ptr<Recurrence> recurrence;  // set: values are the step, init the value for t < 0
     Expr init;
+    std::shared_ptr<const DerivativeRule> rule;  // instead of the derivative of the values
 };
 
 }  // namespace tessera

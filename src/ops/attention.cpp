@@ -44,7 +44,8 @@ Func attention(std::string name, const Tensor& query, const Tensor& key, const T
     const Func top = define(name + "/max", rows, tessera::max({k}, Operand(s, where)), where);
     const Expr most = top.at(indices_of(rows), where);
     // A row without keys has the maximum -inf: shifted by 0 its weights are 0, not NaN.
-    const Expr shift = tessera::select(most == -std::numeric_limits<double>::infinity(), 0, most);
+    // The result does not depend on the shift, so no derivative goes through it.
+    const Expr shift = straight_through(tessera::select(most == -std::numeric_limits<double>::infinity(), 0, most), 0);
     const Func weights = define(name + "/exp", pairs, tessera::exp(s - shift), where);
     const Expr w = weights.at(indices_of(pairs), where);
     const Func sums = define(name + "/sum", rows, tessera::sum({k}, Operand(w, where)), where);

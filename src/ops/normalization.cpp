@@ -11,7 +11,9 @@ Func softmax(std::string name, const Tensor& x, const Dim& over) {
     const std::vector<Dim> kept = rest(x.dims(), {over});
     const Expr v = tessera::cast(wide(x.dtype()), x.value());
     const Func top = define(name + "/max", kept, tessera::max({over}, Operand(v, where)), where);
-    const Func weight = define(name + "/exp", x.dims(), tessera::exp(v - top.at(indices_of(kept), where)), where);
+    // The result does not depend on the shift, so no derivative goes through it.
+    const Expr shift = straight_through(top.at(indices_of(kept), where), 0);
+    const Func weight = define(name + "/exp", x.dims(), tessera::exp(v - shift), where);
     const Expr e = weight.at(indices_of(x.dims()), where);
     const Func total = define(name + "/sum", kept, tessera::sum({over}, Operand(e, where)), where);
     return define(name, x.dims(), tessera::cast(x.dtype(), e / total.at(indices_of(kept), where)), where);

@@ -1,0 +1,140 @@
+#include "autodiff/custom_rule.h"
+
+#include "autodiff/graph_rewrite.h"
+#include "autodiff/guarded.h"
+
+#include <fmt/format.h>
+
+namespace tessera {
+namespace {
+
+const std::string& name_of(const Wrt& x) { return x.input() ? x.input()->name : x.func()->name; }
+const std::vector<Dim>& dims_of(const Wrt& x) { return x.input() ? x.input()->dims : x.func()->dims; }
+DType dtype_of(const Wrt& x) { return x.input() ? x.input()->dtype : Func(x.func()).dtype(); }
+
+[[noreturn]] void fail(const Func& f, const std::string& what, std::vector<Hint> hints) {
+    hints.insert(hints.begin(), token(f.name()));
+    throw Error(E1004_custom_rule, f.state()->where, fmt::format("the rule of {} {}", f.name(), what), std::move(hints));
+}
+
+void check_shape(const Func& f, const Func& got, const std::vector<Dim>& dims, DType dtype, const std::string& of) {
+    bool fits = got.defined() && got.rank() == dims.size() && got.components() == 1 && is_float(got.dtype()) &&
+                derivative_dtype(got.dtype()) == derivative_dtype(dtype);
+    for (size_t i = 0; fits && i < dims.size(); ++i) fits = got.dims()[i].id() == dims[i].id();
+    if (!fits)
+        fail(f, fmt::format("yields {} for {}, whose dims or dtype differ", got.defined() ? got.name() : "an undefined Func", of),
+             {expected(fmt::format("{} over the dims of {}", dtype_name(derivative_dtype(dtype)), of)),
+              fix(fmt::format("define it with the dims of {}", of))});
+}
+
+// A Func that stands for a direction: an independent variable.
+Func placeholder(const std::string& name, const std::vector<Dim>& dims, DType dtype, SourceLoc where) {
+    return made_func(name, dims, {zero_of(derivative_dtype(dtype))}, where);
+}
+
+void check_linear(const Func& f, const std::vector<Func>& results, const std::vector<Func>& directions) {
+    for (const Func& reached : reachable_funcs(results))
+        for (const Func& d : directions)
+            if (reached.state() == d.state())
+                fail(f, fmt::format("is not linear in {}", d.name()),
+                     {expected("sums of the cotangent or tangents times factors that are free of them")});
+}
+
+std::vector<Func> called_reverse(const Func& f, const DerivativeRule& rule, const Func& cotangent) {
+    std::vector<Func> out = rule.reverse(cotangent);
+    if (out.size() != rule.operands.size())
+        fail(f, fmt::format("yields {} for {}", counted(out.size(), "cotangent"), counted(rule.operands.size(), "operand")),
+             {expected(std::to_string(rule.operands.size())), received(std::to_string(out.size())),
+              fix("return one Func per operand, zero where nothing comes")});
+    for (size_t k = 0; k < out.size(); ++k)
+        check_shape(f, out[k], dims_of(rule.operands[k]), dtype_of(rule.operands[k]), name_of(rule.operands[k]));
+    return out;
+}
+
+Func called_forward(const Func& f, const DerivativeRule& rule, const std::vector<Func>& tangents) {
+    const Func out = rule.forward(tangents);
+    check_shape(f, out, f.dims(), f.dtype(), f.name());
+    return out;
+}
+
+Func with_rule(std::string name, const Func& value, std::shared_ptr<const DerivativeRule> rule) {
+    if (!value.defined() || value.components() != 1 || !is_float(value.dtype()))
+        throw Error(E1004_custom_rule, value.state()->where,
+                    fmt::format("the value {} of a custom rule is no Func of one float", value.name()),
+                    {token(value.name()), fix("give every value of a tuple a Func of its own")});
+    Func f(std::move(name), value.state()->where);
+    std::vector<Index> dims(value.dims().begin(), value.dims().end());
+    f.at(dims) = value.at(dims).read();
+    f.state()->rule = std::move(rule);
+    return f;
+}
+
+}  // namespace
+
+Func custom_vjp(std::string name, const Func& value, const std::vector<Wrt>& operands, ReverseRule rule) {
+    return with_rule(std::move(name), value,
+                     std::make_shared<const DerivativeRule>(DerivativeRule{operands, std::move(rule), {}}));
+}
+Func custom_jvp(std::string name, const Func& value, const std::vector<Wrt>& operands, ForwardRule rule) {
+    return with_rule(std::move(name), value,
+                     std::make_shared<const DerivativeRule>(DerivativeRule{operands, {}, std::move(rule)}));
+}
+
+std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name) {
+    const DerivativeRule& rule = *f.state()->rule;
+    if (rule.reverse) return called_reverse(f, rule, cotangent);
+    // The transpose of the forward rule.
+    std::vector<Func> tangents;
+    std::vector<Wrt> by;
+    for (const Wrt& x : rule.operands) {
+        tangents.push_back(placeholder(name + "/tangent_" + name_of(x), dims_of(x), dtype_of(x), f.state()->where));
+        by.emplace_back(tangents.back());
+    }
+    const std::vector<Func> out = vjp({{called_forward(f, rule, tangents), cotangent}}, by, {.name = name});
+    check_linear(f, out, tangents);
+    return out;
+}
+
+Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name) {
+    const DerivativeRule& rule = *f.state()->rule;
+    if (rule.forward) return called_forward(f, rule, tangents);
+    const Func given = placeholder(name + "/cotangent", f.dims(), f.dtype(), f.state()->where);
+    std::vector<Cotangent> outputs;
+    const std::vector<Func> results = called_reverse(f, rule, given);
+    for (size_t k = 0; k < results.size(); ++k) outputs.push_back({results[k], tangents[k]});
+    const Func out = vjp(outputs, {given}, {.name = name})[0];
+    check_linear(f, {out}, {given});
+    return out;
+}
+
+void check_captures(const Func& f, const std::set<const InputState*>& inputs, const std::set<const FuncState*>& funcs) {
+    std::unordered_set<const void*> operands;
+    for (const Wrt& x : f.state()->rule->operands)
+        operands.insert(x.input() ? static_cast<const void*>(x.input().get()) : x.func().get());
+    std::unordered_set<const FuncState*> seen;
+    std::vector<const FuncState*> stack{f.state().get()};
+    const auto captured = [&](const std::string& name) {
+        fail(f, fmt::format("does not have {} among its operands, by which is differentiated and which its value reads", name),
+             {note(fmt::format("what is not an operand has no derivative in a rule")),
+              fix(fmt::format("list {} as an operand", name)), fix("stop_gradient() what shall be constant")});
+    };
+    while (!stack.empty()) {
+        const FuncState* at = stack.back();
+        stack.pop_back();
+        if (!seen.insert(at).second) continue;
+        for_each_node(definition_roots(*at), [&](const Expr& n) {
+            if (n->op != Op::access) return;
+            const AccessTarget& target = n->target();
+            if (operands.count(target.input ? static_cast<const void*>(target.input.get()) : target.func.get())) return;
+            if (target.input) {
+                if (inputs.count(target.input.get())) captured(target.input->name);
+            } else if (funcs.count(target.func.get())) {
+                captured(target.func->name);
+            } else {
+                stack.push_back(target.func.get());
+            }
+        });
+    }
+}
+
+}  // namespace tessera

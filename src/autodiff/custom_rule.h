@@ -1,0 +1,24 @@
+#pragma once
+
+#include <tessera/autodiff.h>
+
+#include <set>
+
+namespace tessera {
+
+/// A derivative that the user wrote: how a Func's cotangent becomes those of its operands, or tangents of the operands its own.
+struct DerivativeRule {
+    std::vector<Wrt> operands;
+    ReverseRule reverse;  // one of the two
+    ForwardRule forward;
+};
+
+/// What the operands of `f` get from `cotangent`, a Func over f's dims; over the dims of each operand.
+[[nodiscard]] std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name);
+/// The tangent of `f`, given those of its operands.
+[[nodiscard]] Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name);
+
+/// E1004 when the definition of `f` reads one of `inputs` or `funcs` that is no operand of its rule.
+void check_captures(const Func& f, const std::set<const InputState*>& inputs, const std::set<const FuncState*>& funcs);
+
+}  // namespace tessera

@@ -1,0 +1,266 @@
+#include "autodiff/forward.h"
+
+#include "algorithm/required_region.h"
+#include "autodiff/custom_rule.h"
+#include "autodiff/monoid_derivative.h"
+#include "autodiff/scalar_partials.h"
+#include "autodiff/transposed_access.h"
+#include "base/check.h"
+
+#include <fmt/format.h>
+
+namespace tessera {
+
+namespace {
+bool asks_for_equal_dims(const Guarded& g) {
+    if (g.zero() || g.always()) return false;
+    std::vector<Expr> parts;
+    split_conjunction(g.condition, parts);
+    for (const Expr& p : parts)
+        if (p->op == Op::eq && is_integer(p->args[0].dtype())) return true;
+    return false;
+}
+}  // namespace
+
+Forward::Forward(DerivativeGraph& graph, ForwardOptions options)
+    : normal_(graph.normal), activity_(graph.activity), names_(graph.names), options_(std::move(options)) {}
+
+std::vector<Dim> Forward::with_parameters(const std::vector<Dim>& dims) const {
+    std::vector<Dim> all = options_.parameters;
+    all.insert(all.end(), dims.begin(), dims.end());
+    return all;
+}
+
+// "d_u/x", or "<name>/u" for a name of the user's.
+std::string Forward::name_of(const std::string& func) const {
+    return options_.by.empty() ? options_.prefix + "/" + func : "d_" + func + "/" + options_.by;
+}
+
+void Forward::set_variable(const void* key, const std::string& name, const std::vector<Dim>& dims, const Expr& tangent,
+                           SourceLoc where) {
+    variables_.emplace(key, made_func(names_.func(name_of(name)), with_parameters(dims), {tangent}, where));
+}
+void Forward::set(const std::shared_ptr<const InputState>& input, const Expr& tangent) {
+    set_variable(input.get(), input->name, input->dims, tangent, input->where);
+}
+void Forward::set(const Func& cut, const Expr& tangent) {
+    set_variable(cut.state().get(), cut.name(), cut.dims(), tangent, cut.state()->where);
+}
+
+// A read of the tangent where `access` reads the value. Where a constant is read outside, the sweep knows.
+Guarded Forward::tangent_of(const Expr& access) {
+    const AccessTarget& target = access->target();
+    const void* key = target.input ? static_cast<const void*>(target.input.get()) : target.func.get();
+    std::vector<Expr> indices = dims_as_indices(options_.parameters);
+    indices.insert(indices.end(), access->args.begin(),
+                   access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count()));
+    const Boundary boundary = target.boundary == Boundary::constant ? Boundary::none : target.boundary;
+    if (const auto variable = variables_.find(key); variable != variables_.end()) {
+        const Func& f = variable->second;
+        const Expr& value = f.state()->values[0];
+        if (is_constant(value)) return {{}, value};
+        // A delta is solved where it stands; it has one value outside too.
+        if (value->op == Op::select && is_constant(value->args[1]) && boundary == Boundary::none) {
+            DimValues at;
+            for (size_t i = 0; i < f.dims().size(); ++i) at[f.dims()[i].id()] = indices[i];
+            return as_guarded(with_dims(value, at));
+        }
+        return {{}, make_access({nullptr, f.state(), boundary}, std::move(indices), f.dtype(), 0, access->where)};
+    }
+    if (!target.func) return {};
+    const Tangents& t = tangents(Func(target.func));
+    const int c = t.component.at(static_cast<size_t>(access->component()));
+    if (c < 0) return {};
+    return {{}, make_access({nullptr, t.func.state(), boundary}, std::move(indices), t.func.dtype(c), c, access->where)};
+}
+
+std::vector<Guarded> Forward::swept(const Func& f, const std::vector<Expr>& roots) {
+    SweepContext context;
+    context.active = [this](const Expr& access) { return activity_.access_varies(access); };
+    context.free_of_inputs = [this](const Expr& access) { return activity_.access_is_free(access); };
+    context.missing = [f](const Expr& node) {
+        const std::string name(op_row(node->op).name);
+        throw Error(E1001_no_derivative, f.state()->where,
+                    fmt::format("{} in the definition of {} has no derivative: {}", name, f.name(), no_derivative(node->op)),
+                    {token(name), fix(fmt::format("straight_through({}(x), x) passes the derivative of x", name)),
+                     fix(fmt::format("stop_gradient({}(x)) makes it zero", name))});
+    };
+    return forward_sweep(
+        roots, [this](const Expr& access) { return tangent_of(access); }, context);
+}
+
+const Forward::Tangents& Forward::tangents(const Func& f) {
+    const FuncState* state = f.state().get();
+    if (const auto found = tangents_.find(state); found != tangents_.end()) return found->second;
+    if (state->rule && activity_.varies(*state)) {
+        define_by_rule(f);
+    } else if (state->recurrence) {
+        define_recurrence(*state->recurrence);
+    } else if (const Expr root = structured_root(*state); root.defined() && activity_.varies(*state)) {
+        define_reduction(f, root);
+    } else {
+        define(f, swept(f, state->values));
+    }
+    return tangents_.at(state);
+}
+
+void Forward::define(const Func& f, const std::vector<Guarded>& values) {
+    std::vector<Expr> stored;
+    std::vector<int> component;
+    for (size_t c = 0; c < values.size(); ++c) {
+        const DType t = f.dtype(static_cast<int>(c));
+        component.push_back(is_float(t) ? static_cast<int>(stored.size()) : -1);
+        if (is_float(t)) stored.push_back(values[c].zero() ? zero_of(derivative_dtype(t)) : values[c].expr());
+    }
+    if (stored.empty()) stored.push_back(zero_of(DType::f32));
+    const Func made = made_func(names_.func(name_of(f.name())), with_parameters(f.dims()), stored, f.state()->where);
+    tangents_.emplace(f.state().get(), Tangents{made, component});
+}
+
+void Forward::define_by_rule(const Func& f) {
+    if (!options_.parameters.empty())
+        throw Limit(L0904_derivative, f.state()->where,
+                    fmt::format("{} has a rule of the user, which has no forward jacobian", f.name()),
+                    {token(f.name()), fix("use jvp()")});
+    check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
+    const std::string name = names_.func(name_of(f.name()) + "/rule");
+    std::vector<Func> given;
+    for (const Wrt& x : f.state()->rule->operands) {
+        const std::vector<Dim>& dims = x.input() ? x.input()->dims : x.func()->dims;
+        const DType dtype = x.input() ? x.input()->dtype : Func(x.func()).dtype();
+        std::shared_ptr<FuncState> func = x.func();
+        if (func)
+            if (const auto found = normal_.find(func.get()); found != normal_.end()) func = found->second.state();
+        const Expr read = make_access({x.input(), func, Boundary::none}, dims_as_indices(dims), dtype, 0, f.state()->where);
+        const Guarded tangent = activity_.access_varies(read) ? tangent_of(read) : Guarded{};
+        const std::string& of = x.input() ? x.input()->name : x.func()->name;
+        given.push_back(made_func(name + "/" + of, dims, {tangent.zero() ? zero_of(derivative_dtype(dtype)) : tangent.expr()},
+                                  f.state()->where));
+    }
+    const Func made = reading_normal(normal_, {forward_of_rule(f, given, name)})[0];
+    define(f, {{{}, converted(derivative_dtype(f.dtype()), read_at(made, dims_as_indices(made.dims()), f.state()->where))}});
+}
+
+void Forward::define_reduction(const Func& f, const Expr& root) {
+    const Reduction& r = root->reduction();
+    const size_t n = r.components();
+    const size_t first = root->op == Op::scatter ? root->scatter().destination.size() : 0;
+    const std::vector<Expr> operands(root->args.begin() + static_cast<std::ptrdiff_t>(first),
+                                     root->args.begin() + static_cast<std::ptrdiff_t>(first + n));
+    std::vector<Expr> tangents;
+    for (size_t i = 0; i < n; ++i) {
+        const Guarded g = is_float(operands[i].dtype()) ? swept(f, {operands[i]})[0] : Guarded{};
+        if (root->op == Op::reduce && r.monoid == plus.shared() && asks_for_equal_dims(g))
+            return define(f, {{{}, solved_sum(f, root, g)}});
+        tangents.push_back(g.zero() ? zero_of(derivative_dtype(operands[i].dtype())) : g.expr());
+    }
+    Where condition;
+    if (r.has_where) condition.condition = root->where_condition();
+    const auto at = [&](const Expr& e) { return Operand(e, root->where); };
+    // The value's place is known: the tangent is the one there.
+    if (root->op == Op::reduce && n == 2 && (r.monoid->name == "argmax" || r.monoid->name == "argmin")) {
+        const Expr here = make_op(Op::eq, DType::bool_,
+                                  {read_at(f, dims_as_indices(f.dims()), root->where, 1), converted(DType::i64, operands[1])});
+        const Expr picked = chosen(here, tangents[0], zero_of(tangents[0].dtype()));
+        return define(f, {{{}, reduce(plus, r.dims, {at(picked)}, condition)[0]}, {}});
+    }
+    const bool adds = r.monoid == plus.shared();
+    const DualMonoid both_monoid = adds ? DualMonoid{plus, {0}} : dual(r);
+    std::vector<Operand> all;
+    if (!adds)
+        for (const Expr& e : operands) all.push_back(at(e));
+    for (const size_t i : both_monoid.tangents) all.push_back(at(tangents[i]));
+    const auto combined = [&]() -> Tuple {
+        const Order order = r.order.kind == Order::Kind::kahan && !adds ? Order::ascending() : r.order;
+        if (root->op == Op::reduce) return reduce(both_monoid.monoid, r.dims, all, condition, {.order = order});
+        if (root->op == Op::scan)
+            return scan(both_monoid.monoid, r.dims[0], all, {.exclusive = r.exclusive, .reverse = r.reverse});
+        const Scatter& s = root->scatter();
+        std::vector<To> to_dims;
+        for (size_t k = 0; k < first; ++k) to_dims.push_back({s.destination[k], root->args[k], root->where});
+        std::vector<Operand> init;
+        if (s.has_init) {
+            const std::vector<Expr> inits(root->args.begin() + static_cast<std::ptrdiff_t>(first + n), root->args.end());
+            if (!adds)
+                for (const Expr& e : inits) init.push_back(at(e));
+            for (const size_t i : both_monoid.tangents) {
+                const Guarded g = swept(f, {inits[i]})[0];
+                init.push_back(at(g.zero() ? zero_of(derivative_dtype(inits[i].dtype())) : g.expr()));
+            }
+        }
+        return scatter(both_monoid.monoid, to_dims, r.dims, all, {.order = order, .init = init});
+    };
+    const Tuple result = combined();
+    std::vector<Expr> values;
+    for (size_t i = 0; i < result.size(); ++i) values.push_back(result[i]);
+    const Func made = made_func(names_.func(name_of(f.name())), with_parameters(f.dims()), values, f.state()->where);
+    std::vector<int> component(n, -1);
+    for (size_t k = 0; k < both_monoid.tangents.size(); ++k)
+        component[both_monoid.tangents[k]] = static_cast<int>((adds ? 0 : n) + k);
+    tangents_.emplace(f.state().get(), Tangents{made, component});
+}
+
+// A sum of a delta: the loop that it picks from is solved.
+Expr Forward::solved_sum(const Func& f, const Expr& root, const Guarded& value) {
+    AccessPlace place;
+    for (const Dim& d : root->reduction().dims) place.loops.push_back({d, whole_dim(d), true});
+    if (root->reduction().has_where) place.conditions.push_back(root->where_condition());
+    place.parameters = options_.parameters;
+    place.target_dims = f.dims();
+    place.target_region.resize(f.dims().size());
+    place.order = root->reduction().order;
+    return sum_over_loops(value, place, root->where, names_);
+}
+
+// The tangents of the states are states too, of a recurrence in the same direction.
+void Forward::define_recurrence(const Recurrence& recurrence) {
+    auto made = std::make_shared<Recurrence>(Recurrence{recurrence.t, recurrence.reverse, {}, {}});
+    std::vector<std::pair<Func, Func>> states;
+    for (const auto& weak : recurrence.states) {
+        const Func f(weak.lock());
+        const bool has_tangent = is_float(f.dtype()) && activity_.varies(*f.state());
+        if (!has_tangent) {
+            const Func none =
+                made_func(names_.func(name_of(f.name())), with_parameters(f.dims()),
+                          {zero_of(is_float(f.dtype()) ? derivative_dtype(f.dtype()) : DType::f32)}, f.state()->where);
+            tangents_.emplace(f.state().get(), Tangents{none, {is_float(f.dtype()) ? 0 : -1}});
+            continue;
+        }
+        Func s(names_.func(name_of(f.name())), f.state()->where);
+        const Expr zero = zero_of(derivative_dtype(f.dtype()));
+        define_func(*s.state(), with_parameters(f.dims()), {zero}, f.state()->where);
+        s.state()->init = zero;
+        s.state()->recurrence = made;
+        made->states.push_back(s.state());
+        made->kept.push_back(s.state());
+        tangents_.emplace(f.state().get(), Tangents{s, {0}});
+        states.emplace_back(f, s);
+    }
+    for (const auto& [f, s] : states) {
+        const Guarded step = swept(f, {f.state()->values[0]})[0], init = swept(f, {f.state()->init})[0];
+        if (!step.zero()) s.state()->values = {step.expr()};
+        if (!init.zero()) s.state()->init = init.expr();
+    }
+}
+
+Func Forward::result(const Func& f) {
+    const std::string name = name_of(f.name());
+    if (activity_.is_cut(*f.state())) {
+        const Func& v = variables_.at(f.state().get());
+        return made_func(names_.func(name), v.dims(),
+                         {converted(f.dtype(), read_at(v, dims_as_indices(v.dims()), f.state()->where))}, f.state()->where);
+    }
+    const Tangents& t = tangents(f);
+    std::vector<Expr> values;
+    bool same = true;
+    for (size_t c = 0; c < t.component.size(); ++c) {
+        if (t.component[c] < 0) continue;
+        const Expr read = read_at(t.func, dims_as_indices(t.func.dims()), f.state()->where, t.component[c]);
+        values.push_back(converted(f.dtype(static_cast<int>(c)), read));
+        same = same && values.back().same_as(read) && t.component[c] + 1 == static_cast<int>(values.size());
+    }
+    if (same && static_cast<int>(values.size()) == t.func.components()) return t.func;
+    return made_func(names_.func(name), t.func.dims(), values, f.state()->where);
+}
+
+}  // namespace tessera

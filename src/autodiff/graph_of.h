@@ -1,0 +1,40 @@
+#pragma once
+
+#include <tessera/autodiff.h>
+
+#include "autodiff/normal_form.h"
+
+#include <memory>
+
+namespace tessera {
+
+/// The graph of some outputs, all that a transform needs to know of it.
+struct DerivativeGraph {
+    Algorithm algorithm;
+    std::map<const FuncState*, Func> normal;  // by the Func it is made from
+    Variables variables;
+    Activity activity;
+    NameSupply names;
+};
+
+[[nodiscard]] Variables variables_of(const std::vector<Wrt>& wrt);
+/// `outputs` in normal form: the graph, and the outputs in it.
+struct NormalGraph {
+    std::vector<Func> outputs;
+    std::unique_ptr<DerivativeGraph> graph;
+};
+[[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt);
+/// The same for what replaces an algorithm with these arguments: Funcs keep their names.
+[[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt,
+                                       const std::vector<Argument>& arguments);
+
+/// `outputs` with the Funcs in normal form in the places of those they are made from.
+[[nodiscard]] std::vector<Func> reading_normal(const std::map<const FuncState*, Func>& normal, const std::vector<Func>& outputs);
+
+/// E1003 unless y has no dims but those of `per`.
+void check_scalar(const Func& y, const GradOptions& options);
+
+/// E1002 unless float.
+void check_differentiable(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt);
+
+}  // namespace tessera

@@ -1,0 +1,153 @@
+#include "autodiff/reverse.h"
+#include "base/check.h"
+
+#include <algorithm>
+
+// The states of a recurrence and what stands between them: the cotangents of the states are states of a recurrence that runs the
+// other way.
+//
+//   h(t) = f(a(t), h(t - 1)), h(-1) = h0
+//   ->  d_h(t) = given(t) + (t + 1 < T ? d_h(t + 1) * df/dh at t + 1 : 0), from the end down
+//       what a(t) gets is d_h(t) * df/da at t; what h0 gets is the same sum at t = -1
+namespace tessera {
+namespace {
+
+std::vector<const FuncState*> funcs_read(const std::vector<Expr>& roots) {
+    std::vector<const FuncState*> read;
+    for_each_node(roots, [&](const Expr& n) {
+        if (n->op == Op::access && n->target().func) read.push_back(n->target().func.get());
+    });
+    return read;
+}
+
+}  // namespace
+
+// Funcs that a step reads and that read a state, producers first. They stand inside the recurrence.
+std::vector<Func> Reverse::stages_of(const Recurrence& recurrence) const {
+    std::unordered_set<const FuncState*> states, reaches, below;
+    for (const auto& s : recurrence.states) states.insert(s.lock().get());
+    for (bool grown = true; grown;) {
+        grown = false;
+        for (const Func& f : algorithm_.funcs) {
+            const FuncState* state = f.state().get();
+            if (states.count(state) || reaches.count(state)) continue;
+            for (const FuncState* read : funcs_read(definition_roots(*state)))
+                if (states.count(read) || reaches.count(read)) grown = reaches.insert(state).second || grown;
+        }
+    }
+    std::vector<const FuncState*> stack;
+    for (const auto& s : recurrence.states)
+        for (const FuncState* read : funcs_read(s.lock()->values)) stack.push_back(read);
+    while (!stack.empty()) {
+        const FuncState* f = stack.back();
+        stack.pop_back();
+        if (states.count(f) || !below.insert(f).second) continue;
+        for (const FuncState* read : funcs_read(definition_roots(*f))) stack.push_back(read);
+    }
+    std::vector<Func> inside, ordered;
+    for (const Func& f : algorithm_.funcs)
+        if (reaches.count(f.state().get()) && below.count(f.state().get())) inside.push_back(f);
+    std::unordered_set<const FuncState*> placed;
+    while (ordered.size() < inside.size()) {
+        const size_t before = ordered.size();
+        for (const Func& f : inside) {
+            if (placed.count(f.state().get())) continue;
+            bool ready = true;
+            for (const FuncState* read : funcs_read(definition_roots(*f.state())))
+                for (const Func& other : inside) ready = ready && (other.state().get() != read || placed.count(read));
+            if (!ready) continue;
+            placed.insert(f.state().get());
+            ordered.push_back(f);
+        }
+        TESSERA_CHECK(ordered.size() > before, "stages of a recurrence that read each other at one time");
+    }
+    return ordered;
+}
+
+void Reverse::spread_group(const Recurrence& recurrence) {
+    const Dim& t = recurrence.t;
+    const std::vector<Func> stages = stages_of(recurrence);
+    for (const Func& f : stages) done_.insert(f.state().get());
+    std::vector<Func> states;
+    for (const auto& s : recurrence.states) {
+        done_.insert(s.lock().get());
+        states.emplace_back(s.lock());
+    }
+    const auto reached = [this](const std::vector<Func>& funcs) {
+        return std::any_of(funcs.begin(), funcs.end(), [this](const Func& f) {
+            for (int c = 0; c < f.components(); ++c)
+                if (terms_.count({f.state().get(), c})) return true;
+            return false;
+        });
+    };
+    if (!reached(states) && !reached(stages)) return;
+    // The reverse states, defined when everything that they get is known.
+    auto back = std::make_shared<Recurrence>(Recurrence{t, !recurrence.reverse, {}, {}});
+    std::vector<Func> reversed;
+    for (const Func& f : states) {
+        const SourceLoc where = f.state()->where;
+        const DType dtype = derivative_dtype(f.dtype());
+        Func s(names_.func(options_.prefix + "/" + f.name()), where);
+        define_func(*s.state(), with_parameters(f.dims()), {zero_of(dtype)}, where);
+        s.state()->init = zero_of(dtype);
+        reversed.push_back(s);
+        if (is_float(f.dtype()) && activity_.varies(*f.state()))
+            states_[{f.state().get(), 0}] = read_at(s, dims_as_indices(s.dims()), where);
+    }
+    const auto times_of = [&](const Func& f, const Interval& range) {
+        std::vector<LoopDim> loops = loops_of(f);
+        for (LoopDim& loop : loops)
+            if (loop.dim.id() == t.id()) loop.range = range;
+        return loops;
+    };
+    for (const Func& f : states) {
+        if (!states_.count({f.state().get(), 0})) continue;
+        SweepContext context = context_of(f);
+        const Expr& step = f.state()->values[0];
+        if (!step->args.empty() && step->op != Op::access)
+            context.stored.emplace(step.get(), read_at(f, dims_as_indices(f.dims()), f.state()->where));
+        transpose_all(f, f.state()->values, {{{}, states_.at({f.state().get(), 0})}}, times_of(f, whole_dim(t)), {}, context);
+    }
+    for (size_t i = stages.size(); i-- > 0;)
+        if (activity_.varies(*stages[i].state())) spread(stages[i]);
+    for (size_t i = 0; i < states.size(); ++i) {
+        const Func& f = states[i];
+        const Key key{f.state().get(), 0};
+        if (!states_.count(key)) continue;
+        states_.erase(key);
+        FuncState& s = *reversed[i].state();
+        const Expr total = combined(key, s.name + "/step", f.dims(), s.where);
+        if (!total.defined()) continue;
+        // Inside the recurrence only [0, T) is summed; the value before the start is that of the init.
+        s.values = {converted(s.dtypes[0], total)};
+        s.recurrence = back;
+        back->states.push_back(reversed[i].state());
+        back->kept.push_back(reversed[i].state());
+    }
+    for (size_t i = 0; i < states.size(); ++i)
+        if (reversed[i].state()->recurrence)
+            spread_init(states[i], reversed[i], t, recurrence.reverse);
+        else
+            reversed[i].state()->init = {};
+}
+
+// The cotangent of the state before the start, spread to what the init reads.
+void Reverse::spread_init(const Func& f, const Func& reversed, const Dim& t, bool reverse) {
+    const SweepContext context = context_of(f);
+    const auto varying = activity_.varying_nodes({f.state()->init});
+    if (!varying.count(f.state()->init.get())) return;
+    const std::vector<Expr> value = reversed.state()->values;
+    const Func before = made_func(names_.func(reversed.name() + "/init"), reversed.dims(), value, f.state()->where);
+    std::vector<LoopDim> loops = loops_of(f);
+    for (LoopDim& loop : loops)
+        if (loop.dim.id() == t.id()) {
+            if (reverse)
+                loop.range.low = index_expr(t.extent());
+            else
+                loop.range.high = make_constant(DType::i64, std::int64_t{-1});
+        }
+    transpose_all(f, {f.state()->init}, {{{}, read_at(before, dims_as_indices(before.dims()), f.state()->where)}}, loops, {},
+                  context);
+}
+
+}  // namespace tessera

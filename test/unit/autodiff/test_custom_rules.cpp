@@ -1,0 +1,111 @@
+#include "autodiff/activity.h"
+#include "unit/autodiff/derivative_cases.h"
+
+// Rules of the user: custom_vjp, custom_jvp.
+namespace tessera::autodiff_test {
+namespace {
+
+struct Logistic {
+    Dim i{"i"}, j{"j"};
+    Input x{"x", f64, {i}}, w{"w", f64, {j, i}};
+    Func z{"z"}, value{"value"};
+    std::map<std::string, std::int64_t> extents{{"i", 4}, {"j", 3}};
+
+    Logistic() {
+        z(j) = sum({i}, w(j, i) * x(i));
+        value(j) = 1.0 / (1.0 + exp(-z(j)));
+    }
+    // The derivative through the result: y (1 - y).
+    Func by_vjp(const std::string& name = "y") {
+        return custom_vjp(name, value, {z}, [this](const Func& g) -> std::vector<Func> {
+            Func to_z("to_z");
+            to_z(j) = g(j) * value(j) * (1.0 - value(j));
+            return {to_z};
+        });
+    }
+    Func by_jvp(const std::string& name = "y") {
+        return custom_jvp(name, value, {z}, [this](const std::vector<Func>& t) {
+            Func along("along");
+            along(j) = t[0](j) * value(j) * (1.0 - value(j));
+            return along;
+        });
+    }
+};
+
+TEST(CustomRules, BothModesFollowOneRule) {
+    Logistic l;
+    for (const Func& y : {l.by_vjp(), l.by_jvp()}) {
+        Func loss("loss");
+        loss(l.j) = y(l.j) * y(l.j);
+        check_derivative({.y = loss, .wrt = {l.x, l.w}, .extents = l.extents});
+    }
+}
+
+TEST(CustomRules, T12SecondOrderDifferentiatesTheRule) {
+    Logistic l;
+    for (const bool reverse : {true, false}) {
+        const Func y = reverse ? l.by_vjp() : l.by_jvp();
+        Func loss("loss");
+        loss() = sum({l.j}, y(l.j) * cast(f64, l.j + 1));
+        check_derivative({.y = grad(loss, {l.x})[0], .wrt = {l.x, l.w}, .extents = l.extents});
+    }
+}
+
+TEST(CustomRules, TheRuleIsTakenInsteadOfTheDerivative) {
+    Logistic l;
+    const Func twice = custom_vjp("twice", l.value, {l.z}, [&](const Func& g) -> std::vector<Func> {
+        Func to_z("to_z");
+        to_z(l.j) = 2.0 * g(l.j);
+        return {to_z};
+    });
+    Func loss("loss"), reference("reference");
+    loss() = sum({l.j}, twice(l.j));
+    reference() = sum({l.j}, 2.0 * l.z(l.j));
+    const Program p{.y = loss, .wrt = {l.x}, .extents = l.extents};
+    const auto g = grad(loss, {l.x}), r = grad(reference, {l.x});
+    const Values values = random_values(p, {loss}, 1);
+    EXPECT_EQ(evaluated(g, p, values), evaluated(r, p, values));
+}
+
+ErrorCode thrown(const std::function<void()>& f) {
+    try {
+        f();
+    } catch (const Exception& e) {
+        return e.code();
+    }
+    return B0951_internal;
+}
+
+TEST(CustomRules, BadRulesAreRefused) {
+    Logistic l;
+    const auto with = [&](const std::vector<Wrt>& operands, ReverseRule rule) {
+        Func loss("loss");
+        const Func y = custom_vjp("y", l.value, operands, std::move(rule));
+        loss() = sum({l.j}, y(l.j));
+        return thrown([&] { static_cast<void>(grad(loss, {l.x, l.w})); });
+    };
+    const auto square = [&](const Func& g) -> std::vector<Func> {
+        Func to_z("to_z");
+        to_z(l.j) = g(l.j) * g(l.j);
+        return {to_z};
+    };
+    // Captured: w is read, x alone is an operand.
+    EXPECT_EQ(with({l.x}, [&](const Func&) -> std::vector<Func> { return {l.z}; }), E1004_custom_rule);
+    EXPECT_EQ(with({l.z}, [&](const Func&) -> std::vector<Func> { return {}; }), E1004_custom_rule);
+    EXPECT_EQ(with({l.x, l.w}, [&](const Func& g) -> std::vector<Func> { return {g, g}; }), E1004_custom_rule);
+    // Not linear: found where the rule is transposed.
+    Func loss("loss");
+    const Func y = custom_vjp("y", l.value, {l.z}, square);
+    loss() = sum({l.j}, y(l.j));
+    EXPECT_EQ(thrown([&] { static_cast<void>(jvp(loss, {{l.x, 1}})); }), E1004_custom_rule);
+}
+
+TEST(CustomRules, RulesHaveNoDerivativesPerDim) {
+    Logistic l;
+    const Func y = l.by_vjp();
+    EXPECT_EQ(thrown([&] { static_cast<void>(jacrev(y, l.x)); }), L0904_derivative);
+    EXPECT_EQ(thrown([&] { static_cast<void>(jacfwd(y, l.x)); }), L0904_derivative);
+}
+
+}  // namespace
+}  // namespace tessera::autodiff_test
