@@ -184,21 +184,28 @@ private:
         return out;
     }
 
-    void rewire(Stage& stage, const void* origin, std::optional<int> number, const std::shared_ptr<FuncState>& to) {
+    // A copy has the boundary condition in its own value; a clone is read through it.
+    void rewire(Stage& stage, const void* origin, std::optional<int> number, const std::shared_ptr<FuncState>& to,
+                bool keeps_boundary) {
         const std::vector<Expr> found = accesses(stage, origin);
         std::set<const ExprNode*> chosen;
         for (size_t i = 0; i < found.size(); ++i)
             if (!number || *number == static_cast<int>(i)) chosen.insert(found[i].get());
         // Matches by target, component and place: rewritten args change identity.
-        edit_exprs(stage, [&](const Expr& e) { return rewire_expr(e, chosen, to); });
+        edit_exprs(stage, [&](const Expr& e) { return rewire_expr(e, chosen, to, keeps_boundary); });
     }
 
-    static Expr rewire_expr(const Expr& root, const std::set<const ExprNode*>& chosen, const std::shared_ptr<FuncState>& to) {
+    static Expr rewire_expr(const Expr& root, const std::set<const ExprNode*>& chosen, const std::shared_ptr<FuncState>& to,
+                            bool keeps_boundary) {
         std::map<const ExprNode*, Expr> done;
         for_each_node({root}, [&](const Expr& n) {
             std::vector<Expr> args;
             for (const Expr& a : n->args) args.push_back(done.at(a.get()));
-            if (chosen.count(n.get())) {
+            if (chosen.count(n.get()) && keeps_boundary) {
+                AccessTarget target = n->target();
+                target.func = to;
+                done[n.get()] = make_access(target, std::move(args), n->dtype, n->component(), n->where);
+            } else if (chosen.count(n.get())) {
                 args.resize(n->index_count());
                 done[n.get()] = read_stage(to, std::move(args), n->component());
             } else
@@ -245,7 +252,7 @@ private:
             if (boundary == Boundary::constant) args.push_back(outside);
             s.values.push_back(make_access(target, std::move(args), s.dtypes[c], static_cast<int>(c), s.where));
         }
-        for (const auto& [stage, number] : uses) rewire(graph_.stages[stage], origin, number, s.func);
+        for (const auto& [stage, number] : uses) rewire(graph_.stages[stage], origin, number, s.func, false);
         graph_.stages.push_back(std::move(s));
     }
 
@@ -268,7 +275,7 @@ private:
                 return make_access(target, n->args, n->dtype, n->component(), n->where);
             });
         });
-        for (const auto& [stage, number] : uses) rewire(graph_.stages[stage], origin.func.get(), number, s.func);
+        for (const auto& [stage, number] : uses) rewire(graph_.stages[stage], origin.func.get(), number, s.func, true);
         graph_.stages.push_back(std::move(s));
     }
 

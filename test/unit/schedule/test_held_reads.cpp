@@ -54,6 +54,15 @@ TEST(HeldReads, WhatAnInlinedMirrorHidesOfAPathCondition) {
     expect_same(Algorithm({h2}, {a}), roots({"f", "h2"}));
 }
 
+TEST(HeldReads, NoneOfACloneThatIsReadThroughABoundary) {
+    Func f("f"), g("g");
+    f(x) = a(x) * 2;
+    g(x) = mirror(f)(x - 1) + f(x);
+    Schedule s = roots({"f", "g"});
+    s.clone("f.own", "f", {"g"}).root();
+    expect_same(Algorithm({g}, {a}), s);
+}
+
 TEST(HeldReads, BehindARoundedTile) {
     Func f("f"), g("g");
     f(x) = a(x) * 2;
