@@ -140,7 +140,8 @@ struct ScheduleSpace::Model {
     }
     static std::int64_t nearest(const std::vector<std::int64_t>& domain, std::int64_t value) {
         return *std::min_element(domain.begin(), domain.end(), [&](std::int64_t a, std::int64_t b) {
-            const float middle = place_of(value), from_a = std::abs(place_of(a) - middle), from_b = std::abs(place_of(b) - middle);
+            const float middle = place_of(value), from_a = std::abs(place_of(a) - middle),
+                        from_b = std::abs(place_of(b) - middle);
             return from_a != from_b ? from_a < from_b : a < b;
         });
     }
