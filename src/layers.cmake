@@ -12,6 +12,7 @@ set(TESSERA_ROOMS
   "backend:base types expr algorithm schedule"
   "backend/interpreter:base types expr algorithm schedule backend"
   "backend/cpu:base types expr algorithm schedule backend"
+  "backend/cuda:base types expr algorithm schedule backend"
   "compile:base types expr algorithm schedule backend backend/interpreter backend/cpu"
   "tune:base types expr algorithm schedule backend backend/cpu"
 )
