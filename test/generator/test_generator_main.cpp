@@ -76,6 +76,66 @@ TEST(GeneratorMain, OriginOfTheScheduleIsTold) {
     EXPECT_NE(refused.err.find("E0805"), std::string::npos);
 }
 
+TEST(GeneratorMain, SeveralKernelsAndSizeVariantsInOneLibrary) {
+    const ScratchFolder folder;
+    std::ofstream(folder.file("plain.json")) << R"({"tessera_schedule": 1, "stages": {"C": {"compute": "root"}}})";
+    std::ofstream(folder.file("lanes.json")) << R"({"tessera_schedule": 1, "stages": {"C": {"compute": "root",
+        "loops": [{"dim": "m"}, {"name": "block", "dim": "half", "tile": 8}, {"dim": "half", "as": "vector"}]}}})";
+    const Outcome r = run({"-o",
+                           folder.path(),
+                           "-n",
+                           "all_of_them",
+                           "-g",
+                           "scaled",
+                           "--dim",
+                           "k=*2",
+                           "--schedule",
+                           folder.file("lanes.json"),
+                           "--kernel",
+                           "first",
+                           "--variant",
+                           "half < 8",
+                           folder.file("plain.json"),
+                           "--variant",
+                           "m == 1",
+                           folder.file("lanes.json"),
+                           "--kernel",
+                           "second",
+                           "--param",
+                           "dtype=f64",
+                           "--dim",
+                           "k=*4",
+                           "--kernel",
+                           "third",
+                           "-g",
+                           "own",
+                           "--schedule",
+                           folder.file("plain.json")});
+    ASSERT_EQ(r.status, 0) << r.err;
+    const std::string header = read_text_file(folder.file("all_of_them.h"));
+    for (const char* name : {"first", "second", "third"})
+        EXPECT_NE(header.find(std::string("int ") + name + "(const tessera_buffer* A"), std::string::npos) << header;
+    const auto functions = parse_json(read_text_file(folder.file("all_of_them.json")), "metadata")["functions"];
+    ASSERT_EQ(functions.size(), 3u);
+    EXPECT_EQ(functions[0]["variants"].size(), 3u);
+    EXPECT_EQ(functions[0]["variants"][0]["when"], "half < 8");
+    EXPECT_EQ(functions[0]["schedule"]["origin"],
+              "file lanes.json; where half < 8: file plain.json; where m == 1: file lanes.json");
+    // What runs where a condition holds is the whole schedule of its file.
+    const Schedule written = parse_schedule(functions[0]["schedule"]["content"].dump());
+    EXPECT_EQ(content_hash(variant_schedule(written, 0)), content_hash(read_schedule(folder.file("plain.json"))));
+    EXPECT_EQ(functions[1]["signature"]["arguments"][0]["dtype"], "f64");
+    EXPECT_EQ(functions[1]["signature"]["dims"][1]["multiple_of"], 4);
+    EXPECT_EQ(functions[0]["signature"]["dims"][1]["multiple_of"], 2);
+    EXPECT_EQ(functions[2]["schedule"]["origin"], "file plain.json");
+
+    std::ofstream(folder.file("two.json")) << to_json(written);
+    const Outcome refused =
+        run({"-o", folder.path(), "-n", "nested", "-g", "scaled", "--variant", "m == 2", folder.file("two.json")});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find("variants of its own"), std::string::npos) << refused.err;
+}
+
 TEST(GeneratorMain, MistakesAreNamedAndNothingIsWritten) {
     struct Row {
         std::vector<std::string> words;
@@ -101,6 +161,17 @@ TEST(GeneratorMain, MistakesAreNamedAndNothingIsWritten) {
         {{"-g", "scaled", "--schedule", "/no/such/file.json"}, "E0605", "no/such/file.json"},
         {{"-g", "scaled", "--param"}, "E0805", "--param"},
         {{"-g", "scaled", "-n", "no-name"}, "E0102", "no-name"},
+        {{"-g", "scaled", "--require", "exakt"}, "E0805", "'exact'"},
+        {{"-g", "scaled", "--variant", "k < 8"}, "E0805", "--variant"},
+        {{"-g", "scaled", "--variant", "k < 8", "/no/such/file.json"}, "E0605", "no/such/file.json"},
+        {{"-g", "scaled", "--kernel", "one"}, "E0805", "-n"},
+        {{"-g", "scaled", "-n", "both", "--kernel"}, "E0805", "--kernel has no name"},
+        {{"-g", "scaled", "-n", "both", "--kernel", "one", "--kernel", "one"}, "E0101", "two functions named one"},
+        {{"-g", "scaled", "-n", "both", "--kernel", "one", "--kernel", "two", "--parm", "dtype=f64"}, "E0805", "'--param'"},
+        {{"-g", "scaled", "-n", "both", "--kernel", "one", "--param", "dtyp=f64"}, "E0801", "'dtype'"},
+        {{"-g", "scaled", "-n", "both", "--kernel", "one", "-o", "elsewhere"}, "E0805", "-o"},
+        {{"-g", "scaled", "-n", "both", "--kernel", "one", "--help"}, "E0805", "--help"},
+        {{"-g", "scaled", "-n", "both", "--kernle", "one"}, "E0805", "'--kernel'"},
     };
     for (const Row& row : rows) {
         const ScratchFolder folder;
@@ -135,6 +206,7 @@ TEST(GeneratorMain, ListsAndHelps) {
     const Outcome help = run({"--help"});
     EXPECT_EQ(help.status, 0);
     EXPECT_NE(help.out.find("--dim"), std::string::npos);
+    EXPECT_NE(help.out.find("--kernel NAME"), std::string::npos);
 }
 
 TEST(Params, UnknownNamesAreRefused) {
