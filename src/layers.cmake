@@ -7,6 +7,7 @@ set(TESSERA_ROOMS
   "expr:base types"
   "algorithm:base types expr"
   "ops:base types expr algorithm"
+  "transform:base types expr algorithm"
   "autodiff:base types expr algorithm"
   "schedule:base types expr algorithm"
   "backend:base types expr algorithm schedule"

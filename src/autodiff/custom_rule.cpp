@@ -40,8 +40,30 @@ void check_linear(const Func& f, const std::vector<Func>& results, const std::ve
                      {expected("sums of the cotangent or tangents times factors that are free of them")});
 }
 
-std::vector<Func> called_reverse(const Func& f, const DerivativeRule& rule, const Func& cotangent) {
+// What a rule makes depends on the directions that it is given, and is made for this call: a rule that is called for several
+// transforms of one graph gives its definitions the same names each time.
+void rename_made(const std::vector<Func>& results, const std::vector<Func>& directions, const std::string& name) {
+    std::unordered_set<const FuncState*> made;
+    for (const Func& d : directions) made.insert(d.state().get());
+    const std::vector<Func> all = reachable_funcs(results);
+    for (bool grown = true; grown;) {
+        grown = false;
+        for (const Func& f : all) {
+            if (made.count(f.state().get())) continue;
+            bool reads = false;
+            for_each_node(definition_roots(*f.state()), [&](const Expr& n) {
+                reads = reads || (n->op == Op::access && made.count(n->target().func.get()) != 0);
+            });
+            if (!reads) continue;
+            grown = made.insert(f.state().get()).second;
+            if (!f.name().starts_with(name + "/")) f.state()->name = name + "/" + f.name();
+        }
+    }
+}
+
+std::vector<Func> called_reverse(const Func& f, const DerivativeRule& rule, const Func& cotangent, const std::string& name) {
     std::vector<Func> out = rule.reverse(cotangent);
+    rename_made(out, {cotangent}, name);
     if (out.size() != rule.operands.size())
         fail(f, fmt::format("yields {} for {}", counted(out.size(), "cotangent"), counted(rule.operands.size(), "operand")),
              {expected(std::to_string(rule.operands.size())), received(std::to_string(out.size())),
@@ -51,8 +73,9 @@ std::vector<Func> called_reverse(const Func& f, const DerivativeRule& rule, cons
     return out;
 }
 
-Func called_forward(const Func& f, const DerivativeRule& rule, const std::vector<Func>& tangents) {
+Func called_forward(const Func& f, const DerivativeRule& rule, const std::vector<Func>& tangents, const std::string& name) {
     const Func out = rule.forward(tangents);
+    rename_made({out}, tangents, name);
     check_shape(f, out, f.dims(), f.dtype(), f.name());
     return out;
 }
@@ -82,7 +105,7 @@ Func custom_jvp(std::string name, const Func& value, const std::vector<Wrt>& ope
 
 std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name) {
     const DerivativeRule& rule = *f.state()->rule;
-    if (rule.reverse) return called_reverse(f, rule, cotangent);
+    if (rule.reverse) return called_reverse(f, rule, cotangent, name);
     // The transpose of the forward rule.
     std::vector<Func> tangents;
     std::vector<Wrt> by;
@@ -90,17 +113,17 @@ std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const st
         tangents.push_back(placeholder(name + "/tangent_" + name_of(x), dims_of(x), dtype_of(x), f.state()->where));
         by.emplace_back(tangents.back());
     }
-    const std::vector<Func> out = vjp({{called_forward(f, rule, tangents), cotangent}}, by, {.name = name});
+    const std::vector<Func> out = vjp({{called_forward(f, rule, tangents, name), cotangent}}, by, {.name = name});
     check_linear(f, out, tangents);
     return out;
 }
 
 Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name) {
     const DerivativeRule& rule = *f.state()->rule;
-    if (rule.forward) return called_forward(f, rule, tangents);
+    if (rule.forward) return called_forward(f, rule, tangents, name);
     const Func given = placeholder(name + "/cotangent", f.dims(), f.dtype(), f.state()->where);
     std::vector<Cotangent> outputs;
-    const std::vector<Func> results = called_reverse(f, rule, given);
+    const std::vector<Func> results = called_reverse(f, rule, given, name);
     for (size_t k = 0; k < results.size(); ++k) outputs.push_back({results[k], tangents[k]});
     const Func out = vjp(outputs, {given}, {.name = name})[0];
     check_linear(f, {out}, {given});

@@ -1,17 +1,10 @@
 #pragma once
 
-#include <tessera/autodiff.h>
+#include "algorithm/derivative_rule.h"
 
 #include <set>
 
 namespace tessera {
-
-/// A derivative that the user wrote: how a Func's cotangent becomes those of its operands, or tangents of the operands its own.
-struct DerivativeRule {
-    std::vector<Wrt> operands;
-    ReverseRule reverse;  // one of the two
-    ForwardRule forward;
-};
 
 /// What the operands of `f` get from `cotangent`, a Func over f's dims; over the dims of each operand.
 [[nodiscard]] std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name);

@@ -51,6 +51,17 @@ TEST(CustomRules, T12SecondOrderDifferentiatesTheRule) {
     }
 }
 
+// The gradient reads the value again, so that the rule is asked twice.
+TEST(CustomRules, OneRuleInSeveralTransformsOfOneGraph) {
+    Logistic l;
+    for (const bool reverse : {true, false}) {
+        const Func y = reverse ? l.by_vjp() : l.by_jvp();
+        Func loss("loss");
+        loss() = sum({l.j}, y(l.j) * y(l.j));
+        check_derivative({.y = grad(loss, {l.x})[0], .wrt = {l.x, l.w}, .extents = l.extents});
+    }
+}
+
 TEST(CustomRules, TheRuleIsTakenInsteadOfTheDerivative) {
     Logistic l;
     const Func twice = custom_vjp("twice", l.value, {l.z}, [&](const Func& g) -> std::vector<Func> {

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <tessera/autodiff.h>
+
+#include <vector>
+
+namespace tessera {
+
+/// A derivative that stands instead of that of a Func's values: how its cotangent becomes those of its operands, or tangents of
+/// the operands its own.
+struct DerivativeRule {
+    std::vector<Wrt> operands;
+    ReverseRule reverse;  // one of the two, or both
+    ForwardRule forward;
+};
+
+}  // namespace tessera
