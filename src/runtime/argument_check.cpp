@@ -19,7 +19,7 @@ size_t stride_total(const tessera_kernel_descriptor& kernel) {
 }
 
 /// What can be said of a buffer without looking at another argument.
-int check_alone(const char* kernel, const tessera_arg_descriptor& arg, const tessera_buffer* buffer) {
+int check_alone(const char* kernel, const tessera_arg_descriptor& arg, const tessera_buffer* buffer, tessera_device_type device) {
     if (buffer == nullptr)
         return add_fix(fail(TESSERA_ARGUMENT, "%s: the buffer of %s is null", kernel, arg.name), "pass a tessera_buffer for %s",
                        arg.name);
@@ -31,10 +31,17 @@ int check_alone(const char* kernel, const tessera_arg_descriptor& arg, const tes
         return add_fix(fail(TESSERA_ARGUMENT_RANK, "%s: %s has rank %d, but the kernel takes rank %d", kernel, arg.name,
                             buffer->rank, arg.rank),
                        "pass a buffer of rank %d", arg.rank);
-    if (buffer->device_type != TESSERA_DEVICE_CPU && buffer->device_type != 1)
+    constexpr int32_t dlpack_main_memory = 1;
+    const int32_t lives_on =
+        buffer->device_type == dlpack_main_memory ? static_cast<int32_t>(TESSERA_DEVICE_CPU) : buffer->device_type;
+    if (lives_on != device && device == TESSERA_DEVICE_CPU)
         return add_fix(fail(TESSERA_ARGUMENT_DEVICE, "%s: %s lives on device type %d, but the kernel runs on the CPU", kernel,
                             arg.name, buffer->device_type),
                        "copy %s to main memory first", arg.name);
+    if (lives_on != device)
+        return add_fix(fail(TESSERA_ARGUMENT_DEVICE, "%s: %s lives on device type %d, but the kernel runs on a GPU", kernel,
+                            arg.name, buffer->device_type),
+                       "copy %s to the GPU first (tessera_cuda_copy_to), and set device_type to TESSERA_DEVICE_CUDA", arg.name);
     if (arg.kind == TESSERA_ARG_OUTPUT && (buffer->flags & TESSERA_BUFFER_READ_ONLY) != 0)
         return add_fix(fail(TESSERA_ARGUMENT_READ_ONLY, "%s: output %s is read-only", kernel, arg.name),
                        "pass a writable buffer for %s", arg.name);
@@ -232,10 +239,11 @@ CheckedArguments::CheckedArguments(const tessera_kernel_descriptor& kernel)
     }
 }
 
-int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value* args, CheckedArguments& checked) {
+int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value* args, CheckedArguments& checked,
+                    tessera_device_type device) {
     for (int a = 0; a < kernel.arg_count; ++a) {
         if (kernel.args[a].kind == TESSERA_ARG_SCALAR) continue;
-        if (const int status = check_alone(kernel.name, kernel.args[a], args[a].buffer)) return status;
+        if (const int status = check_alone(kernel.name, kernel.args[a], args[a].buffer, device)) return status;
     }
     for (int d = 0; d < kernel.dim_count; ++d)
         if (const int status = find_dim(kernel, args, d, checked.dims.data())) return status;
@@ -251,8 +259,10 @@ int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value
         if (const int status = check_memory(kernel.name, kernel.args[a], buffer)) return status;
     }
     if (const int status = check_overlaps(kernel, checked)) return status;
-    for (int a = 0; a < kernel.arg_count; ++a)
+    for (int a = 0; a < kernel.arg_count; ++a) {
+        if (device != TESSERA_DEVICE_CPU && kernel.args[a].kind != TESSERA_ARG_SCALAR) continue;
         if (const int status = check_values(kernel, args, a, checked)) return status;
+    }
     return TESSERA_OK;
 }
 

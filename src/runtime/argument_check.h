@@ -30,7 +30,9 @@ private:
     InlineArray<int, 16> first_stride_;
 };
 
-/// Checks every argument against the descriptor and fills `checked`. Returns a tessera_status with the last error set.
-[[nodiscard]] int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value* args, CheckedArguments& checked);
+/// Checks every argument against the descriptor and fills `checked`; buffers must live on a device of type `device`, and values
+/// in them are looked at in main memory alone. Returns a tessera_status with the last error set.
+[[nodiscard]] int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value* args, CheckedArguments& checked,
+                                  tessera_device_type device);
 
 }  // namespace tessera::runtime

@@ -1,26 +1,15 @@
 #include "runtime/argument_check.h"
+#include "runtime/call_values.h"
 #include "runtime/extent_code.h"
 #include "runtime/halide_abi.h"
 #include "runtime/last_error.h"
 
-#include <tessera/half.h>
 #include <tessera/tessera_kernel.h>
 
 #include <algorithm>
-#include <bit>
 
 namespace tessera::runtime {
 namespace {
-
-int check_descriptor(const tessera_kernel_descriptor* kernel, const tessera_value* args) {
-    if (kernel == nullptr) return fail(TESSERA_ARGUMENT, "the kernel is null");
-    if (kernel->abi != TESSERA_KERNEL_ABI)
-        return add_fix(fail(TESSERA_INTERNAL, "%s: the kernel was compiled for runtime interface %d, this runtime has %d",
-                            kernel->name, kernel->abi, TESSERA_KERNEL_ABI),
-                       "link kernels and Tessera::Runtime of one release");
-    if (args == nullptr && kernel->arg_count > 0) return fail(TESSERA_ARGUMENT, "%s: the arguments are null", kernel->name);
-    return TESSERA_OK;
-}
 
 /// Finds the variant for these extents on this machine.
 int choose_variant(const tessera_kernel_descriptor& kernel, const tessera_value* args, CheckedArguments& checked,
@@ -48,29 +37,6 @@ int choose_variant(const tessera_kernel_descriptor& kernel, const tessera_value*
             fail(TESSERA_TARGET_UNAVAILABLE, "%s: this machine lacks instructions that the kernel was compiled for", kernel.name),
             "compile the kernel for this machine's target");
     return fail(TESSERA_INTERNAL, "%s: no variant fits these extents", kernel.name);
-}
-
-union ScalarStorage {
-    uint64_t bits;
-    float f32;
-    double f64;
-    int32_t i32;
-    int64_t i64;
-    uint16_t u16;
-};
-
-/// The scalar in its own dtype; integers lie in the low bytes (the targets are little-endian).
-ScalarStorage narrow_scalar(int32_t dtype, const tessera_value& value) {
-    static_assert(std::endian::native == std::endian::little);
-    ScalarStorage out{};
-    switch (dtype) {
-        case TESSERA_F16: out.u16 = float16(value.f).bits; break;
-        case TESSERA_BF16: out.u16 = bfloat16(value.f).bits; break;
-        case TESSERA_F32: out.f32 = static_cast<float>(value.f); break;
-        case TESSERA_F64: out.f64 = value.f; break;
-        default: out.bits = value.u; break;
-    }
-    return out;
 }
 
 /// Stands in for the memory of empty buffers, whose data may be null.
@@ -146,14 +112,14 @@ extern "C" int tessera_validate(const tessera_kernel_descriptor* kernel, const t
     clear_error();
     if (const int status = check_descriptor(kernel, args)) return status;
     CheckedArguments checked(*kernel);
-    return check_arguments(*kernel, args, checked);
+    return check_arguments(*kernel, args, checked, TESSERA_DEVICE_CPU);
 }
 
 extern "C" int tessera_call(const tessera_kernel_descriptor* kernel, const tessera_value* args) {
     clear_error();
     if (const int status = check_descriptor(kernel, args)) return status;
     CheckedArguments checked(*kernel);
-    if (const int status = check_arguments(*kernel, args, checked)) return status;
+    if (const int status = check_arguments(*kernel, args, checked, TESSERA_DEVICE_CPU)) return status;
     const tessera_kernel_variant* variant = nullptr;
     if (const int status = choose_variant(*kernel, args, checked, variant)) return status;
     if (writes_nothing(*kernel, checked)) return TESSERA_OK;

@@ -165,6 +165,14 @@ std::optional<DeviceFunction> device_function(std::string_view name) {
     return written;
 }
 
+std::set<std::string> device_names_in(std::string_view text) {
+    std::set<std::string> names;
+    const std::vector<std::string_view> words = identifiers(text);
+    for (const std::string_view word : std::set<std::string_view>(words.begin(), words.end()))
+        if (device_function(word)) names.insert(std::string(word));
+    return names;
+}
+
 bool on_arch(const DeviceFunction& function, std::string_view arch) {
     if (function.arch == "any") return true;
     const bool one_arch_only = std::isalpha(static_cast<unsigned char>(function.arch.back())) != 0;

@@ -28,6 +28,9 @@ struct DeviceFunction {
 /// The block that defines `name`, a math function or a product of warpgroups; none where there is no such name.
 [[nodiscard]] std::optional<DeviceFunction> device_function(std::string_view name);
 
+/// The device functions that a kernel's text names.
+[[nodiscard]] std::set<std::string> device_names_in(std::string_view text);
+
 /// Whether `arch` ("sm_80", "sm_90a", ...) has the function. Of sm_90a and other names with a letter only that very arch.
 [[nodiscard]] bool on_arch(const DeviceFunction& function, std::string_view arch);
 

@@ -4,10 +4,13 @@
 #include <tessera/error.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+#include <sstream>
 
 #include "backend/cuda/math_text.h"
 #include "backend/cuda/wgmma_text.h"
+#include "tessera_paths.h"
 
 namespace tessera::cuda {
 namespace {
@@ -82,6 +85,29 @@ TEST(DeviceText, ABlockNeedsFourColumnsAndAName) {
     EXPECT_EQ(parsed[0].uses, std::vector<std::string>{"g"});
     EXPECT_THROW((void)parse_device_text("/// sm_80 | thread | Doc.\nTSR_DEV int f();\n"), Bug);
     EXPECT_THROW((void)parse_device_text("/// sm_80 | thread | mov | Doc.\nint x;\n"), Bug);
+}
+
+std::string file_text(const std::string& path) {
+    std::ifstream in(path);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+TEST(DeviceFunctions, EachStandsInAConformanceKernel) {
+    const std::string folder = std::string(TESSERA_SOURCE_DIR) + "/apps/gpu_check/";
+    const std::string text = file_text(folder + "conformance_basic.cu") + file_text(folder + "conformance_hopper.cu");
+    std::vector<std::string> names = math_function_names();
+    for (const DeviceFunction& f : device_functions())
+        if (f.level != "type" && f.name != "Traits") names.push_back(f.name);
+    for (const std::string& name : names) {
+        bool found = false;
+        for (std::size_t at = text.find(name); at != std::string::npos && !found; at = text.find(name, at + 1)) {
+            const char before = at == 0 ? ' ' : text[at - 1], after = text[at + name.size()];
+            found = (after == '(' || after == '<') && (std::isalnum(static_cast<unsigned char>(before)) == 0 && before != '_');
+        }
+        EXPECT_TRUE(found) << name;
+    }
 }
 
 TEST(MathText, LinesStayShortAndNothingIsUnused) {

@@ -1,6 +1,8 @@
 #pragma once
 // Scalar operations whose meaning C++ leaves open or defines otherwise, as Tessera defines them.
 
+#include "backend/cuda/device/word_types.cuh"
+
 namespace tsr {
 
 /// any | thread | - | The unsigned type of a width, and whether a type has a sign.
