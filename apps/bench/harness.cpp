@@ -25,17 +25,18 @@ constexpr std::chrono::milliseconds settle_time{2};
 constexpr Seconds parallel_warm_up{30e-3};
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
-Seconds time_of(const std::function<void()>& run, int calls) {
+Seconds time_of(const Contestant& contestant, int calls) {
+    if (contestant.seconds_of) return Seconds(contestant.seconds_of(calls)) / calls;
     const auto start = Clock::now();
-    for (int i = 0; i < calls; ++i) run();
+    for (int i = 0; i < calls; ++i) contestant.run();
     return (Clock::now() - start) / calls;
 }
 
 /// The calls of one measurement: 1, or as many short ones as fill a batch.
-int batch_size(const std::function<void()>& run) {
-    run();
-    Seconds once = time_of(run, 1);
-    if (once < short_run) once = time_of(run, 16);
+int batch_size(const Contestant& contestant) {
+    time_of(contestant, 1);
+    Seconds once = time_of(contestant, 1);
+    if (once < short_run) once = time_of(contestant, 16);
     return once < short_run ? static_cast<int>(std::ceil(batch_time / once)) : 1;
 }
 
@@ -44,9 +45,9 @@ Seconds measure_once(const Contestant& contestant, int calls, int threads) {
     if (threads > 1) std::this_thread::sleep_for(settle_time);
     const auto start = Clock::now();
     do {
-        time_of(contestant.run, calls);
+        time_of(contestant, calls);
     } while (threads > 1 && Clock::now() - start < parallel_warm_up);
-    return time_of(contestant.run, calls);
+    return time_of(contestant, calls);
 }
 
 /// Ours against one opponent: a ratio per pair.
@@ -84,7 +85,7 @@ void append(std::string& note, const std::string& text) {
 std::vector<Row> measure_at(const Case& c, int threads, int pairs) {
     const auto start = [&](const Contestant& contestant) {
         if (contestant.use_threads) contestant.use_threads(threads);
-        return batch_size(contestant.run);
+        return batch_size(contestant);
     };
     const int our_calls = start(c.ours);
     std::vector<Row> rows{{.case_name = c.name, .rival = "A/A", .threads = threads, .checked = true}};
@@ -92,7 +93,7 @@ std::vector<Row> measure_at(const Case& c, int threads, int pairs) {
     for (const Rival& rival : c.rivals) {
         Row& row =
             rows.emplace_back(Row{.case_name = c.name, .rival = rival.contestant.name, .threads = threads, .note = rival.note});
-        if (!rival.contestant.run) {
+        if (!rival.contestant.is_there()) {
             row.ratio = row.low = row.high = row.our_milliseconds = row.rival_milliseconds = not_measured;
             continue;
         }
@@ -120,7 +121,7 @@ std::vector<Row> measure(const Case& c, const MeasureOptions& options) {
         throw std::invalid_argument(
             fmt::format("{} pairs are too few for an interval; {} is the least", options.pairs, least_pairs));
     }
-    if (!c.ours.run) throw std::invalid_argument(fmt::format("case {}: ours cannot be run", c.name));
+    if (!c.ours.is_there()) throw std::invalid_argument(fmt::format("case {}: ours cannot be run", c.name));
     std::vector<Row> all;
     for (const int threads : options.threads) {
         std::vector<Row> rows = measure_at(c, threads, options.pairs);

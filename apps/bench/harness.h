@@ -14,9 +14,13 @@ struct Contestant {
     std::string name;
     std::function<void()> run;
     std::function<void(int)> use_threads = {};  // called before the runs with that count; empty: one thread whatever is asked
+    // The seconds of that many calls, of a program in another process, which times itself. Without it `run` is timed.
+    std::function<double(int)> seconds_of = {};
+
+    [[nodiscard]] bool is_there() const { return run || seconds_of; }
 };
 
-/// What ours is compared with. Without `run` the row says `note` (a library that is not there) and has no ratio.
+/// What ours is compared with. Without a way to run it the row says `note` (a library that is not there) and has no ratio.
 struct Rival {
     Contestant contestant;
     std::function<std::string()> difference;  // after both ran: how the outputs differ, "" when they agree

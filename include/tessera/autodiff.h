@@ -82,6 +82,13 @@ struct Cotangent {
 /// Sum over all outputs and their points of cotangent * derivative, by each of `wrt`.
 [[nodiscard]] std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt,
                                     const GradOptions& options = {});
+struct ValuesAndGrads {
+    std::vector<Func> values;  // the outputs, split so that they share their stages with the gradients
+    std::vector<Func> gradients;
+};
+/// The outputs' values beside what vjp() gives.
+[[nodiscard]] ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt,
+                                           const GradOptions& options = {});
 
 struct Tangent {
     Wrt of;

@@ -11,7 +11,22 @@ std::vector<Expr> definition_roots(const FuncState& f) {
     return roots;
 }
 
-Activity::Activity(const std::vector<Func>& funcs, const Variables& variables) : variables_(variables) {
+std::unordered_set<const ExprNode*> carrying_nodes(const std::vector<Expr>& roots,
+                                                   const std::unordered_set<const ExprNode*>& varying) {
+    std::unordered_set<const ExprNode*> carrying;
+    std::vector<Expr> stack = roots;
+    while (!stack.empty()) {
+        const Expr n = stack.back();
+        stack.pop_back();
+        if (!varying.count(n.get()) || !carrying.insert(n.get()).second) continue;
+        for (size_t k = n->op == Op::access ? n->index_count() : 0; k < n->args.size(); ++k)
+            if (is_structured(n->op) || n->op == Op::access || passes_derivative(n->op, k)) stack.push_back(n->args[k]);
+    }
+    return carrying;
+}
+
+Activity::Activity(const std::vector<Func>& funcs, const std::vector<Func>& outputs, const Variables& variables)
+    : variables_(variables) {
     // States of recurrences read each other: repeat until nothing is added.
     for (bool grown = true; grown;) {
         grown = false;
@@ -37,6 +52,28 @@ Activity::Activity(const std::vector<Func>& funcs, const Variables& variables) :
             if (fed) grown = fed_.insert(state).second || grown;
         }
     }
+    keep_carrying(outputs);
+}
+
+// Of the Funcs that vary those from which a derivative reaches an output.
+void Activity::keep_carrying(const std::vector<Func>& outputs) {
+    std::unordered_set<const FuncState*> kept;
+    std::vector<const FuncState*> stack;
+    for (const Func& f : outputs) stack.push_back(f.state().get());
+    while (!stack.empty()) {
+        const FuncState* f = stack.back();
+        stack.pop_back();
+        if (!varying_.count(f) || !kept.insert(f).second) continue;
+        if (f->rule)
+            for (const Wrt& x : f->rule->operands)
+                if (x.func()) stack.push_back(x.func().get());
+        const std::vector<Expr> roots = definition_roots(*f);
+        const auto carrying = carrying_nodes(roots, varying_nodes(roots));
+        for_each_node(roots, [&](const Expr& n) {
+            if (n->op == Op::access && n->target().func && carrying.count(n.get())) stack.push_back(n->target().func.get());
+        });
+    }
+    varying_ = std::move(kept);
 }
 
 bool Activity::access_varies(const Expr& access) const {

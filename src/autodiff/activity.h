@@ -13,10 +13,11 @@ struct Variables {
     std::set<const FuncState*> funcs;
 };
 
-/// Which Funcs vary with the variables, as far as derivatives are concerned, and which no Input reaches at all.
+/// Which Funcs vary with the variables, as far as derivatives of the outputs are concerned (what only stands behind
+/// straight_through or in conditions does not), and which no Input reaches at all.
 class Activity {
 public:
-    Activity(const std::vector<Func>& funcs, const Variables& variables);
+    Activity(const std::vector<Func>& funcs, const std::vector<Func>& outputs, const Variables& variables);
 
     [[nodiscard]] bool varies(const FuncState& f) const { return varying_.count(&f) != 0; }
     /// A read of a variable or of a Func that varies, of a float.
@@ -28,10 +29,15 @@ public:
     [[nodiscard]] std::unordered_set<const ExprNode*> varying_nodes(const std::vector<Expr>& roots) const;
 
 private:
+    void keep_carrying(const std::vector<Func>& outputs);
+
     Variables variables_;
     std::unordered_set<const FuncState*> varying_, fed_;  // fed: an Input reaches it
 };
 
+/// The nodes among `varying` through which a derivative reaches the roots.
+[[nodiscard]] std::unordered_set<const ExprNode*> carrying_nodes(const std::vector<Expr>& roots,
+                                                                 const std::unordered_set<const ExprNode*>& varying);
 /// Values of a definition, then the inits of a recurrence's state.
 [[nodiscard]] std::vector<Expr> definition_roots(const FuncState& f);
 [[nodiscard]] inline bool is_structured(Op op) { return op == Op::reduce || op == Op::scan || op == Op::scatter; }

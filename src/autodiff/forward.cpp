@@ -85,6 +85,13 @@ std::vector<Guarded> Forward::swept(const Func& f, const std::vector<Expr>& root
                     {token(name), fix(fmt::format("straight_through({}(x), x) passes the derivative of x", name)),
                      fix(fmt::format("stop_gradient({}(x)) makes it zero", name))});
     };
+    // Of scalar operations the value is at hand: tangents are written with it (tanh, exp, sqrt).
+    const FuncState& state = *f.state();
+    if (!state.recurrence && !structured_root(state).defined())
+        for (size_t c = 0; c < state.values.size(); ++c)
+            if (!state.values[c]->args.empty() && state.values[c]->op != Op::access)
+                context.stored.emplace(state.values[c].get(),
+                                       read_at(f, dims_as_indices(f.dims()), state.where, static_cast<int>(c)));
     return forward_sweep(
         roots, [this](const Expr& access) { return tangent_of(access); }, context);
 }
@@ -113,7 +120,7 @@ void Forward::define(const Func& f, const std::vector<Guarded>& values) {
         if (is_float(t)) stored.push_back(values[c].zero() ? zero_of(derivative_dtype(t)) : values[c].expr());
     }
     if (stored.empty()) stored.push_back(zero_of(DType::f32));
-    const Func made = made_func(names_.func(name_of(f.name())), with_parameters(f.dims()), stored, f.state()->where);
+    const Func made = shared_func(name_of(f.name()), with_parameters(f.dims()), stored, f.state()->where, names_);
     tangents_.emplace(f.state().get(), Tangents{made, component});
 }
 
@@ -193,7 +200,7 @@ void Forward::define_reduction(const Func& f, const Expr& root) {
     const Tuple result = combined();
     std::vector<Expr> values;
     for (size_t i = 0; i < result.size(); ++i) values.push_back(result[i]);
-    const Func made = made_func(names_.func(name_of(f.name())), with_parameters(f.dims()), values, f.state()->where);
+    const Func made = shared_func(name_of(f.name()), with_parameters(f.dims()), values, f.state()->where, names_);
     std::vector<int> component(n, -1);
     for (size_t k = 0; k < both_monoid.tangents.size(); ++k)
         component[both_monoid.tangents[k]] = static_cast<int>((adds ? 0 : n) + k);

@@ -71,7 +71,7 @@ std::vector<Func> grad(const Func& y, const std::vector<Wrt>& wrt, const GradOpt
     return value_and_grad(y, wrt, options).gradients;
 }
 
-std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt, const GradOptions& options) {
+ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt, const GradOptions& options) {
     std::vector<Func> of;
     std::vector<std::vector<Seed>> seeds;
     for (const Cotangent& c : outputs) {
@@ -79,7 +79,12 @@ std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<W
         seeds.push_back({{0, c.value.at(c.of.dims(), c.of.dtype(), c.of.name())}});
     }
     NormalGraph g = normal_graph(of, wrt);
-    return gradients(g, seeds, wrt, reverse_options(of.at(0).name(), options));
+    const std::vector<Func> values = g.outputs;
+    return {values, gradients(g, seeds, wrt, reverse_options(of.at(0).name(), options))};
+}
+
+std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt, const GradOptions& options) {
+    return value_and_vjp(outputs, wrt, options).gradients;
 }
 
 Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options) {

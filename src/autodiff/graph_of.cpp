@@ -103,15 +103,15 @@ NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>
     const Variables variables = variables_of(wrt);
     const Algorithm given(outputs, arguments);
     NameSupply names(given.state());
-    const Activity activity(given.funcs(), variables);
+    const Activity activity(given.funcs(), outputs, variables);
     const NormalForm normal(given.funcs(), activity, names, keep_names);
     NormalGraph out;
     for (const Func& y : outputs) out.outputs.push_back(normal.of(y));
     const Algorithm algorithm(out.outputs, arguments);
     std::map<const FuncState*, Func> made_from;
     for (const Func& f : given.funcs()) made_from.emplace(f.state().get(), normal.of(f));
-    out.graph = std::make_unique<DerivativeGraph>(
-        DerivativeGraph{algorithm, std::move(made_from), variables, Activity(algorithm.funcs(), variables), std::move(names)});
+    out.graph = std::make_unique<DerivativeGraph>(DerivativeGraph{
+        algorithm, std::move(made_from), variables, Activity(algorithm.funcs(), out.outputs, variables), std::move(names)});
     return out;
 }
 }  // namespace

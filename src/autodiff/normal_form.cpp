@@ -21,21 +21,6 @@ std::vector<const void*> definition_key(const std::vector<Dim>& dims, const std:
     return key;
 }
 
-// The nodes through which a derivative reaches the roots.
-std::unordered_set<const ExprNode*> carrying_nodes(const std::vector<Expr>& roots,
-                                                   const std::unordered_set<const ExprNode*>& varying) {
-    std::unordered_set<const ExprNode*> carrying;
-    std::vector<Expr> stack = roots;
-    while (!stack.empty()) {
-        const Expr n = stack.back();
-        stack.pop_back();
-        if (!varying.count(n.get()) || !carrying.insert(n.get()).second) continue;
-        for (size_t k = n->op == Op::access ? n->index_count() : 0; k < n->args.size(); ++k)
-            if (is_structured(n->op) || n->op == Op::access || passes_derivative(n->op, k)) stack.push_back(n->args[k]);
-    }
-    return carrying;
-}
-
 bool is_extreme(const ExprNode& n) {
     return n.op == Op::reduce && (n.reduction().monoid == maximum.shared() || n.reduction().monoid == minimum.shared());
 }

@@ -56,6 +56,9 @@ private:
 
     // reverse_recurrence.cpp
     void spread_group(const Recurrence& recurrence);
+    [[nodiscard]] std::vector<std::vector<Func>> of_equal_dims(const std::vector<Func>& states) const;
+    void spread_steps(const std::vector<Func>& group, const std::unordered_set<const FuncState*>& inside,
+                      const std::vector<LoopDim>& loops);
     void spread_init(const Func& f, const Func& reversed, const Dim& t, bool reverse);
     [[nodiscard]] std::vector<Func> stages_of(const Recurrence& recurrence) const;
 

@@ -100,14 +100,10 @@ void Reverse::spread_group(const Recurrence& recurrence) {
             if (loop.dim.id() == t.id()) loop.range = range;
         return loops;
     };
-    for (const Func& f : states) {
-        if (!states_.count({f.state().get(), 0})) continue;
-        SweepContext context = context_of(f);
-        const Expr& step = f.state()->values[0];
-        if (!step->args.empty() && step->op != Op::access)
-            context.stored.emplace(step.get(), read_at(f, dims_as_indices(f.dims()), f.state()->where));
-        transpose_all(f, f.state()->values, {{{}, states_.at({f.state().get(), 0})}}, times_of(f, whole_dim(t)), {}, context);
-    }
+    std::unordered_set<const FuncState*> inside;
+    for (const Func& f : states) inside.insert(f.state().get());
+    for (const Func& f : stages) inside.insert(f.state().get());
+    for (const std::vector<Func>& group : of_equal_dims(states)) spread_steps(group, inside, times_of(group[0], whole_dim(t)));
     for (size_t i = stages.size(); i-- > 0;)
         if (activity_.varies(*stages[i].state())) spread(stages[i]);
     for (size_t i = 0; i < states.size(); ++i) {
@@ -129,6 +125,47 @@ void Reverse::spread_group(const Recurrence& recurrence) {
             spread_init(states[i], reversed[i], t, recurrence.reverse);
         else
             reversed[i].state()->init = {};
+}
+
+// States of equal dims whose cotangents are known here, in their order.
+std::vector<std::vector<Func>> Reverse::of_equal_dims(const std::vector<Func>& states) const {
+    std::vector<std::vector<Func>> groups;
+    for (const Func& f : states) {
+        if (!states_.count({f.state().get(), 0})) continue;
+        const auto same = [&](const std::vector<Func>& group) {
+            return std::equal(group[0].dims().begin(), group[0].dims().end(), f.dims().begin(), f.dims().end(),
+                              [](const Dim& a, const Dim& b) { return a.id() == b.id(); });
+        };
+        const auto found = std::find_if(groups.begin(), groups.end(), same);
+        if (found == groups.end())
+            groups.push_back({f});
+        else
+            found->push_back(f);
+    }
+    return groups;
+}
+
+// One sweep over the steps of states that are computed together. What goes to states stays inside the recurrence; what others get
+// is computed once per point behind it.
+void Reverse::spread_steps(const std::vector<Func>& group, const std::unordered_set<const FuncState*>& inside,
+                           const std::vector<LoopDim>& loops) {
+    SweepContext context = context_of(group[0]);
+    std::vector<Expr> roots;
+    std::vector<Guarded> seeds;
+    for (const Func& f : group) {
+        const Expr& step = f.state()->values[0];
+        if (!step->args.empty() && step->op != Op::access)
+            context.stored.emplace(step.get(), read_at(f, dims_as_indices(f.dims()), f.state()->where));
+        roots.push_back(step);
+        seeds.push_back({{}, states_.at({f.state().get(), 0})});
+    }
+    std::vector<Contribution> to_states, to_others;
+    for (Contribution& c : reverse_sweep(roots, seeds, context)) {
+        const bool state = c.access->target().func && inside.count(c.access->target().func.get());
+        (state ? to_states : to_others).push_back(std::move(c));
+    }
+    transpose_each(group[0], to_states, loops, {});
+    transpose_each(group[0], stored_terms(group[0], std::move(to_others)), loops, {});
 }
 
 // The cotangent of the state before the start, spread to what the init reads.

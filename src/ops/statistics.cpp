@@ -53,9 +53,11 @@ Func logsumexp(std::string name, const Tensor& x, const Dims& over) {
     const std::vector<Dim> kept = rest(x.dims(), dims);
     const Expr v = tessera::cast(wide(x.dtype()), x.value());
     const Func top = define(name + "/max", kept, tessera::max(dims, Operand(v, x.where())), x.where());
-    // An infinite maximum would make the differences NaN: there the shift is 0.
+    // An infinite maximum would make the differences NaN: there the shift is 0. The result does not depend on the shift, so no
+    // derivative goes through it.
     const Expr most = top.at(indices_of(kept), x.where());
-    const Expr shift = tessera::select(tessera::abs(most) == std::numeric_limits<double>::infinity(), 0, most);
+    const Expr shift =
+        straight_through(tessera::select(tessera::abs(most) == std::numeric_limits<double>::infinity(), 0, most), 0);
     const Func total = define(name + "/sum", kept, tessera::sum(dims, Operand(tessera::exp(v - shift), x.where())), x.where());
     return define(name, kept, tessera::cast(x.dtype(), tessera::log(total.at(indices_of(kept), x.where())) + shift), x.where());
 }

@@ -1,45 +1,87 @@
 #include "schedule/default_contraction.h"
 
+#include "schedule/default_updates.h"
+#include "schedule/derived_stages.h"
 #include "schedule/stage_cost.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace tessera {
 namespace {
+
+constexpr double most_tiled = 10;  // operations of a product in a register tile, its loads included
 
 // Register tiles of an f32 contraction, rows x vectors: measured without spills and at the speed of vendor libraries.
 struct RegisterTile {
     std::int64_t rows, vectors, block;
 };
 
-RegisterTile register_tile(const CpuModel& model) {
-    if (model.vector_bytes >= 64) return {6, 4, 256};
-    return {3, 4, 64};
+// Fewer columns leave registers for more rows.
+RegisterTile register_tile(const CpuModel& model, std::int64_t vectors) {
+    constexpr std::int64_t wide_rows[] = {14, 12, 8, 6}, narrow_rows[] = {8, 6, 4, 3};
+    if (model.vector_bytes >= 64) return {wide_rows[vectors - 1], vectors, 256};
+    return {narrow_rows[vectors - 1], vectors, 64};
+}
+
+bool varies_along(const Expr& e, const Dim& d) { return contains_dim(free_dims(e), d); }
+
+// The tensors that the body of a sum reads.
+std::vector<Expr> factors_of(const Stage& sum) {
+    std::vector<Expr> out;
+    for_each_node({sum.update->values[0]}, [&](const Expr& e) {
+        if (e->op == Op::access && e->target().func != sum.func) out.push_back(e);
+    });
+    return out;
+}
+
+// The dim whose loop forms the rows of a register tile, for a sum of products whose last dim gives the columns: one factor varies
+// along it alone, another along the last dim alone. Nothing where there is none.
+std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
+    const Dim& n = sum.dims.back();
+    std::optional<Dim> found;
+    for (std::size_t i = sum.dims.size() - 1; i-- > 0;) {
+        const Dim& m = sum.dims[i];
+        bool by_n = false, by_m = false;
+        for (const Expr& e : factors_of(sum)) {
+            by_n = by_n || (varies_along(e, n) && !varies_along(e, m));
+            by_m = by_m || (varies_along(e, m) && !varies_along(e, n));
+        }
+        if (by_n && by_m && (!found || estimated_extent(m) > 2 * estimated_extent(*found))) found = m;
+    }
+    return found;
 }
 
 class Contraction {
 public:
     Contraction(const Stage& c, const Stage& sum, const CpuModel& model)
-        : c_(c), s_(sum), tile_(register_tile(model)), m_(c.dims[c.dims.size() - 2]), n_(c.dims.back()) {
+        : c_(c), s_(sum), m_(*row_dim_of_contraction(sum)), n_(c.dims.back()) {
         const std::int64_t bytes = dtype_bytes(sum.dtypes[0]);
         width_ = std::max<std::int64_t>(model.vector_bytes / bytes, 2);
+        const double columns = estimated_extent(n_);
+        vectors_ = columns >= static_cast<double>(width_);
+        const auto fitting = static_cast<std::int64_t>(columns) / width_;
+        tile_ = register_tile(model, std::clamp<std::int64_t>(fitting, 1, 4));
         n_tile_ = tile_.vectors * width_;
         n_block_ = std::max(tile_.block * 4 / bytes, n_tile_);
-        wide_ = estimated_extent(n_) > static_cast<double>(n_tile_);
+        wide_ = columns > static_cast<double>(n_tile_);
+        blocks_ = columns > static_cast<double>(n_block_);
         // Blocks of k whose panels fill half of the second level of cache.
         k_block_ = std::max<std::int64_t>(model.l2_bytes / 2 / (n_block_ * bytes), 64);
+        for (const Dim& d : c_.dims)
+            if (d.id() != m_.id() && d.id() != n_.id()) outer_.push_back(d);
+        order_reduced_dims();
     }
 
     void run(Schedule& out) const {
-        auto packed = wide_ && n_block_ > n_tile_ ? packed_operand() : std::nullopt;
-        if (packed && out.stages.count(packed->name)) packed->name = fmt::format("{}.{}", s_.name, packed->name);
-        if (!packed || c_.dims.size() != 2 || s_.update->reduction_dims.size() != 1) {
+        const auto packed = packed_factor(out);
+        if (!packed || !packed->in_place || c_.dims.size() != 2 || reduced_.size() != 1 || s_.update->condition.defined()) {
             whole(out, packed);
             return;
         }
-        const Dim& k = s_.update->reduction_dims[0];
+        const Dim& k = reduced_[0];
         const std::int64_t long_k = 8 * k_block_;
         if (const auto extent = k.extent().constant()) {
             if (*extent >= long_k)
@@ -63,32 +105,62 @@ public:
     }
 
 private:
+    // A factor that is copied: the name of the copy, what it is of, that tensor's dims, and the one among them that makes the
+    // panels.
     struct Packed {
-        std::string name, input, k;
+        std::string name, of, use;
+        std::vector<Dim> dims;
+        std::size_t column, outer;  // outer: so many of the outer dims it varies along
+        bool in_place;              // a matrix whose rows run along the columns
     };
+
+    // The sum runs through its dims so that the factor of the rows is read in the order of its memory.
+    void order_reduced_dims() {
+        reduced_ = s_.update->reduction_dims;
+        std::map<const void*, std::size_t> place;
+        for (const Expr& e : factors_of(s_)) {
+            if (!varies_along(e, m_) || varies_along(e, n_)) continue;
+            for (std::size_t i = 0; i < e->index_count(); ++i)
+                for (const Dim& d : free_dims(e->args[i])) place[d.id()] = i;
+        }
+        std::stable_sort(reduced_.begin(), reduced_.end(),
+                         [&](const Dim& a, const Dim& b) { return place[a.id()] < place[b.id()]; });
+    }
 
     // Tiles of registers inside blocks of columns, each over all of k.
     void whole(Schedule& out, const std::optional<Packed>& packed) const {
         StageEdit edit = out.stage(c_.name);
         edit.root();
-        for (size_t d = 0; d + 2 < c_.dims.size(); ++d) edit.parallel(c_.dims[d].name());
-        if (wide_ && n_block_ > n_tile_) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
+        for (const Dim& d : outer_) edit.parallel(d.name());
+        if (blocks_) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
+        // Few blocks of columns: blocks of rows keep all threads busy.
+        double blocks = blocks_ ? estimated_extent(n_) / static_cast<double>(n_block_) : 1;
+        for (const Dim& d : outer_) blocks *= estimated_extent(d);
+        const bool packed_inside = packed && placed_inside(*packed);
+        if (blocks < least_blocks && !packed_inside && estimated_extent(m_) > static_cast<double>(8 * tile_.rows))
+            edit.parallel(m_.name(), 8 * tile_.rows, "mb");
         if (wide_) edit.serial(n_.name(), n_tile_, "nt").tail(Tail::guard);
         edit.serial(m_.name(), tile_.rows, "mt").unroll(m_.name());
-        vectors(edit, Tail::guard);
+        const auto columns = n_.extent().constant();
+        // A tile of one vector has no loop over vectors.
+        if (wide_ && n_tile_ == width_)
+            edit.vector(n_.name());
+        else
+            vectors(edit, columns && *columns % n_tile_ == 0 ? std::optional<Tail>() : Tail::guard);
         StageEdit inner = out.stage(s_.name);
         inner.at(c_.name, "mt").space(Space::register_);
-        for (const Dim& d : s_.update->reduction_dims) inner.serial(d.name());
-        for (size_t d = 0; d + 2 < s_.dims.size(); ++d) inner.serial(s_.dims[d].name());
+        for (const Dim& d : reduced_) inner.serial(d.name());
+        for (const Dim& d : outer_) inner.serial(d.name());
         inner.unroll(m_.name());
         vectors(inner);
-        if (packed) pack(out, *packed, s_.name, c_.name, "nb");
+        if (packed) pack(out, *packed, packed_inside ? c_.name : "", blocks_ || outer_.empty() ? "nb" : outer_.back().name());
+        gather_rows(out);
+        copy_bounded(out);
     }
 
     // Register tiles over one block of k, added to the sum, which lives in the result.
     void blocked(Schedule& out, const Packed& packed) const {
-        const std::string k = s_.update->reduction_dims[0].name(), kept = fmt::format("{}/{}", k, k_block_),
-                          part = s_.name + ".part";
+        const std::string k = reduced_[0].name(), kept = fmt::format("{}/{}", k, k_block_), part = s_.name + ".part";
         StageEdit edit = out.stage(c_.name);
         edit.root()
             .parallel(m_.name(), 4 * tile_.rows, "mb")
@@ -114,11 +186,13 @@ private:
         out.partial(part, s_.name, {kept}).at(s_.name, "mt").space(Space::register_).serial(k).unroll(m_.name());
         StageEdit inner = out.stage(part);
         vectors(inner);
-        pack(out, packed, part, s_.name, "kb");
+        Packed of_part = packed;
+        of_part.use = part;
+        pack(out, of_part, s_.name, "kb");
     }
 
     void vectors(StageEdit& edit, std::optional<Tail> tail = {}) const {
-        if (!wide_ || n_tile_ == width_) {
+        if (!vectors_) {
             edit.serial(n_.name());
             return;
         }
@@ -127,39 +201,165 @@ private:
         edit.vector(n_.name());
     }
 
-    // The input that strides along n.
-    [[nodiscard]] std::optional<Packed> packed_operand() const {
-        std::optional<Packed> found;
-        for_each_node({s_.update->values[0]}, [&](const Expr& e) {
-            if (found || e->op != Op::access || !e->target().input || e->target().boundary != Boundary::none) return;
-            const InputState& input = *e->target().input;
-            if (input.dims.size() != 2 || e->args.size() != 2 || !is_pointwise(e)) return;
-            if (input.dims[1].id() != n_.id() || contains_dim(free_dims(e), m_)) return;
-            found = {input.name + ".p", input.name, input.dims[0].name()};
+    // What a copy of the tensor that `access` reads is of, and the use that it serves.
+    [[nodiscard]] Packed copy_for(const Expr& access, const std::string& suffix, const Schedule& out) const {
+        Packed p;
+        const AccessTarget& target = access->target();
+        p.of = target.input ? target.input->name : target.func->name;
+        p.dims = target.input ? target.input->dims : target.func->dims;
+        p.use = s_.name;
+        p.name = p.of + suffix;
+        if (out.stages.count(p.name)) p.name = fmt::format("{}.{}", s_.name, p.name);
+        int number = 0, others = 0;
+        for_each_node(exprs_of(s_), [&](const Expr& e) {
+            if (e->op != Op::access || e->target().input != target.input || e->target().func != target.func) return;
+            if (e.same_as(access)) number = others;
+            ++others;
         });
-        return found;
+        if (others > 1) p.use += fmt::format("#{}", number);
+        return p;
     }
 
-    // Panels of one register tile's columns.
-    void pack(Schedule& out, const Packed& packed, const std::string& user, const std::string& at,
-              const std::string& loop) const {
-        out.copy(packed.name, packed.input, {user})
-            .at(at, loop)
-            .layout({fmt::format("{}/{}", n_.name(), n_tile_), packed.k, fmt::format("{}%{}", n_.name(), n_tile_)})
-            .serial(n_.name(), n_tile_, "panel")
-            .serial(packed.k)
-            .unroll(n_.name(), width_, "nu")
-            .vector(n_.name());
+    // The factor that varies along the columns, where a copy in panels is better than itself: its columns are not contiguous, or
+    // its rows are far apart.
+    [[nodiscard]] std::optional<Packed> packed_factor(const Schedule& out) const {
+        if (!vectors_) return {};
+        for (const Expr& e : factors_of(s_)) {
+            if (!varies_along(e, n_) || varies_along(e, m_) || e->target().boundary != Boundary::none || !is_pointwise(e))
+                continue;
+            if (e->target().func && e->target().func->dtypes.size() != 1) continue;
+            std::size_t column = 0;
+            while (e->args[column]->dim().id() != n_.id()) ++column;
+            const bool contiguous = column + 1 == e->index_count();
+            if (contiguous && !(blocks_ && tile_.vectors == 4 && e->target().input && e->index_count() == 2)) continue;
+            Packed p = copy_for(e, ".p", out);
+            p.column = column;
+            p.outer = static_cast<std::size_t>(
+                std::count_if(outer_.begin(), outer_.end(), [&](const Dim& d) { return varies_along(e, d); }));
+            p.in_place = contiguous;
+            return p;
+        }
+        return {};
     }
 
+    // Whether every iteration of the outer loops needs panels of its own; others are packed once.
+    [[nodiscard]] bool placed_inside(const Packed& packed) const {
+        return packed.outer == outer_.size() && (blocks_ || !outer_.empty());
+    }
+
+    // Panels of one register tile's columns, at a loop or, without a stage, at root.
+    void pack(Schedule& out, const Packed& packed, const std::string& at, const std::string& loop) const {
+        const std::string column = packed.dims[packed.column].name();
+        StageEdit edit = out.copy(packed.name, packed.of, {packed.use});
+        std::vector<std::string> layout;
+        std::vector<std::string> others;
+        for (std::size_t i = 0; i < packed.dims.size(); ++i)
+            if (i != packed.column) others.push_back(packed.dims[i].name());
+        layout.push_back(fmt::format("{}/{}", column, n_tile_));
+        layout.insert(layout.end(), others.begin(), others.end());
+        layout.push_back(fmt::format("{}%{}", column, n_tile_));
+        edit.layout(layout);
+        if (at.empty())
+            edit.root().parallel(column, n_tile_, "panel");
+        else
+            edit.at(at, loop).serial(column, n_tile_, "panel");
+        if (packed.in_place) {
+            for (const std::string& d : others) edit.serial(d);
+            edit.unroll(column, width_, "nu").vector(column);
+            return;
+        }
+        // A transpose goes through small squares, of which every line of memory is used up before the next.
+        for (std::size_t i = 0; i + 1 < others.size(); ++i) edit.serial(others[i]);
+        edit.serial(others.back(), square, "square").serial(column).serial(others.back());
+    }
+
+    // A factor whose rows follow each other in memory, so that a step of the sum takes it from one line to another far away: a
+    // copy in which a register tile's rows lie together.
+    void gather_rows(Schedule& out) const {
+        for (const Expr& e : factors_of(s_)) {
+            if (!varies_along(e, m_) || varies_along(e, n_) || e->target().boundary != Boundary::none || !is_pointwise(e))
+                continue;
+            if (e->target().func && e->target().func->dtypes.size() != 1) continue;
+            const std::size_t last = e->index_count() - 1;
+            if (e->args[last]->dim().id() != m_.id() || last == 0 || !contains_dim(reduced_, e->args[last - 1]->dim())) continue;
+            if (estimated_extent(m_) * static_cast<double>(dtype_bytes(e->dtype)) < far_bytes) continue;
+            const Packed p = copy_for(e, ".rows", out);
+            const std::string row = p.dims[last].name(), step = p.dims[last - 1].name();
+            StageEdit edit = out.copy(p.name, p.of, {p.use});
+            std::vector<std::string> layout;
+            edit.root();
+            for (std::size_t i = 0; i + 1 < last; ++i) {
+                layout.push_back(p.dims[i].name());
+                edit.parallel(p.dims[i].name());
+            }
+            layout.push_back(fmt::format("{}/{}", row, tile_.rows));
+            layout.push_back(step);
+            layout.push_back(fmt::format("{}%{}", row, tile_.rows));
+            edit.layout(layout).parallel(step, square, "task").serial(row, tile_.rows, "panel").serial(step).unroll(row);
+            return;
+        }
+    }
+
+    // Factors that are read through a boundary condition: with a copy that reaches outside no condition is left inside.
+    void copy_bounded(Schedule& out) const {
+        std::vector<std::string> done;
+        for (const Expr& e : factors_of(s_)) {
+            if (e->target().boundary == Boundary::none) continue;
+            const Packed p = copy_for(e, ".padded", out);
+            if (std::find(done.begin(), done.end(), p.of) != done.end()) continue;
+            done.push_back(p.of);
+            StageEdit edit = out.copy(p.name, p.of, {p.use});
+            edit.root();
+            for (std::size_t i = 0; i + 1 < p.dims.size(); ++i)
+                if (i == 0)
+                    edit.parallel(p.dims[i].name());
+                else
+                    edit.serial(p.dims[i].name());
+            edit.serial(p.dims.back().name(), width_, "columns").tail(Tail::guard).vector(p.dims.back().name());
+        }
+    }
+
+    static constexpr double least_blocks = 8;
+    static constexpr std::int64_t square = 16;  // elements along a side: lines of 64 bytes
+    static constexpr double far_bytes = 4096;   // a page, and as many lines as share a set of the cache
     const Stage &c_, &s_;
-    RegisterTile tile_;
     Dim m_, n_;
+    std::vector<Dim> outer_, reduced_;
+    RegisterTile tile_{};
     std::int64_t width_ = 0, n_tile_ = 0, n_block_ = 0, k_block_ = 0;
-    bool wide_ = false;
+    bool vectors_ = false, wide_ = false, blocks_ = false;
 };
 
+// A sum of products with reuse in both directions of a register tile, read at its own point by one definition.
+bool is_contraction(const StageGraph& graph, size_t sum) {
+    const Stage& s = graph.stages[sum];
+    if (s.kind != Stage::Kind::reduction || s.update->order.kind != Order::Kind::any || s.dims.size() < 2) return false;
+    if (s.dtypes.size() != 1 || s.update->monoid->name != "sum") return false;
+    const Op body = s.update->values[0]->op;
+    if (body != Op::fma && body != Op::add) return false;
+    double points = 1;
+    for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
+    // A tile's code has the body some tens of times.
+    if (points < small_reduction || expression_cost(s.update->values[0]) > most_tiled) return false;
+    const auto reads = reads_of(graph, sum);
+    if (reads.size() != 1 || reads[0].in_init || !is_pointwise(reads[0].access) || graph.stages[reads[0].user].update)
+        return false;
+    const std::vector<Dim>& dims = graph.stages[reads[0].user].dims;
+    for (size_t i = 0; i < s.dims.size(); ++i)
+        if (dims.size() != s.dims.size() || dims[i].id() != s.dims[i].id() ||
+            reads[0].access->args[i]->dim().id() != dims[i].id())
+            return false;
+    return row_dim_of_contraction(s).has_value();
+}
+
 }  // namespace
+
+std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition) {
+    for (size_t p = 0; p < definition; ++p)
+        if (reads(graph.stages[definition], graph.stages[p].func.get()) && graph.stages[p].update && is_contraction(graph, p))
+            return p;
+    return std::nullopt;
+}
 
 void schedule_contraction(const Stage& c, const Stage& sum, const CpuModel& model, Schedule& out) {
     Contraction(c, sum, model).run(out);

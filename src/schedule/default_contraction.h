@@ -2,10 +2,17 @@
 
 #include "schedule/default_schedule.h"
 
+#include <optional>
+
 namespace tessera {
 
-/// Schedules the definition `c` of a contraction and its sum: register tiles, the operand that strides along n packed into
-/// panels; where the panels of a whole k outgrow the cache, blocks of k that are added in place.
+/// The sum of products that `definition` reads at its own point and alone, if there is one with reuse in both directions of a
+/// register tile.
+[[nodiscard]] std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition);
+
+/// Schedules the definition `c` of a contraction and its sum: register tiles; the factor that varies along the columns packed
+/// into panels where it is not stored like that, the other one copied where it is read through a boundary condition; where the
+/// panels of a whole k outgrow the cache, blocks of k that are added in place.
 void schedule_contraction(const Stage& c, const Stage& sum, const CpuModel& model, Schedule& out);
 
 }  // namespace tessera

@@ -1,10 +1,10 @@
 #include "schedule/default_schedule.h"
 
-#include "expr/op_cost.h"
 #include "schedule/default_contraction.h"
 #include "schedule/default_fusion.h"
+#include "schedule/default_inlining.h"
+#include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
-#include "schedule/inline_stages.h"
 #include "schedule/row_window.h"
 #include "schedule/stage_cost.h"
 
@@ -16,20 +16,18 @@
 namespace tessera {
 namespace {
 
-constexpr double cheap_recompute = 8;  // operations that are not worth a store and a load
 constexpr std::int64_t rows_per_task = 32;
 constexpr std::int64_t rows_per_window_task = 64;  // where each task computes rows that its neighbours compute as well
 constexpr double most_recompute = 4;               // operations a cell, for values that then stay in registers
 constexpr std::int64_t most_rows = 8;              // of a block computed together
 constexpr std::int64_t most_unrolled = 4;
-constexpr double small_reduction = 32;  // points that are unrolled into straight code
 
 class Scheduler {
 public:
     Scheduler(const Algorithm& algorithm, const CpuModel& model) : graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
-        inline_definitions();
+        inline_definitions(graph_);
         const size_t count = graph_.stages.size();
         placed_.assign(count, false);
         // Consumers first: a producer's place is a loop of a stage that has its loops.
@@ -52,55 +50,6 @@ private:
         return std::max<std::int64_t>(model_.vector_bytes / std::max<std::int64_t>(bytes, 2), 4);
     }
 
-    // ---- what is inline
-
-    void inline_definitions() {
-        std::set<std::string> kept;
-        for (size_t i = 0; i < graph_.stages.size();) {
-            const Stage& s = stage(i);
-            if (s.update || s.output || keeps(i)) {
-                ++i;
-                continue;
-            }
-            inline_stage(graph_, i);
-            sort_producers_first(graph_);
-            i = 0;
-        }
-    }
-
-    double cost_with_reductions(size_t i) const {
-        double cost = cell_cost(stage(i));
-        for (const Stage& p : graph_.stages)
-            if (p.update && reads(stage(i), p.func.get())) cost += cell_cost(p);
-        return cost;
-    }
-
-    // One operation on what other definitions hold at the same point: no dearer than reading the result back.
-    bool is_light(const Stage& s) const {
-        double operations = 0;
-        bool same_point = true;
-        for_each_node(s.values, [&](const Expr& n) {
-            if (n->op != Op::access) {
-                operations += op_cost(*n);
-                return;
-            }
-            same_point = same_point && n->target().func && n->index_count() == s.dims.size() && is_pointwise(n) &&
-                         !stage(*graph_.find(n->target().func.get())).update;
-        });
-        return same_point && operations <= 1;
-    }
-
-    // A definition is stored when its cells are read several times and cost more than reading them back.
-    bool keeps(size_t i) const {
-        const double cost = cost_with_reductions(i);
-        const double reuse = reuse_of(graph_, i);
-        bool wrapped = false;
-        for (const Read& r : reads_of(graph_, i)) wrapped = wrapped || r.access->target().boundary != Boundary::none;
-        if (wrapped && cost > 2) return true;
-        if (is_light(stage(i))) return false;
-        return cost * (reuse - 1) > cheap_recompute && cost > 2;
-    }
-
     // ---- loops
 
     void schedule_stage(size_t i) {
@@ -112,41 +61,6 @@ private:
         placed_[i] = true;
     }
 
-    bool is_contraction(size_t sum) const {
-        const Stage& s = stage(sum);
-        if (s.kind != Stage::Kind::reduction || s.update->order.kind != Order::Kind::any || s.dims.size() < 2 ||
-            s.update->condition.defined())
-            return false;
-        if (s.dtypes.size() != 1 || s.update->monoid->name != "sum") return false;
-        double points = 1;
-        for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
-        if (points < small_reduction) return false;
-        const auto reads = reads_of(graph_, sum);
-        return reads.size() == 1 && !reads[0].in_init && is_pointwise(reads[0].access) && !stage(reads[0].user).update &&
-               stage(reads[0].user).output && stage(reads[0].user).dims.size() == s.dims.size() && product_body(s);
-    }
-
-    // The last dim strides through one factor, the one before it through the other: reuse in both directions of a register tile.
-    static bool product_body(const Stage& s) {
-        const Expr& v = s.update->values[0];
-        if (v->op != Op::fma && v->op != Op::add) return false;
-        const Dim n = s.dims.back(), m = s.dims[s.dims.size() - 2];
-        bool by_n = false, by_m = false;
-        for_each_node({v}, [&](const Expr& e) {
-            if (e->op != Op::access || e->target().func == s.func) return;
-            const auto free = free_dims(e);
-            by_n = by_n || (contains_dim(free, n) && !contains_dim(free, m));
-            by_m = by_m || (contains_dim(free, m) && !contains_dim(free, n));
-        });
-        return by_n && by_m;
-    }
-
-    std::optional<size_t> contraction_of(size_t definition) const {
-        for (size_t p = 0; p < definition; ++p)
-            if (reads(stage(definition), stage(p).func.get()) && stage(p).update && is_contraction(p)) return p;
-        return std::nullopt;
-    }
-
     void schedule_definition(size_t i) {
         const Stage& s = stage(i);
         StageEdit edit = out_.stage(s.name);
@@ -154,7 +68,7 @@ private:
             edit.root();
             return;
         }
-        if (const auto sum = contraction_of(i)) {
+        if (const auto sum = contraction_of(graph_, i)) {
             schedule_contraction(s, stage(*sum), model_, out_);
             placed_[*sum] = true;
             return;
@@ -206,11 +120,13 @@ private:
         const auto small = [](const Dim& d) { return d.extent().constant() && *d.extent().constant() <= 16; };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
+        const std::int64_t together =
+            keeps_rows() && estimated_extent(y) > rows_per_window_task ? rows_per_window_task : rows_per_task;
         const bool many = estimated_extent(y) > rows_per_task,
                    wide = estimated_extent(s.dims.back()) >= static_cast<double>(width);
         const std::int64_t rows = many && wide ? rows_of(s, y, most_rows) : 1;
         steps_[s.name] = rows;
-        if (many) edit.parallel(y.name(), keeps_rows() ? rows_per_window_task : rows_per_task, "task");
+        if (many) edit.parallel(y.name(), together, "task");
         edit.serial(y.name(), rows > 1 ? rows : 0, "row");
         if (wide) edit.serial(s.dims.back().name(), width, "columns");
         if (rows > 1) edit.unroll(y.name(), 0, "line");
@@ -344,7 +260,7 @@ private:
         }
         const auto span = static_cast<double>(high - low);
         if (2 * (rows + high - low) > model_.vector_registers ||
-            cost_with_reductions(i) * span > most_recompute * static_cast<double>(rows))
+            cost_with_reductions(graph_, i) * span > most_recompute * static_cast<double>(rows))
             return false;
         edit.at(root.name, span == 0 && line ? "line" : "columns");
         for (size_t d = 0; d + 1 < s.dims.size(); ++d) {
@@ -436,16 +352,32 @@ private:
         if (plain && points <= small_reduction && in_registers(i, all, edit)) return;
         if (plain && place_in_rows(i, edit)) {
             if (lanes_partial(i, edit)) return;
-            reduction_loops(edit, s, lanes(s), points);
+            reduction_loops(edit, s, lanes(s));
             return;
         }
         edit.root();
         if (!plain) {
-            serial_update(edit, s);
+            serial_update(edit, s, lanes(s));
+            if (const auto output = output_that_renames(i)) edit.live_in(*output);
             return;
         }
-        if (s.dims.size() == 1 && lanes_partial(i, edit, true)) return;
-        root_reduction(edit, s, points);
+        if (lanes_partial(i, edit, true)) return;
+        root_reduction(edit, s, lanes(s));
+    }
+
+    // The output that is this scatter and nothing else: its memory will do.
+    std::optional<std::string> output_that_renames(size_t i) const {
+        const Stage& s = stage(i);
+        const auto reads = reads_of(graph_, i);
+        if (s.kind != Stage::Kind::scatter || reads.size() != 1 || reads[0].in_init || s.dtypes.size() != 1) return std::nullopt;
+        const Stage& user = stage(reads[0].user);
+        if (!user.output || user.update || user.dtypes != s.dtypes || !user.values[0].same_as(reads[0].access))
+            return std::nullopt;
+        for (size_t d = 0; d < s.dims.size(); ++d)
+            if (user.dims.size() != s.dims.size() || user.dims[d].id() != s.dims[d].id() || !is_pointwise(reads[0].access) ||
+                reads[0].access->args[d]->dim().id() != s.dims[d].id())
+                return std::nullopt;
+        return user.name;
     }
 
     // One user that reads the same point: the accumulators are the registers of the user's vector.
@@ -492,19 +424,18 @@ private:
         const Stage& s = stage(i);
         const auto& u = *s.update;
         if (u.order.kind != Order::Kind::any || !u.monoid->traits.associative || !u.monoid->traits.commutative ||
-            u.reduction_dims.empty())
+            u.reduction_dims.empty() || !reduces_contiguously(s))
             return false;
         const Dim& k = u.reduction_dims.back();
         const std::int64_t width = lanes(s) * 2;
         if (estimated_extent(k) < static_cast<double>(2 * width)) return false;
-        for (const Dim& d : s.dims)
-            if (root && d.id() != s.dims[0].id()) return false;
+        if (root && s.dims.empty()) return false;
         const std::string kept = k.name() + "%" + std::to_string(width);
         const std::string name = s.name + ".lanes";
         if (root) {
-            edit.parallel(s.dims[0].name());
+            const std::string inside = parallel_outside(edit, s.dims);
             edit.serial(kept);
-            out_.partial(name, s.name, {kept}).at(s.name, s.dims[0].name());
+            out_.partial(name, s.name, {kept}).at(s.name, inside);
         } else {
             for (const Dim& d : s.dims) edit.serial(d.name());
             edit.serial(kept);
@@ -516,57 +447,6 @@ private:
         for (const Dim& d : u.reduction_dims) part.serial(d.name());
         part.vector(kept);
         return true;
-    }
-
-    void reduction_loops(StageEdit& edit, const Stage& s, std::int64_t width, double points) {
-        for (size_t d = 0; d + 1 < s.dims.size(); ++d) edit.serial(s.dims[d].name());
-        const bool vector = !s.dims.empty() && estimated_extent(s.dims.back()) >= static_cast<double>(width);
-        if (vector)
-            edit.serial(s.dims.back().name(), width, "columns");
-        else if (!s.dims.empty())
-            edit.serial(s.dims.back().name());
-        for (const Dim& d : s.update->reduction_dims) {
-            if (points <= small_reduction && d.extent().constant())
-                edit.unroll(d.name());
-            else
-                edit.serial(d.name());
-        }
-        if (vector) edit.vector(s.dims.back().name());
-    }
-
-    void root_reduction(StageEdit& edit, const Stage& s, double points) {
-        if (s.dims.empty()) {
-            for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
-            return;
-        }
-        const std::int64_t width = lanes(s);
-        if (s.dims.size() >= 2) {
-            for (size_t d = 0; d + 1 < s.dims.size(); ++d) edit.parallel(s.dims[d].name());
-            Stage last = s;
-            last.dims = {s.dims.back()};
-            reduction_loops(edit, last, width, points);
-            return;
-        }
-        edit.parallel(s.dims[0].name(), 8 * width, "task");
-        edit.serial(s.dims[0].name(), width, "columns");
-        for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
-        edit.vector(s.dims[0].name());
-    }
-
-    // Scans, recurrences and scatters run in order; what is free of that order runs in parallel outside.
-    static void serial_update(StageEdit& edit, const Stage& s) {
-        const std::vector<Dim> carried = s.update->sequential ? carried_dims(s) : std::vector<Dim>{};
-        bool outermost = true;
-        for (const Dim& d : update_pure_dims(s)) {
-            if (contains_dim(carried, d)) continue;
-            if (outermost)
-                edit.parallel(d.name());
-            else
-                edit.serial(d.name());
-            outermost = false;
-        }
-        for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
-        for (const Dim& d : carried) edit.serial(d.name());
     }
 
     StageGraph graph_;

@@ -63,10 +63,12 @@ size_t bind_in_place(const BoundSchedule& bound, size_t at, const std::string& c
     if (s.dtypes != c.dtypes)
         refuse(fmt::format("one holds {} and the other {}", dtype_name(s.dtypes[0]), dtype_name(c.dtypes[0])),
                "store values of one dtype");
-    if (s.kind != Stage::Kind::definition && s.kind != Stage::Kind::copy && s.kind != Stage::Kind::reduction)
+    // What a scatter drops depends on its extents, so only the whole of them will do.
+    const bool whole_scatter = s.kind == Stage::Kind::scatter && c.output;
+    if (s.kind != Stage::Kind::definition && s.kind != Stage::Kind::copy && s.kind != Stage::Kind::reduction && !whole_scatter)
         throw Limit(L0903_schedule, s.where,
                     fmt::format("{} is stored in {}, but is computed further than {} reads it", s.name, consumer, consumer),
-                    {fix("store definitions and reductions"), fix("remove store.in")});
+                    {fix("store definitions, reductions, and scatters that are outputs"), fix("remove store.in")});
     if (s.dtypes.size() > 1)
         throw Limit(L0903_schedule, s.where,
                     fmt::format("{} is stored in {}, but has {} components", s.name, consumer, s.dtypes.size()),

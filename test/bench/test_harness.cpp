@@ -140,6 +140,22 @@ TEST(Harness, EachSetsItsThreadsBeforeItRuns) {
     EXPECT_EQ(wrong, 0);
 }
 
+// A program in another process says how long its calls took; what the way there and back takes does not count.
+TEST(Harness, RivalsMayTimeThemselves) {
+    int calls = 0;
+    Rival rival{{"elsewhere", {}}, [] { return std::string(); }};
+    rival.contestant.seconds_of = [&](int count) {
+        calls += count;
+        return 3e-3 * count;
+    };
+    const Case c{"case", {"ours", busy_for(1ms)}, {rival}};
+    const Row row = row_of(measure(c, {.pairs = 31, .threads = {1}, .attempts = 1}), "elsewhere");
+    EXPECT_DOUBLE_EQ(row.rival_milliseconds, 3);
+    EXPECT_LT(row.ratio, 3.01);
+    EXPECT_GE(calls, 31);
+    EXPECT_TRUE(row.checked);
+}
+
 TEST(Harness, RefusesTooFewPairs) {
     const Case c{"case", {"ours", [] {}}, {}};
     EXPECT_THROW((void)measure(c, {.pairs = 30}), std::invalid_argument);

@@ -82,7 +82,6 @@ private:
         std::vector<VarOrRVar> loops;
         std::map<const void*, VarOrRVar> rest;  // what the loops of a dim left over
         std::map<const void*, std::int64_t> outer_tile;
-        std::map<const void*, TailStrategy> outer_tail;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
             if (update && f.domain_position.count(l)) {
@@ -103,14 +102,11 @@ private:
                 const Halide::Var inner(loop_variable(l, nest_name) + "i");
                 const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
                 TailStrategy tail = tail_of(i, loop, first, is_update);
-                // No tail at all; but Halide refuses to round an update up, even by nothing, inside a guarded split.
-                if (whole_tiles)
-                    tail = is_update && outer_tail.at(id) != TailStrategy::RoundUp ? TailStrategy::GuardWithIf
-                                                                                   : TailStrategy::RoundUp;
+                // No tail at all; but Halide refuses to round an update up inside another split, even by nothing.
+                if (whole_tiles) tail = is_update ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
                 target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
                 outer_tile[id] = loop.tile;
-                outer_tail[id] = tail;
             }
             loops.push_back(named);
         }

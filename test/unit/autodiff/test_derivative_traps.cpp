@@ -220,5 +220,18 @@ TEST(DerivativeTraps, T16RecomputedRandomNumbersAreTheSame) {
     check_derivative(p);
 }
 
+// The shift of a softmax gets no derivative: its maximum stays what it is, without the place of it.
+TEST(DerivativeTraps, ShiftsWithoutDerivativeAreNotChanged) {
+    Dim i("i"), j("j");
+    const Input x("x", f64, {i, j});
+    Func loss("loss"), total("total");
+    const Func y = ops::softmax("y", x, j), l = ops::logsumexp("l", x, {j});
+    loss() = sum({i, j}, y(i, j) * y(i, j)) + sum({i}, l(i));
+    const std::vector<Func> g = grad(loss, {x});
+    EXPECT_EQ(Algorithm(g, {x}).text().find("argmax"), std::string::npos) << Algorithm(g, {x}).text();
+    total() = sum({i}, max({j}, x(i, j)));
+    EXPECT_NE(Algorithm(grad(total, {x}), {x}).text().find("argmax"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tessera::autodiff_test

@@ -1,0 +1,149 @@
+// Sums of products, columns of sums, recurrences and scatters under the default schedule, against the interpreter. Numbers are
+// small integers, so that every order of a sum gives the same bits.
+#include <tessera/autodiff.h>
+#include <tessera/compile.h>
+#include <tessera/schedule_default.h>
+#include <tessera/tessera.h>
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+namespace tessera {
+namespace {
+
+AnyBuffer filled(DType dtype, const std::vector<Dim>& dims, unsigned seed) {
+    std::vector<std::int64_t> extents;
+    for (const Dim& d : dims) extents.push_back(d.extent().constant().value());
+    std::mt19937 random(seed);
+    const auto number = [&] { return std::uniform_int_distribution<int>(-3, 3)(random); };
+    if (dtype == i32) {
+        Buffer<std::int32_t> b(extents);
+        b.for_each([&](std::int32_t& v) { v = std::abs(number()); });
+        return b;
+    }
+    if (dtype == f64) {
+        Buffer<double> b(extents);
+        b.for_each([&](double& v) { v = number(); });
+        return b;
+    }
+    Buffer<float> b(extents);
+    b.for_each([&](float& v) { v = static_cast<float>(number()); });
+    return b;
+}
+
+void expect_same(const std::vector<Func>& outputs) {
+    const Algorithm algorithm(outputs, arguments_of(outputs));
+    NamedInputs inputs;
+    unsigned seed = 1;
+    for (const Argument& a : algorithm.arguments()) {
+        const Input input(a.state());
+        inputs.emplace(input.name(), filled(input.dtype(), input.dims(), seed++));
+    }
+    std::map<std::string, AnyBuffer> results[2];
+    for (int which = 0; which < 2; ++which) {
+        const Target target = parse_target(which == 0 ? "interpreter" : "host");
+        for (const Func& f : outputs) results[which][f.name()] = filled(f.dtype(), f.dims(), 99);
+        compile(algorithm, default_schedule(algorithm, target), target, {.disk_cache = false})(inputs, results[which]);
+    }
+    for (const auto& [name, want] : results[0]) {
+        const std::size_t bytes = static_cast<std::size_t>(want.size()) * (want.dtype() == TESSERA_F64 ? 8 : 4);
+        EXPECT_EQ(std::memcmp(want.data(), results[1].at(name).data(), bytes), 0) << name << "\n"
+                                                                                  << to_json(default_schedule(algorithm));
+    }
+}
+
+// Both gradients of a product: one factor strides across the columns, one across the rows.
+TEST(DefaultContractions, GradientsOfProducts) {
+    for (const auto& [rows, columns, depth] :
+         std::vector<std::array<std::int64_t, 3>>{{7, 300, 33}, {64, 70, 40}, {1, 16, 64}, {50, 5, 35}}) {
+        Dim m("m", rows), n("n", columns), k("k", depth);
+        const Input A("A", f32, {m, k}), B("B", f32, {k, n}), given("given", f32, {m, n});
+        Func C("C");
+        C(m, n) = sum({k}, A(m, k) * B(k, n));
+        const ValuesAndGrads g = value_and_vjp({{C, given}}, {A, B});
+        expect_same({g.values[0], g.gradients[0], g.gradients[1]});
+    }
+}
+
+// Rows that follow each other in memory far apart are gathered into panels.
+TEST(DefaultContractions, RowsFarApart) {
+    Dim h("h", 2), m("m", 40), k("k", 1030), n("n", 17);
+    const Input A("A", f32, {h, m, k}), G("G", f32, {h, m, n});
+    Func C("C");
+    C(h, k, n) = sum({m}, A(h, m, k) * G(h, m, n));
+    EXPECT_TRUE(default_schedule(Algorithm({C}, {A, G})).stages.count("A.rows"));
+    expect_same({C});
+}
+
+TEST(DefaultContractions, ConvolutionsAndTheirGradients) {
+    Dim i("i", 2), y("y", 5), x("x", 9), c("c", 7), r("r", 3), s("s", 3), o("o", 20);
+    const Input image("image", f32, {i, y, x, c}), weight("weight", f32, {r, s, c, o}), given("given", f32, {i, y, x, o});
+    Func out("out");
+    out(i, y, x, o) = sum({r, s, c}, constant(image, 0)(i, y + r - 1, x + s - 1, c) * weight(r, s, c, o));
+    EXPECT_TRUE(default_schedule(Algorithm({out}, {image, weight})).stages.count("image.padded"));
+    const ValuesAndGrads g = value_and_vjp({{out, given}}, {image, weight});
+    expect_same({g.values[0], g.gradients[0], g.gradients[1]});
+}
+
+// One tensor in both places of a product.
+TEST(DefaultContractions, GramMatrix) {
+    Dim m("m", 35), n("n", 35), k("k", 40);
+    const Input A("A", f32, {m, k});
+    Func C("C");
+    C(m, n) = sum({k}, A(m, k) * A(n, k));
+    expect_same({C});
+}
+
+// A product that is read by rows and by columns is stored, with what is done to its values.
+TEST(DefaultContractions, LayersInAChain) {
+    Dim b("b", 19), i("i", 40), j("j", 70), k("k", 10);
+    const Input x("x", f32, {b, i}), v("v", f32, {i, j}), w("w", f32, {j, k});
+    Func hidden("hidden"), out("out"), loss("loss");
+    hidden(b, j) = relu(sum({i}, x(b, i) * v(i, j)));
+    out(b, k) = sum({j}, hidden(b, j) * w(j, k));
+    loss() = sum({b, k}, out(b, k));
+    const ValueAndGrad g = value_and_grad(loss, {v, w});
+    expect_same({g.value, g.gradients[0], g.gradients[1]});
+}
+
+TEST(DefaultContractions, SumsOfColumnsAndRows) {
+    Dim h("h", 3), row("row", 37), i("i", 300);
+    const Input x("x", f32, {h, row, i});
+    Func columns("columns"), rows("rows"), few("few");
+    columns(i) = sum({h, row}, x(h, row, i) * x(h, row, i));
+    rows(h, row) = sum({i}, x(h, row, i) * 2.0f);
+    few(row) = sum({h}, x(h, row, 0));
+    expect_same({columns});
+    expect_same({rows});
+    expect_same({few});
+}
+
+TEST(DefaultContractions, RecurrencesAndScattersRunInVectors) {
+    for (const std::int64_t width : {1, 14, 16, 100}) {
+        Dim t("t", 9), c("c", width), v("v", 6);
+        const Input a("a", f32, {t, c}), given("given", f32, {t, c});
+        Input at("at", i32, {t});
+        at.values_in(0, 6);
+        Func h("h"), table("table");
+        recurrence(t, {{h(t, c), cast(f32, 1)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, c) + a(t, c)}; });
+        const ValuesAndGrads g = value_and_vjp({{h, given}}, {a});
+        expect_same({g.values[0], g.gradients[0]});
+        table(v, c) = scatter(plus, {to(v, at(t))}, {t}, a(t, c));
+        EXPECT_EQ(default_schedule(Algorithm({table}, {at, a})).stages.at("table.scatter").store.in, "table");
+        expect_same({table});
+    }
+}
+
+// Readers of a tuple take a component each: it is not stored for them.
+TEST(DefaultContractions, ComponentsThatAreReadOnceAreInline) {
+    Dim row("row", 64), i("i", 64);
+    const Input x("x", f32, {row, i}), scale("scale", f32, {i}), bias("bias", f32, {i}), given("given", f32, {row, i});
+    const ValuesAndGrads g = value_and_vjp({{ops::layer_norm("y", x, {i}, scale, bias), given}}, {x, scale, bias});
+    const std::vector<Func> outputs{g.values[0], g.gradients[0], g.gradients[1], g.gradients[2]};
+    EXPECT_FALSE(default_schedule(Algorithm(outputs, arguments_of(outputs))).stages.count("d_y/y.1/terms"));
+}
+
+}  // namespace
+}  // namespace tessera
