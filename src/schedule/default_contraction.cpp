@@ -1,5 +1,6 @@
 #include "schedule/default_contraction.h"
 
+#include "base/json_text.h"
 #include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
 #include "schedule/stage_cost.h"
@@ -93,7 +94,7 @@ public:
         whole(out, packed);
         Schedule deltas;
         blocked(deltas, *packed);
-        deltas.clear.insert(fmt::format("/stages/{}/store/space", s_.name));
+        deltas.clear.insert(fmt::format("/stages/{}/store/space", pointer_escape(s_.name)));
         const std::string when = fmt::format("{} >= {}", k.name(), long_k);
         for (Variant& v : out.variants)
             if (v.when == when) {

@@ -56,6 +56,18 @@ TEST(DefaultSchedule, LongSumsAreBlocked) {
     EXPECT_NO_THROW((void)bind(any, variant_schedule(both, 0))) << to_json(both);
 }
 
+// Names of derivatives have slashes, which paths of cleared fields escape.
+TEST(DefaultSchedule, LongSumsOfAnyName) {
+    Dim m("m"), n("n"), k("k");
+    Input A("A", f32, {m, k}), B("B", f32, {k, n});
+    Func C("d_loss/C");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    const Algorithm algorithm({C}, {A, B});
+    const Schedule s = scheduled(algorithm);
+    ASSERT_EQ(s.variants.size(), 1u);
+    EXPECT_NO_THROW((void)bind(algorithm, variant_schedule(s, 0))) << to_json(s);
+}
+
 struct Slopes {
     Dim y{"y"}, x{"x"}, in_y{"in_y", y.extent() + 4}, in_x{"in_x", x.extent() + 4};
     Input photo{"photo", f32, {in_y, in_x}};
