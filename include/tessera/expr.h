@@ -171,6 +171,9 @@ requires(sizeof...(Rest) >= 2) [[nodiscard]] Expr select(const Operand& conditio
 [[nodiscard]] Expr mux(const Operand& index, const std::vector<Operand>& values);
 /// The value of `value` with the derivative of `like`.
 [[nodiscard]] Expr straight_through(const Operand& value, const Operand& like);
+/// `value`, for which an error is measured while the kernel runs: E0713 unless error <= most (a NaN is not). All of one float
+/// dtype.
+[[nodiscard]] Expr checked(const Operand& value, const Operand& error, const Operand& most);
 
 /// Random numbers: a pure function of a 64-bit seed and up to four integer keys (Philox4x32-10; Salmon et al. 2011, "Parallel
 /// random numbers: as easy as 1, 2, 3"). uniform: f32 in [0, 1); normal: f32 by Box-Muller; random_bits: u32.

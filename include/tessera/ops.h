@@ -51,6 +51,24 @@ namespace tessera::ops {
 enum class Gelu : std::uint8_t { erf, tanh };
 [[nodiscard]] Tensor gelu(const Tensor& x, Gelu form = Gelu::erf);
 
+// ---- order
+
+struct SortOptions {
+    bool descending = false;
+};
+/// The indices (i64) along `along` in the order of their values: equal ones in their own order, NaN last. A merge sort as a
+/// recurrence; it makes as many passes as the extent needs, 31 where `along` has neither a static extent nor .at_most(n).
+[[nodiscard]] Func argsort(std::string name, const Tensor& x, const Dim& along, const SortOptions& options = {});
+/// The values in that order. Gradient: what comes in goes back to the place that the value was read at.
+[[nodiscard]] Func sort(std::string name, const Tensor& x, const Dim& along, const SortOptions& options = {});
+struct TopK {
+    Func values, indices;  // `name`, and `name`/indices; `along` becomes a Dim <name>_rank of extent k
+};
+/// The k largest along `along`, the largest first; NaN last. E0105 for a k that is negative or larger than a static extent.
+[[nodiscard]] TopK top_k(std::string name, const Tensor& x, const Dim& along, std::int64_t k);
+/// The middle value along `along`, of an even number the mean of both; NaN when any value is. Floats.
+[[nodiscard]] Func median(std::string name, const Tensor& x, const Dim& along);
+
 // ---- reductions and scans
 
 /// Over `over`; the other dims stay, dtype of x (argmax, argmin: i64, the first index on ties, -1 over nothing). mean and

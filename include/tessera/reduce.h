@@ -137,10 +137,16 @@ private:
 };
 struct RecurrenceOptions {
     bool reverse = false;
+    /// Read after a step, of the states at t: where it holds, all later steps keep the values. Its free dims stop each for
+    /// itself; every state must have them. `t` needs a static extent or .at_most(n).
+    std::function<Expr(const Self&)> until = {};
 };
 /// States evolve along `t`: for t >= 0 each state's value is its component of `step`, which may read any state at times before t.
-/// E0311 when a read is not provably before t.
+/// E0311 when a read is not provably before t, and for an `until` that does not fit. With `until` there is one more state,
+/// <first>/stopped, which says which steps are no longer taken.
 void recurrence(const Dim& t, const std::vector<StateVar>& states, const std::function<Tuple(const Self&)>& step,
                 const RecurrenceOptions& options = {}, SourceLoc where = SourceLoc::current());
+/// A state after the last step: <state>/end, over its dims without t. Throws E0311 for a Func that is no state.
+[[nodiscard]] Func at_end(const Func& state, SourceLoc where = SourceLoc::current());
 
 }  // namespace tessera

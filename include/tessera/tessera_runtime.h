@@ -64,6 +64,7 @@ enum tessera_status {
     TESSERA_ARGUMENT_DEVICE = 710,    /**< a buffer lives on the wrong device */
     TESSERA_OUT_OF_MEMORY = 711,      /**< a kernel could not allocate its scratch memory */
     TESSERA_KERNEL_FAILED = 712,      /**< a kernel stopped on a check of its own */
+    TESSERA_UNCONVERGED = 713,        /**< a solve inside the kernel ended above its tolerance; outputs are not valid */
     TESSERA_TARGET_UNAVAILABLE = 803, /**< this machine lacks an instruction set that the kernel was compiled for */
     TESSERA_SIZE = 902,               /**< an extent or a buffer is beyond what the target supports */
     TESSERA_INTERNAL = 951            /**< the library contradicts itself */

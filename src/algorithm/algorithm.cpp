@@ -261,6 +261,7 @@ Algorithm::Algorithm(const std::vector<Func>& outputs, const std::vector<Argumen
     resolve_in_place(*state, options);
     prove_accesses(*state);
     state_ = std::move(state);
+    check_effects(*this, options);
 }
 const std::string& Algorithm::name() const { return state_->name; }
 const std::vector<Func>& Algorithm::outputs() const { return state_->outputs; }

@@ -12,6 +12,7 @@ struct DerivativeRule {
     std::vector<Wrt> operands;
     ReverseRule reverse;  // one of the two, or both
     ForwardRule forward;
+    bool closed = true;  // what the value reads and is no operand must not be differentiated by
 };
 
 }  // namespace tessera

@@ -57,6 +57,9 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
                                                            SourceLoc where);
 void finish_recurrence(const Recurrence& recurrence, const Tuple& step, SourceLoc where);
 
+/// Declared effects and privileges: E0315, E0316.
+void check_effects(const Algorithm& algorithm, const AlgorithmOptions& options);
+
 /// Every access of an Input is inside [0, extent) for all points of the domain, or wrapped: throws E0401 / E0402 otherwise.
 void prove_accesses(const AlgorithmState& algorithm);
 

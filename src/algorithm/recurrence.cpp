@@ -1,4 +1,5 @@
 #include "algorithm/graph.h"
+#include "algorithm/with_dims.h"
 
 #include <fmt/format.h>
 
@@ -84,12 +85,96 @@ void finish_recurrence(const Recurrence& recurrence, const Tuple& step, SourceLo
     }
 }
 
+namespace {
+
+[[noreturn]] void fail_until(const Dim& t, SourceLoc where, const std::string& what, std::vector<Hint> hints) {
+    hints.insert(hints.begin(), token("until"));
+    throw Error(E0311_recurrence, where, fmt::format("the recurrence over {} {}", t.name(), what), std::move(hints));
+}
+
+Expr condition_of(const Dim& t, const Expr& until, SourceLoc where) {
+    if (!t.extent().constant() && !t.state().at_most)
+        fail_until(t, where, "stops by until, but nothing bounds its steps",
+                   {fix(fmt::format("promise a bound: {}.at_most(1000)", t.name())),
+                    fix(fmt::format("give it an extent: Dim {0}(\"{0}\", 1000)", t.name()))});
+    if (until.dtype() != DType::bool_)
+        fail_until(t, where, fmt::format("has an until of {}", dtype_name(until.dtype())),
+                   {expected("bool"), received(std::string(dtype_name(until.dtype()))), fix("compare: s[0](t, i) < tolerance")});
+    return until;
+}
+
+// A recurrence that stops has one state more, and its states keep their values where that holds:
+//
+//   stop(t, b) = stopped(t - 1, b) || (t > 0 && until at t - 1)      stopped(-1, b) = false
+//   stopped(t, b) = stop(t, b)          s(t, b, i) = stop(t, b) ? s(t - 1, b, i) : step
+void stop_steps(const std::shared_ptr<Recurrence>& r, const Expr& given, SourceLoc where) {
+    const Dim& t = r->t;
+    const Expr until = condition_of(t, given, where);
+    std::vector<Dim> dims{t};
+    for (const Dim& d : free_dims(until))
+        if (!contains_dim(dims, d)) dims.push_back(d);
+    for (const auto& weak : r->states) {
+        const FuncState& s = *weak.lock();
+        for (const Dim& d : dims)
+            if (!contains_dim(s.dims, d))
+                fail_until(t, where,
+                           fmt::format("stops for each {} by itself, but state {} does not have that dim", d.name(), s.name),
+                           {fix(fmt::format("give {} the dim {}", s.name, d.name())),
+                            fix(fmt::format("reduce the condition over it: all({{{}}}, ...)", d.name()))});
+    }
+    const std::string name = r->states[0].lock()->name;
+    Func stopped(name + "/stopped", where), stop(name + "/stop", where);
+    FuncState& f = *stopped.state();
+    f.dims = dims;
+    f.dtypes = {DType::bool_};
+    f.init = make_constant(DType::bool_, std::int64_t{0});
+    f.recurrence = r;
+    f.defined = true;
+    const std::vector<Index> at(dims.begin(), dims.end());
+    const auto before = [&](const std::vector<Dim>& of) {
+        std::vector<Index> indices(of.begin(), of.end());
+        for (Index& i : indices)
+            if (i.expr->op == Op::dim && i.expr->dim().id() == t.id()) i = Index(r->reverse ? t + 1 : t - 1, where);
+        return indices;
+    };
+    const Expr past = index_expr(Index(r->reverse ? t + 1 : t - 1));
+    const Expr later = r->reverse ? t < t.extent() - 1 : t > 0;
+    stop.at(at, where) = stopped.at(before(dims), where) || (later && with_dims(until, {{t.id(), past}}));
+    f.values = {stop.at(at, where).read()};
+    for (const auto& weak : r->states) {
+        const Func s(weak.lock());
+        s.state()->values = {select(stop.at(at, where), s.at(before(s.dims()), where), s.state()->values[0])};
+    }
+    r->states.push_back(stopped.state());
+    r->kept.push_back(stopped.state());
+}
+
+}  // namespace
+
 void recurrence(const Dim& t, const std::vector<StateVar>& states, const std::function<Tuple(const Self&)>& step,
                 const RecurrenceOptions& options, SourceLoc where) {
     const auto r = begin_recurrence(t, states, options.reverse, where);
     std::vector<Func> handles;
     for (const StateVar& s : states) handles.emplace_back(s.at.func());
     finish_recurrence(*r, step(Self(handles)), where);
+    if (options.until) stop_steps(r, options.until(Self(handles)), where);
+}
+
+Func at_end(const Func& state, SourceLoc where) {
+    const auto& r = state.state()->recurrence;
+    if (!r)
+        throw Error(E0311_recurrence, where, fmt::format("{} is no state of a recurrence", state.name()),
+                    {token(state.name()), note(state.state()->where, fmt::format("{} defined here", state.name())),
+                     fix("read it where it is needed")});
+    Func end(state.name() + "/end", where);
+    std::vector<Index> dims, at;
+    for (const Dim& d : state.dims()) {
+        const bool time = d.id() == r->t.id();
+        at.push_back(!time ? Index(d) : r->reverse ? Index(0) : Index(d.extent() - 1));
+        if (!time) dims.emplace_back(d);
+    }
+    end.at(dims, where) = state.at(at, where);
+    return end;
 }
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
 #include "autodiff/custom_rule.h"
 
+#include "autodiff/graph_of.h"
 #include "autodiff/graph_rewrite.h"
 #include "autodiff/guarded.h"
 
@@ -130,7 +131,41 @@ Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std
     return out;
 }
 
+std::shared_ptr<const DerivativeRule> moved_rule(const std::shared_ptr<const DerivativeRule>& rule,
+                                                 const std::shared_ptr<const std::map<const FuncState*, Func>>& to) {
+    auto moved = std::make_shared<DerivativeRule>(*rule);
+    for (Wrt& x : moved->operands)
+        if (const auto found = to->find(x.func().get()); x.func() && found != to->end()) x = Wrt(found->second, x.where());
+    if (rule->reverse)
+        moved->reverse = [rule, to](const Func& cotangent) { return reading_normal(*to, rule->reverse(cotangent)); };
+    if (rule->forward)
+        moved->forward = [rule, to](const std::vector<Func>& tangents) {
+            return reading_normal(*to, {rule->forward(tangents)})[0];
+        };
+    return moved;
+}
+
+std::vector<Func> operands_beside(const std::vector<Func>& outputs) {
+    std::vector<Func> found;
+    std::unordered_set<const FuncState*> seen;
+    const auto visit = [&](const auto& self, const std::vector<Func>& from) -> void {
+        for (const Func& f : reachable_funcs(from)) {
+            if (!f.state()->rule || !seen.insert(f.state().get()).second) continue;
+            std::unordered_set<const FuncState*> read;
+            for (const Func& r : funcs_below(f)) read.insert(r.state().get());
+            for (const Wrt& x : f.state()->rule->operands) {
+                if (!x.func()) continue;
+                self(self, {Func(x.func())});
+                if (!read.count(x.func().get()) && seen.insert(x.func().get()).second) found.emplace_back(x.func());
+            }
+        }
+    };
+    visit(visit, outputs);
+    return found;
+}
+
 void check_captures(const Func& f, const std::set<const InputState*>& inputs, const std::set<const FuncState*>& funcs) {
+    if (!f.state()->rule->closed) return;
     std::unordered_set<const void*> operands;
     for (const Wrt& x : f.state()->rule->operands)
         operands.insert(x.input() ? static_cast<const void*>(x.input().get()) : x.func().get());

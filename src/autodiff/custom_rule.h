@@ -2,6 +2,7 @@
 
 #include "algorithm/derivative_rule.h"
 
+#include <map>
 #include <set>
 
 namespace tessera {
@@ -10,6 +11,12 @@ namespace tessera {
 [[nodiscard]] std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name);
 /// The tangent of `f`, given those of its operands.
 [[nodiscard]] Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name);
+
+/// The rule of a copy: operands and what the rule reads are where the Funcs of its graph went.
+[[nodiscard]] std::shared_ptr<const DerivativeRule> moved_rule(const std::shared_ptr<const DerivativeRule>& rule,
+                                                               const std::shared_ptr<const std::map<const FuncState*, Func>>& to);
+/// Operands of rules that their Funcs do not read, each before what reads them.
+[[nodiscard]] std::vector<Func> operands_beside(const std::vector<Func>& outputs);
 
 /// E1004 when the definition of `f` reads one of `inputs` or `funcs` that is no operand of its rule.
 void check_captures(const Func& f, const std::set<const InputState*>& inputs, const std::set<const FuncState*>& funcs);

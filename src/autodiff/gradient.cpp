@@ -61,6 +61,7 @@ ReverseOptions reverse_options(const std::string& y, const GradOptions& options)
 ValueAndGrad value_and_grad(const Func& y, const std::vector<Wrt>& wrt, const GradOptions& options) {
     check_scalar(y, options);
     NormalGraph g = normal_graph({y}, wrt);
+    g.graph->names.name_dims_after(options.name);
     const Func value = g.outputs[0];
     std::vector<Func> out =
         gradients(g, {{{0, make_constant(derivative_dtype(value.dtype()), 1.0)}}}, wrt, reverse_options(y.name(), options));
@@ -79,6 +80,7 @@ ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::v
         seeds.push_back({{0, c.value.at(c.of.dims(), c.of.dtype(), c.of.name())}});
     }
     NormalGraph g = normal_graph(of, wrt);
+    g.graph->names.name_dims_after(options.name);
     const std::vector<Func> values = g.outputs;
     return {values, gradients(g, seeds, wrt, reverse_options(of.at(0).name(), options))};
 }
@@ -95,6 +97,7 @@ Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions&
         by += (by.empty() ? "" : "_") + (t.of.input() ? t.of.input()->name : t.of.func()->name);
     }
     NormalGraph g = normal_graph({y}, wrt);
+    g.graph->names.name_dims_after(options.name);
     Forward forward(*g.graph, {options.name, options.name.empty() ? by : "", {}});
     for (const Tangent& t : tangents) {
         if (t.of.input()) {

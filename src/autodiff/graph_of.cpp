@@ -1,8 +1,11 @@
 #include "autodiff/graph_of.h"
 
+#include "autodiff/custom_rule.h"
 #include "autodiff/graph_rewrite.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace tessera {
 
@@ -97,17 +100,31 @@ void check_differentiable(const std::vector<Func>& outputs, const std::vector<Wr
 }
 
 namespace {
+// Operands of rules that nothing reads are outputs too, ahead of what has the rule.
+std::vector<Func> with_operands(const std::vector<Func>& beside, const std::vector<Func>& outputs) {
+    std::vector<Func> all = beside;
+    for (const Func& y : outputs)
+        if (std::none_of(all.begin(), all.end(), [&](const Func& f) { return f.state() == y.state(); })) all.push_back(y);
+    return all;
+}
+
 NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt, const std::vector<Argument>& arguments,
                         bool keep_names) {
     check_differentiable(outputs, wrt);
     const Variables variables = variables_of(wrt);
-    const Algorithm given(outputs, arguments);
+    std::vector<Func> beside = operands_beside(outputs);
+    std::vector<Argument> all = arguments;
+    if (!beside.empty())
+        for (const Argument& a : arguments_of(with_operands(beside, outputs)))
+            if (std::none_of(all.begin(), all.end(), [&](const Argument& b) { return a.state() == b.state(); })) all.push_back(a);
+    const Algorithm given(with_operands(beside, outputs), all);
     NameSupply names(given.state());
     const Activity activity(given.funcs(), outputs, variables);
     const NormalForm normal(given.funcs(), activity, names, keep_names);
     NormalGraph out;
     for (const Func& y : outputs) out.outputs.push_back(normal.of(y));
-    const Algorithm algorithm(out.outputs, arguments);
+    for (Func& f : beside) f = normal.of(f);
+    const Algorithm algorithm(with_operands(beside, out.outputs), all);
     std::map<const FuncState*, Func> made_from;
     for (const Func& f : given.funcs()) made_from.emplace(f.state().get(), normal.of(f));
     out.graph = std::make_unique<DerivativeGraph>(DerivativeGraph{

@@ -1,21 +1,24 @@
 #include "autodiff/graph_rewrite.h"
 
+#include "autodiff/custom_rule.h"
+
 namespace tessera {
 namespace {
 
-std::vector<std::shared_ptr<FuncState>> funcs_read(const FuncState& f) {
+std::vector<std::shared_ptr<FuncState>> funcs_read(const FuncState& f, bool with_operands) {
     std::vector<std::shared_ptr<FuncState>> read;
     for_each_node(definition_roots(f), [&](const Expr& n) {
         if (n->op == Op::access && n->target().func) read.push_back(n->target().func);
     });
     if (f.recurrence)
         for (const auto& s : f.recurrence->states) read.push_back(s.lock());
+    if (f.rule && with_operands)
+        for (const Wrt& x : f.rule->operands)
+            if (x.func()) read.push_back(x.func());
     return read;
 }
 
-}  // namespace
-
-std::vector<Func> reachable_funcs(const std::vector<Func>& outputs) {
+std::vector<Func> reached(const std::vector<Func>& outputs, bool with_operands) {
     std::vector<Func> order;
     std::unordered_set<const FuncState*> seen;
     struct Frame {
@@ -25,7 +28,7 @@ std::vector<Func> reachable_funcs(const std::vector<Func>& outputs) {
     };
     std::vector<Frame> stack;
     const auto enter = [&](const std::shared_ptr<FuncState>& f) {
-        if (seen.insert(f.get()).second) stack.push_back({f, funcs_read(*f)});
+        if (seen.insert(f.get()).second) stack.push_back({f, funcs_read(*f, with_operands)});
     };
     for (const Func& y : outputs) {
         enter(y.state());
@@ -42,6 +45,11 @@ std::vector<Func> reachable_funcs(const std::vector<Func>& outputs) {
     return order;
 }
 
+}  // namespace
+
+std::vector<Func> reachable_funcs(const std::vector<Func>& outputs) { return reached(outputs, true); }
+std::vector<Func> funcs_below(const Func& f) { return reached({f}, false); }
+
 std::vector<Func> GraphRewrite::operator()(const std::vector<Func>& outputs) {
     const std::vector<Func> funcs = reachable_funcs(outputs);
     for (bool grown = true; grown;) {
@@ -49,21 +57,52 @@ std::vector<Func> GraphRewrite::operator()(const std::vector<Func>& outputs) {
         for (const Func& f : funcs) {
             const FuncState& state = *f.state();
             if (changed_.count(&state)) continue;
-            bool changes = false;
-            for_each_node(definition_roots(state), [&](const Expr& n) {
-                if (changes || n->op != Op::access || !n->target().func) return;
-                changes = changed_.count(n->target().func.get()) != 0 || replace_(n).defined();
-            });
-            if (state.recurrence)
-                for (const auto& s : state.recurrence->states) changes = changes || changed_.count(s.lock().get()) != 0;
-            if (changes) grown = changed_.insert(&state).second || grown;
+            if (changes(state)) grown = changed_.insert(&state).second || grown;
         }
     }
     for (const Func& f : funcs)
         if (changed_.count(f.state().get())) rewrite(*f.state());
+    move_rules(funcs);
     std::vector<Func> out;
     for (const Func& y : outputs) out.push_back(changed_.count(y.state().get()) ? copies_.at(y.state().get()) : y);
     return out;
+}
+
+bool GraphRewrite::changes(const FuncState& f) const {
+    bool changes = false;
+    for_each_node(definition_roots(f), [&](const Expr& n) {
+        if (changes || n->op != Op::access || !n->target().func) return;
+        changes = changed_.count(n->target().func.get()) != 0 || replace_(n).defined();
+    });
+    if (f.recurrence)
+        for (const auto& s : f.recurrence->states) changes = changes || changed_.count(s.lock().get()) != 0;
+    if (f.rule)
+        for (const Wrt& x : f.rule->operands)
+            changes = changes || (x.func() && (changed_.count(x.func().get()) || moved(Func(x.func())).state() != x.func()));
+    return changes;
+}
+
+// What a read of the Func at its dims becomes, where that is a read of one other Func.
+Func GraphRewrite::moved(const Func& operand) const {
+    if (const auto copy = copies_.find(operand.state().get()); copy != copies_.end()) return copy->second;
+    const Expr read = read_at(operand, dims_as_indices(operand.dims()), operand.state()->where);
+    const Expr other = replace_(read);
+    const bool one =
+        other.defined() && other->op == Op::access && other->target().func && other->args.size() == read->args.size();
+    for (size_t i = 0; one && i < read->args.size(); ++i)
+        if (!other->args[i].same_as(read->args[i])) return operand;
+    return one ? Func(other->target().func) : operand;
+}
+
+void GraphRewrite::move_rules(const std::vector<Func>& funcs) {
+    std::vector<const FuncState*> with_rule;
+    for (const Func& f : funcs)
+        if (f.state()->rule && changed_.count(f.state().get())) with_rule.push_back(f.state().get());
+    if (with_rule.empty()) return;
+    auto map = std::make_shared<std::map<const FuncState*, Func>>();
+    for (const Func& f : funcs)
+        if (const Func to = moved(f); to.state() != f.state()) map->emplace(f.state().get(), to);
+    for (const FuncState* f : with_rule) copies_.at(f).state()->rule = moved_rule(f->rule, map);
 }
 
 Func GraphRewrite::shell(const FuncState& f) {

@@ -80,6 +80,7 @@ std::vector<Dim> joined(std::vector<Dim> a, const std::vector<Dim>& b) {
 Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const GradOptions& options) {
     NormalGraph g = normal_graph({y}, {x});
     NameSupply& names = g.graph->names;
+    names.name_dims_after(options.name);
     const Func& normal = g.outputs[0];
     const std::vector<Dim> rows = without(y.dims(), options.per), parameters = like(rows, names);
     const std::vector<Dim> columns = dims_for(x, y, wrt_dims, options, names);
@@ -99,6 +100,7 @@ Func jacfwd(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     if (!options.per.empty()) return jacrev(y, x, wrt_dims, options);
     NormalGraph g = normal_graph({y}, {x});
     NameSupply& names = g.graph->names;
+    names.name_dims_after(options.name);
     const std::vector<Dim> parameters = like(dims_of(x), names), columns = dims_for(x, y, wrt_dims, options, names);
     Forward forward(*g.graph, {options.name, options.name.empty() ? name_of(x) : "", parameters});
     const Expr seed = delta(dims_of(x), parameters, derivative_dtype(dtype_of(x)));

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <cctype>
 #include <mutex>
 #include <unordered_map>
 
@@ -35,31 +36,16 @@ std::string NameSupply::fresh(const std::string& base, std::set<std::string>& ta
     return name;
 }
 
-Dim NameSupply::dim(const std::string& base, const Extent& extent) { return Dim(fresh(base, dims_, '_'), extent, SourceLoc{}); }
-Dim NameSupply::dim(const std::string& base) { return Dim(fresh(base, dims_, '_'), SourceLoc{}); }
-
-Expr with_dims(const Expr& e, const DimValues& values) {
-    std::unordered_map<const ExprNode*, Expr> done;
-    for_each_node({e}, [&](const Expr& n) {
-        if (n->op == Op::dim) {
-            const auto found = values.find(n->dim().id());
-            done[n.get()] = found == values.end() ? n : found->second;
-            return;
-        }
-        std::vector<Expr> args;
-        bool changed = false;
-        for (size_t i = 0; i < n->args.size(); ++i) {
-            Expr arg = done.at(n->args[i].get());
-            if (!arg.same_as(n->args[i])) {
-                changed = true;
-                if (n->op == Op::access && i < n->index_count()) arg = simplify_index(arg);
-            }
-            args.push_back(std::move(arg));
-        }
-        done[n.get()] = changed ? with_args(n, std::move(args)) : n;
-    });
-    return done.at(e.get());
+void NameSupply::name_dims_after(const std::string& transform) {
+    if (transform.empty()) return;
+    dim_prefix_ = transform + "_";
+    for (char& c : dim_prefix_)
+        if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
 }
+Dim NameSupply::dim(const std::string& base, const Extent& extent) {
+    return Dim(fresh(dim_prefix_ + base, dims_, '_'), extent, SourceLoc{});
+}
+Dim NameSupply::dim(const std::string& base) { return Dim(fresh(dim_prefix_ + base, dims_, '_'), SourceLoc{}); }
 
 Expr with_nodes(const Expr& e, const NodeValues& values) {
     std::unordered_map<const ExprNode*, Expr> done;
@@ -125,8 +111,9 @@ SharedFuncs& shared_funcs() {
 }
 }  // namespace
 
-Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where, NameSupply& names) {
-    std::vector<const void*> key;
+Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where, NameSupply& names,
+                 const DerivativeRule* rule) {
+    std::vector<const void*> key{rule};
     for (const Dim& d : dims) key.push_back(d.id());
     key.push_back(nullptr);
     for (const Expr& v : values) key.push_back(v.get());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "algorithm/graph.h"
+#include "algorithm/with_dims.h"
 #include "expr/bounds.h"
 
 #include <set>
@@ -16,6 +17,8 @@ public:
     /// `base`, or `base` with a number behind.
     [[nodiscard]] std::string func(const std::string& base) { return fresh(base, funcs_, '.'); }
     void reserve(const std::string& name) { funcs_.insert(name); }
+    /// Dims get the name of the transform in front: those of several transforms may meet in one graph.
+    void name_dims_after(const std::string& transform);
     /// A Dim with a name of its own.
     [[nodiscard]] Dim dim(const std::string& base, const Extent& extent);
     [[nodiscard]] Dim dim(const std::string& base);
@@ -23,11 +26,9 @@ public:
 private:
     static std::string fresh(const std::string& base, std::set<std::string>& taken, char mark);
     std::set<std::string> funcs_, dims_;
+    std::string dim_prefix_;
 };
 
-/// `e` with its dims replaced, indices brought to normal form; none of the structured nodes may bind a dim of `values`.
-using DimValues = std::map<const void*, Expr>;  // by Dim::id(); i64
-[[nodiscard]] Expr with_dims(const Expr& e, const DimValues& values);
 /// `e` with nodes replaced.
 using NodeValues = std::map<Expr, Expr, NodeOrder>;
 [[nodiscard]] Expr with_nodes(const Expr& e, const NodeValues& values);
@@ -36,9 +37,9 @@ using NodeValues = std::map<Expr, Expr, NodeOrder>;
 /// Defines `f(dims) = values`.
 void define_func(FuncState& f, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where);
 /// The Func that a transform made before with this definition, for as long as it lives, else one called names.func(base):
-/// transforms of one Func share what they split it into.
+/// transforms of one Func share what they split it into. Definitions with another `rule` are others.
 [[nodiscard]] Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where,
-                               NameSupply& names);
+                               NameSupply& names, const DerivativeRule* rule = nullptr);
 [[nodiscard]] Func made_func(std::string name, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where);
 /// A read of component `component` at `indices`.
 [[nodiscard]] Expr read_at(const Func& f, const std::vector<Expr>& indices, SourceLoc where, int component = 0);

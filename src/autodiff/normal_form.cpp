@@ -1,5 +1,6 @@
 #include "autodiff/normal_form.h"
 
+#include "autodiff/custom_rule.h"
 #include "autodiff/scalar_partials.h"
 #include "base/check.h"
 
@@ -13,8 +14,9 @@ Expr component_of(const Expr& node, size_t i) {
     return make_node(std::move(component));
 }
 
-std::vector<const void*> definition_key(const std::vector<Dim>& dims, const std::vector<Expr>& values) {
-    std::vector<const void*> key;
+std::vector<const void*> definition_key(const std::vector<Dim>& dims, const std::vector<Expr>& values,
+                                        const DerivativeRule* rule = nullptr) {
+    std::vector<const void*> key{rule};
     for (const Dim& d : dims) key.push_back(d.id());
     key.push_back(nullptr);
     for (const Expr& v : values) key.push_back(v.get());
@@ -61,10 +63,21 @@ NormalForm::NormalForm(const std::vector<Func>& funcs, const Activity& activity,
     for (const Func& f : funcs)
         if (!changed_.count(f.state().get())) {
             map_.emplace(f.state().get(), f);
-            known_.emplace(definition_key(f.dims(), f.state()->values), f);
+            known_.emplace(definition_key(f.dims(), f.state()->values, f.state()->rule.get()), f);
         }
     for (const Func& f : funcs)
         if (changed_.count(f.state().get())) rewrite(f);
+    move_rules(funcs);
+}
+
+// Rules of what is rewritten speak of the Funcs that stand in the places of theirs.
+void NormalForm::move_rules(const std::vector<Func>& funcs) {
+    auto map = std::make_shared<std::map<const FuncState*, Func>>();
+    for (const Func& f : funcs)
+        if (of(f).state() != f.state()) map->emplace(f.state().get(), of(f));
+    for (const Func& f : funcs)
+        if (f.state()->rule && of(f).state() != f.state() && of(f).state()->rule == f.state()->rule)
+            of(f).state()->rule = moved_rule(f.state()->rule, map);
 }
 
 Func NormalForm::of(const Func& f) const {
@@ -80,6 +93,8 @@ void NormalForm::find_changed(const std::vector<Func>& funcs) {
         for (const Func& f : funcs) {
             if (activity_.is_cut(*f.state()) || changed_.count(f.state().get())) continue;
             bool changes = reads(*f.state(), changed_);
+            if (f.state()->rule)
+                for (const Wrt& x : f.state()->rule->operands) changes = changes || changed_.count(x.func().get()) != 0;
             if (f.state()->recurrence)
                 for (const auto& state : f.state()->recurrence->states)
                     changes = changes || changed_.count(state.lock().get()) != 0;
@@ -119,14 +134,14 @@ void NormalForm::rewrite(const Func& f) {
     const bool own_root = structured_root(from).defined() && (is_normal(from) || !is_extreme(*from.values[0]));
     const std::vector<Expr> values = flattened(f, definition_roots(from), own_root);
     if (!map_.count(&from) && !from.recurrence) {
-        const auto key = definition_key(from.dims, values);
+        const auto key = definition_key(from.dims, values, from.rule.get());
         auto same = known_.find(key);
         if (same == known_.end()) {
             const Func made = keep_names_ ? made_func(from.name, from.dims, values, from.where)
-                                          : shared_func(from.name, from.dims, values, from.where, names_);
+                                          : shared_func(from.name, from.dims, values, from.where, names_, from.rule.get());
             made.state()->declared = from.declared;
             made.state()->numerics = from.numerics;
-            made.state()->rule = from.rule;
+            if (!made.state()->rule) made.state()->rule = from.rule;
             same = known_.emplace(key, made).first;
         }
         map_.emplace(&from, same->second);

@@ -23,6 +23,7 @@ public:
 private:
     void find_changed(const std::vector<Func>& funcs);
     void rewrite(const Func& f);
+    void move_rules(const std::vector<Func>& funcs);
     std::vector<Expr> flattened(const Func& f, const std::vector<Expr>& roots, bool keep_root);
     Expr lifted(const Func& f, const Expr& node);
     Expr selected_place(const Expr& node, const std::vector<Expr>& args);

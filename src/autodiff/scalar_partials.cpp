@@ -88,6 +88,7 @@ constexpr std::array rows{
     PartialRow{Op::bitcast, {}, "bits are no numbers"},
     PartialRow{Op::select, {zero, one, one}},  // the branches under their conditions: the sweeps know select
     PartialRow{Op::straight_through, {zero, one}},
+    PartialRow{Op::checked, {one, zero, zero}},
     PartialRow{Op::add, {one, one}},
     PartialRow{Op::sub, {one, minus_one}},
     PartialRow{Op::mul, {second, first}},

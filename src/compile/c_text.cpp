@@ -208,7 +208,8 @@ std::string c_header(const std::string& library, const std::string& target, cons
         "leaves a message in\n"
         " * tessera_last_error(). Statuses: 701 missing or null, 702 dtype, 703 rank, 704 extent, 705 stride, 706 alignment, 707 "
         "overlap, 708 read-only,\n"
-        " * 709 value, 710 device, 711 out of memory, 712 the kernel stopped, 803 this machine lacks instructions, 902 too "
+        " * 709 value, 710 device, 711 out of memory, 712 the kernel stopped, 713 a solve did not converge, 803 this machine "
+        "lacks instructions, 902 too "
         "large. */\n";
     out += "#include <tessera/tessera_runtime.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for (const CFunction& f : functions) {

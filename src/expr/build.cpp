@@ -339,6 +339,9 @@ Expr fma(const Operand& a, const Operand& b, const Operand& c) { return build_op
 Expr relu(const Operand& x) { return max(x, 0); }
 Expr atan2(const Operand& y, const Operand& x) { return build_op(Op::atan2, {y, x}); }
 Expr pow(const Operand& x, const Operand& y) { return build_op(Op::pow, {x, y}); }
+Expr checked(const Operand& value, const Operand& error, const Operand& most) {
+    return build_op(Op::checked, {value, error, most});
+}
 Expr straight_through(const Operand& value, const Operand& like) { return build_op(Op::straight_through, {value, like}); }
 
 Expr cast(DType dtype, const Operand& value) {

@@ -72,6 +72,8 @@ constexpr std::array<OpRow, op_count> table{{
     {Op::uniform, "uniform", 5, integer, Result::f32, 0, 1000, "uniform in [0, 1) of seed and four keys"},
     {Op::normal, "normal", 5, integer, Result::f32, 0, 1000, "standard normal of seed and four keys"},
     {Op::random_bits, "random_bits", 5, integer, Result::u32, 0, 1000, "32 random bits of seed and four keys"},
+    {Op::checked, "checked", 3, floating, Result::same, 0, 0,
+     "the first; E0713 at run time unless the second is at most the third"},
 }};
 
 constexpr bool rows_are_in_order() {

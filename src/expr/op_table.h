@@ -82,8 +82,10 @@ enum class Op : std::uint8_t {
     uniform,
     normal,
     random_bits,
+    // promises
+    checked,
 };
-inline constexpr int op_count = static_cast<int>(Op::random_bits) + 1;
+inline constexpr int op_count = static_cast<int>(Op::checked) + 1;
 
 /// Which operand dtypes an op takes.
 enum class Operands : std::uint8_t { any, numeric, integer, floating, boolean, structural };

@@ -1,5 +1,6 @@
 // The functions that Halide 21 kernels compiled with no_runtime refer to. Names and signatures: HalideRuntime.h of Halide 21.
 #include "runtime/last_error.h"
+#include "runtime/solve_check.h"
 #include "runtime/thread_pool.h"
 
 #include <tessera/tessera_runtime.h>
@@ -11,7 +12,9 @@ using tessera::runtime::fail;
 extern "C" {
 
 int halide_do_par_for(void* user_context, int (*task)(void*, int, uint8_t*), int min, int size, uint8_t* closure) {
-    return tessera::runtime::run_parallel({nullptr, task, user_context, closure}, min, size);
+    const int status = tessera::runtime::run_parallel({nullptr, task, user_context, closure}, min, size);
+    if (status == TESSERA_UNCONVERGED) tessera::runtime::note_failed_check();
+    return status;
 }
 
 void* halide_malloc(void*, size_t bytes) { return tessera_malloc(bytes); }

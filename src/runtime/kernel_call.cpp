@@ -3,6 +3,7 @@
 #include "runtime/extent_code.h"
 #include "runtime/halide_abi.h"
 #include "runtime/last_error.h"
+#include "runtime/solve_check.h"
 
 #include <tessera/tessera_kernel.h>
 
@@ -96,7 +97,9 @@ int run_variant(const tessera_kernel_descriptor& kernel, const tessera_kernel_va
             params[p] = &buffers[p];
         }
     }
+    static_cast<void>(take_failed_check());
     const int status = variant.call != nullptr ? variant.call(variant.context, params.data()) : variant.argv(params.data());
+    if (const int unconverged = take_failed_check()) return unconverged;
     if (status == 0) return TESSERA_OK;
     if (this_thread_error().message[0] == '\0')
         return fail(TESSERA_KERNEL_FAILED, "%s: the kernel stopped with code %d", kernel.name, status);

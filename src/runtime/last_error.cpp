@@ -12,6 +12,11 @@ ErrorText& this_thread_error() {
     return text;
 }
 
+bool& this_thread_failed_check() {
+    thread_local bool failed = false;
+    return failed;
+}
+
 void clear_error() {
     ErrorText& text = this_thread_error();
     text.message[0] = '\0';

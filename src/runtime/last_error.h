@@ -10,6 +10,9 @@ struct ErrorText {
 [[nodiscard]] ErrorText& this_thread_error();
 void clear_error();
 
+/// Whether a check inside a kernel has failed on this thread, with its message recorded; the kernel itself goes on.
+[[nodiscard]] bool& this_thread_failed_check();
+
 /// Records the message (printf-style) and returns `status`. The fix is cleared.
 [[gnu::format(printf, 2, 3)]] int fail(int status, const char* format, ...);
 /// Adds a possible fix to the recorded message and returns `status`.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "runtime/solve_check.h"
+
 #include <cstdint>
 
 namespace tessera::runtime {
@@ -14,7 +16,11 @@ struct LoopBody {
     [[nodiscard]] uintptr_t address() const {
         return plain != nullptr ? reinterpret_cast<uintptr_t>(plain) : reinterpret_cast<uintptr_t>(task);
     }
-    int operator()(int index) const { return plain != nullptr ? plain(context, index) : task(context, index, closure); }
+    int operator()(int index) const {
+        if (plain != nullptr) return plain(context, index);
+        const int status = task(context, index, closure);
+        return status != 0 ? status : take_failed_check();
+    }
 };
 
 /// tessera_parallel_for for either shape.

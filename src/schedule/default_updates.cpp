@@ -120,7 +120,13 @@ void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {
                 edit.serial(d.name());
     }
     if (columns) edit.parallel(columns->name(), 4 * width, "strip").tail(Tail::guard);
-    for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
+    for (size_t i = 0; i < s.update->reduction_dims.size(); ++i) {
+        // The phases of a step differ in what runs: written out, each has only its own loops.
+        if (s.kind == Stage::Kind::recurrence && i == 1)
+            edit.unroll(s.update->reduction_dims[i].name());
+        else
+            edit.serial(s.update->reduction_dims[i].name());
+    }
     for (const Dim& d : carried) edit.serial(d.name());
     if (columns) edit.serial(columns->name(), width, "columns").vector(columns->name());
     if (s.kind == Stage::Kind::scatter) edit.init(first_values(s, width));

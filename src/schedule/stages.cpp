@@ -1,6 +1,7 @@
 #include "schedule/stages.h"
 
 #include "base/check.h"
+#include "schedule/recurrence_stages.h"
 
 #include <fmt/format.h>
 
@@ -9,86 +10,6 @@
 #include <unordered_set>
 
 namespace tessera {
-
-std::optional<size_t> StageGraph::find(const FuncState* func) const {
-    for (size_t i = 0; i < stages.size(); ++i)
-        if (stages[i].func.get() == func) return i;
-    return std::nullopt;
-}
-std::optional<size_t> StageGraph::find(const std::string& name) const {
-    for (size_t i = 0; i < stages.size(); ++i)
-        if (stages[i].name == name) return i;
-    return std::nullopt;
-}
-std::vector<std::string> StageGraph::names() const {
-    std::vector<std::string> out;
-    for (const Stage& s : stages) out.push_back(s.name);
-    return out;
-}
-
-Expr substitute(const Expr& e, const std::map<const ExprNode*, Expr>& replacements) {
-    return rewrite(e, [&](const Expr& n) {
-        const auto found = replacements.find(n.get());
-        return found == replacements.end() ? Expr() : found->second;
-    });
-}
-Expr substitute_dims(const Expr& e, const std::vector<Dim>& dims, const std::vector<Expr>& indices) {
-    std::map<const ExprNode*, Expr> replacements;
-    std::vector<Expr> keys;  // keeps the dims' nodes alive while their addresses are keys
-    for (size_t i = 0; i < dims.size(); ++i) {
-        keys.push_back(make_dim(dims[i]));
-        replacements[keys.back().get()] = indices[i];
-    }
-    return substitute(e, replacements);
-}
-
-std::shared_ptr<FuncState> make_stage_func(std::string name, std::vector<Dim> dims, std::vector<DType> dtypes, SourceLoc where) {
-    auto f = std::make_shared<FuncState>();
-    f->name = std::move(name);
-    f->dims = std::move(dims);
-    f->dtypes = std::move(dtypes);
-    f->where = where;
-    f->defined = true;
-    return f;
-}
-
-Expr read_stage(const std::shared_ptr<FuncState>& func, std::vector<Expr> indices, int component) {
-    return make_access({nullptr, func, Boundary::none}, std::move(indices), func->dtypes.at(static_cast<size_t>(component)),
-                       component, {});
-}
-
-std::vector<Expr> dim_exprs(const std::vector<Dim>& dims) {
-    std::vector<Expr> out;
-    for (const Dim& d : dims) out.push_back(make_dim(d));
-    return out;
-}
-
-std::vector<Dim> update_pure_dims(const Stage& stage) {
-    std::vector<Dim> out;
-    for (size_t i = 0; i < stage.dims.size(); ++i) {
-        const Expr& place = stage.update->place[i];
-        if (place->op == Op::dim && place->dim().id() == stage.dims[i].id() &&
-            !contains_dim(stage.update->reduction_dims, stage.dims[i]))
-            out.push_back(stage.dims[i]);
-    }
-    return out;
-}
-
-std::vector<Dim> carried_dims(const Stage& stage) {
-    std::vector<Dim> out;
-    for (const Dim& d : update_pure_dims(stage)) {
-        size_t at = 0;
-        while (stage.dims[at].id() != d.id()) ++at;
-        for_each_node(stage.update->values, [&](const Expr& n) {
-            if (n->op != Op::access || n->target().func != stage.func) return;
-            const Expr& index = n->args[at];
-            if ((index->op != Op::dim || index->dim().id() != d.id() || n->target().boundary != Boundary::none) &&
-                !contains_dim(out, d))
-                out.push_back(d);
-        });
-    }
-    return out;
-}
 
 namespace {
 
@@ -117,7 +38,7 @@ public:
             if (const auto& r = f.state()->recurrence) note_cycle(*r);
         find_twins();
         for (const Func& f : graph_.algorithm.funcs()) {
-            if (inlined_.count(f.state().get())) continue;
+            if (inlined_.count(f.state().get()) && !is_output(f.state().get())) continue;
             if (f.state()->recurrence)
                 add_recurrence(*f.state());
             else
@@ -173,6 +94,7 @@ private:
                 const auto& [stage, component] = states_.at(n->target().func.get());
                 AccessTarget target = n->target();
                 target.func = stage;
+                if (target.boundary == Boundary::none) args = embedded(stage->dims, n->target().func->dims, args);
                 done[n.get()] = make_access(target, args, n->dtype, component, {});
             } else if (n->op == Op::access) {
                 // Bounds were proved with the places of the reads; from here on equal reads are one node.
@@ -187,7 +109,9 @@ private:
 
     void add_definition(const FuncState& f, const std::shared_ptr<FuncState>& shared) {
         stage_of_.clear();
-        number(f, f.values);
+        std::vector<Expr> values;
+        for (const Expr& v : f.values) values.push_back(inline_cycle(v));
+        number(f, values);
         Stage s;
         s.kind = Stage::Kind::definition;
         s.func = shared;
@@ -195,7 +119,7 @@ private:
         s.dims = f.dims;
         s.dtypes = f.dtypes;
         s.where = f.where;
-        for (const Expr& v : f.values) s.values.push_back(split(f, inline_cycle(v)));
+        for (const Expr& v : values) s.values.push_back(split(f, v));
         if (const auto twin = twins_.find(&f); twin != twins_.end()) {
             Stage inner = s;
             inner.func = twin->second;
@@ -211,11 +135,6 @@ private:
     // An output has the region of its extents. One that other definitions may read elsewhere gets a stage "<func>.value" beside
     // it.
     void find_twins() {
-        const auto is_output = [&](const FuncState* f) {
-            for (const Func& o : graph_.algorithm.outputs())
-                if (o.state().get() == f) return true;
-            return false;
-        };
         const auto note = [&](const Func& reader, const Expr& n) {
             if (n->op != Op::access || !n->target().func || n->target().boundary != Boundary::none) return;
             const auto& read = n->target().func;
@@ -230,6 +149,12 @@ private:
         for (const Func& f : graph_.algorithm.funcs()) for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
     }
 
+    bool is_output(const FuncState* f) const {
+        for (const Func& o : graph_.algorithm.outputs())
+            if (o.state().get() == f) return true;
+        return false;
+    }
+
     void set_output(Stage& s) {
         const auto& outputs = graph_.algorithm.outputs();
         for (size_t i = 0; i < outputs.size(); ++i)
@@ -240,6 +165,7 @@ private:
 
     Expr read_structured(const FuncState& f, const Expr& n, const std::vector<Expr>& args) {
         const Expr key = first_component(n);
+        if (n->op == Op::reduce && reads_state(args)) return read_in_step(key, n, args);
         auto& made = stage_of_[key.get()];
         if (!made) made = add_structured(f, n, args, stage_names_.at(key.get()));
         alive_.push_back(key);
@@ -401,11 +327,7 @@ private:
         for (const auto& weak : r.states)
             for (const Expr& v : weak.lock()->values) mark_cycle(v, states, reaches);
         for (const auto& [f, does] : reaches)
-            if (does) {
-                inlined_.insert(f);
-                for (const Func& o : graph_.algorithm.outputs())
-                    if (o.state().get() == f) inlined_.erase(f);
-            }
+            if (does) inlined_.insert(f);
     }
 
     bool mark_cycle(const Expr& root, const std::unordered_set<const FuncState*>& states,
@@ -422,7 +344,13 @@ private:
                 reaches[f] = false;
                 bool below = false;
                 for (const Expr& v : f->values) below = mark_cycle(v, states, reaches) || below;
-                reaches[f] = below && !f->recurrence;
+                if (f->init.defined()) below = mark_cycle(f->init, states, reaches) || below;
+                if (below && f->recurrence)
+                    throw Limit(L0901_not_on_target, n->where,
+                                fmt::format("recurrence {} runs inside the step of another one and reads its states", f->name),
+                                {fix("evaluate with the interpreter target"),
+                                 fix("run both in one recurrence, or the outer one from the program")});
+                reaches[f] = below;
             }
             any = any || reaches[f];
         });
@@ -438,19 +366,73 @@ private:
                 throw Limit(L0901_not_on_target, n->where,
                             fmt::format("{} reads a state of a recurrence and is read through a boundary condition", f.name),
                             {fix("write the boundary inside the step with clamp() on the index")});
-            return substitute_dims(inline_cycle(f.values[static_cast<size_t>(n->component())]), f.dims, n->args);
+            return inlined_at(inline_cycle(f.values[static_cast<size_t>(n->component())]), f.dims, n->args);
         });
     }
 
+    bool reads_state(const std::vector<Expr>& roots) const {
+        bool found = false;
+        if (current_recurrence_)
+            for_each_node(
+                roots, [&](const Expr& n) { found = found || (n->op == Op::access && n->target().func == current_recurrence_); });
+        return found;
+    }
+
     void refuse_state_reads(const Expr& e, const FuncState& f, SourceLoc where) const {
-        if (!current_recurrence_) return;
-        for_each_node({e}, [&](const Expr& n) {
-            if (n->op == Op::access && n->target().func == current_recurrence_)
-                throw Limit(L0901_not_on_target, where,
-                            fmt::format("the step of recurrence {} reduces over its own state", f.name),
-                            {fix("evaluate with the interpreter target"),
-                             fix("make the state a tuple of the few values that are needed and write the sum out")});
+        if (reads_state({e}))
+            throw Limit(L0901_not_on_target, where,
+                        fmt::format("the step of recurrence {} has a scan or scatter over its own state", f.name),
+                        {fix("evaluate with the interpreter target"), fix("write it as a sum with a predicate: where(j <= i)")});
+    }
+
+    // A reduction over the states: components of the recurrence's own stage.
+    Expr read_in_step(const Expr& key, const Expr& n, const std::vector<Expr>& args) {
+        const Reduction& r = n->reduction();
+        if (r.order.kind != Order::Kind::any && r.order.kind != Order::Kind::ascending)
+            throw Limit(L0901_not_on_target, n->where,
+                        "a reduction over the states of a recurrence has an order that has no schedule",
+                        {fix("use order ascending"), fix("evaluate with the interpreter target")});
+        alive_.push_back(key);
+        const auto known = in_step_.find(key.get());
+        size_t at = known == in_step_.end() ? step_reductions_.size() : known->second;
+        if (known == in_step_.end()) {
+            in_step_[key.get()] = at;
+            StepReduction s{with_args(n, args), {}, current_recurrence_->dtypes.size()};
+            for (const Dim& d : free_dims(n))
+                if (d.id() != current_time_) s.free.push_back(d);
+            for (const Expr& e : r.identity) current_recurrence_->dtypes.push_back(e.dtype());
+            step_reductions_.push_back(std::move(s));
+        }
+        const StepReduction& s = step_reductions_[at];
+        std::vector<Dim> dims = s.free;
+        for (const Dim& d : current_recurrence_->dims)
+            if (d.id() == current_time_) dims.push_back(d);
+        return read_stage(current_recurrence_, embedded(current_recurrence_->dims, dims, dim_exprs(dims)),
+                          static_cast<int>(s.component) + n->component());
+    }
+
+    // Dims of all states, and those at which reductions over them are read.
+    std::vector<Dim> dims_of_step(const std::vector<std::shared_ptr<FuncState>>& states, const std::vector<Expr>& values) const {
+        std::vector<Dim> dims = states[0]->dims;
+        const auto add = [&](const std::vector<Dim>& more) {
+            for (const Dim& d : more)
+                if (!contains_dim(dims, d)) dims.push_back(d);
+        };
+        for (const auto& f : states) add(f->dims);
+        std::unordered_map<const ExprNode*, bool> reads;
+        for_each_node(values, [&](const Expr& n) {
+            bool& own = reads[n.get()];
+            for (const auto& f : states) own = own || (n->op == Op::access && n->target().func == f);
+            for (const Expr& a : n->args) own = own || reads.at(a.get());
+            if (own && n->op == Op::reduce) add(free_dims(n));
         });
+        return dims;
+    }
+
+    static bool same_dims(const std::vector<Dim>& a, const std::vector<Dim>& b) {
+        bool same = a.size() == b.size();
+        for (size_t i = 0; same && i < a.size(); ++i) same = a[i].id() == b[i].id();
+        return same;
     }
 
     void add_recurrence(const FuncState& first) {
@@ -459,60 +441,88 @@ private:
         Stage s;
         s.kind = Stage::Kind::recurrence;
         s.name = r.states[0].lock()->name + ".recurrence";
-        s.dims = first.dims;
         s.where = first.where;
         std::vector<std::shared_ptr<FuncState>> states;
+        std::vector<Expr> steps;
         for (const auto& weak : r.states) {
             states.push_back(weak.lock());
-            bool same = states.back()->dims.size() == s.dims.size();
-            for (size_t i = 0; same && i < s.dims.size(); ++i) same = states.back()->dims[i].id() == s.dims[i].id();
-            if (!same)
-                throw Limit(
-                    L0901_not_on_target, first.where,
-                    fmt::format("the states {} and {} of one recurrence have different dims", first.name, states.back()->name),
-                    {fix("evaluate with the interpreter target"), fix("give both states the same dims")});
             s.dtypes.push_back(states.back()->dtypes[0]);
+            steps.push_back(inline_cycle(states.back()->values[0]));
         }
+        s.dims = dims_of_step(states, steps);
+        bool same = true;
+        for (const auto& f : states)
+            if (!same_dims(f->dims, s.dims)) {
+                same = false;
+                refuse_boundaries(steps, *f);
+            }
         s.func = make_stage_func(s.name, s.dims, s.dtypes, s.where);
         for (size_t i = 0; i < states.size(); ++i) states_[states[i].get()] = {s.func, static_cast<int>(i)};
         current_recurrence_ = s.func;
+        current_time_ = r.t.id();
         stage_of_.clear();
+        in_step_.clear();
+        step_reductions_.clear();
+        SteppedRecurrence stepped{r.t, r.reverse, {}, {}, {}};
+        for (size_t i = 0; i < states.size(); ++i) {
+            const FuncState& f = *states[i];
+            number(f, {steps[i], f.init});
+            s.values.push_back(split(f, f.init));
+            stepped.values.push_back(split(f, steps[i]));
+            stepped.dims.push_back(f.dims);
+        }
+        s.dtypes = s.func->dtypes;
+        for (const StepReduction& reduction : step_reductions_)
+            for (const Expr& e : reduction.node->reduction().identity) s.values.push_back(e);
+        stepped.reductions = step_reductions_;
+        s.update = same && step_reductions_.empty() ? plain_update(s, stepped) : stepped_update(s, stepped);
+        current_recurrence_ = nullptr;
+        graph_.stages.push_back(s);
+        for (const auto& f : states) add_state(s, f);
+        // Later readers see the state's own stage.
+        states_.clear();
+        for (const auto& f : states) done_states_.insert(f.get());
+    }
+
+    // States of other dims lie at 0 of the dims that they lack, where no boundary condition belongs.
+    static void refuse_boundaries(const std::vector<Expr>& steps, const FuncState& f) {
+        for_each_node(steps, [&](const Expr& n) {
+            if (n->op == Op::access && n->target().func.get() == &f && n->target().boundary != Boundary::none)
+                throw Limit(
+                    L0901_not_on_target, n->where,
+                    fmt::format("state {} is read through a boundary condition, and other states have other dims", f.name),
+                    {fix("write the boundary inside the step with clamp() on the index")});
+        });
+    }
+
+    static Update plain_update(const Stage& s, const SteppedRecurrence& r) {
         Update u;
         u.reduction_dims = {r.t};
         u.sequential = true;
         const Expr step = make_dim(r.t);
         const Expr here = r.reverse ? resolve_weak(Expr(r.t.extent()) - 1 - step, DType::i64, {}) : step;
         u.place = substituted(dim_exprs(s.dims), r.t, here);
-        for (const auto& f : states) {
-            const Expr value = inline_cycle(f->values[0]);
-            number(*f, {value, f->init});
-            s.values.push_back(split(*f, f->init));
-            u.values.push_back(substitute_dims(split(*f, value), {r.t}, {here}));
+        for (const Expr& v : r.values) u.values.push_back(substitute_dims(v, {r.t}, {here}));
+        return u;
+    }
+
+    void add_state(const Stage& s, const std::shared_ptr<FuncState>& f) {
+        Stage d;
+        d.kind = Stage::Kind::definition;
+        d.func = f;
+        d.name = f->name;
+        d.dims = f->dims;
+        d.dtypes = f->dtypes;
+        d.where = f->where;
+        d.values = {read_stage(s.func, embedded(s.dims, f->dims, dim_exprs(f->dims)), states_.at(f.get()).second)};
+        if (const auto twin = twins_.find(f.get()); twin != twins_.end()) {
+            Stage inner = d;
+            inner.func = twin->second;
+            inner.name = inner.func->name;
+            graph_.stages.push_back(std::move(inner));
         }
-        current_recurrence_ = nullptr;
-        s.update = std::move(u);
-        graph_.stages.push_back(s);
-        for (const auto& f : states) {
-            Stage d;
-            d.kind = Stage::Kind::definition;
-            d.func = f;
-            d.name = f->name;
-            d.dims = f->dims;
-            d.dtypes = f->dtypes;
-            d.where = f->where;
-            d.values = {read_stage(s.func, dim_exprs(s.dims), states_.at(f.get()).second)};
-            if (const auto twin = twins_.find(f.get()); twin != twins_.end()) {
-                Stage inner = d;
-                inner.func = twin->second;
-                inner.name = inner.func->name;
-                graph_.stages.push_back(std::move(inner));
-            }
-            set_output(d);
-            graph_.stages.push_back(std::move(d));
-        }
-        // Later readers see the state's own stage.
-        states_.clear();
-        for (const auto& f : states) done_states_.insert(f.get());
+        set_output(d);
+        graph_.stages.push_back(std::move(d));
     }
 
     StageGraph graph_;
@@ -524,7 +534,10 @@ private:
     std::unordered_map<const FuncState*, std::pair<std::shared_ptr<FuncState>, int>> states_;  // while their step is split
     std::unordered_set<const FuncState*> done_states_;
     std::unordered_map<const FuncState*, std::shared_ptr<FuncState>> twins_;
-    std::shared_ptr<FuncState> current_recurrence_;
+    std::shared_ptr<FuncState> current_recurrence_;  // the stage whose step is split
+    const void* current_time_ = nullptr;
+    std::vector<StepReduction> step_reductions_;
+    std::unordered_map<const ExprNode*, size_t> in_step_;
 };
 
 }  // namespace

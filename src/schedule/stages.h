@@ -51,7 +51,7 @@ struct StageGraph {
 
 /// Splits every definition into stages. Reductions are numbered per kind by first visit, left to right, of the finished
 /// definition; a float sum of products accumulates by fma; kahan sums carry their compensation as a second component. Throws
-/// Limit L0901 for what stages cannot express yet (states of one recurrence with different dims, order pairwise).
+/// Limit L0901 for what stages cannot express yet (scans over the states inside a step, order pairwise).
 [[nodiscard]] StageGraph make_stages(const Algorithm& algorithm);
 
 /// A FuncState that stands for a stage in accesses.

@@ -339,7 +339,7 @@ private:
     // A data-dependent place is inside wherever the update's condition holds.
     E place_index(const Expr& e, const Dim& d, Scope& scope) {
         const E at = index(e, scope);
-        return is_affine(e) ? at : Halide::unsafe_promise_clamped(at, 0, extent_of(d) - 1);
+        return is_affine(e) ? at : Halide::unsafe_promise_clamped(at, 0, Halide::max(extent_of(d) - 1, 0));
     }
 
     // ---- indices

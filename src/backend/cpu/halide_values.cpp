@@ -266,6 +266,11 @@ const std::map<Op, Rule>& rules() {
         {Op::or_, [](const Args& a) { return a[0] || a[1]; }},
         {Op::not_, [](const Args& a) { return !a[0]; }},
         {Op::is_nan, [](const Args& a) { return a[0] != a[0]; }},
+        {Op::checked,
+         [](const Args& a) {
+             const char* name = a[0].type().bits() == 32 ? "tessera_checked_f32" : "tessera_checked_f64";
+             return Halide::Internal::Call::make(a[0].type(), name, a, Halide::Internal::Call::PureExtern);
+         }},
         {Op::round, [](const Args& a) { return Halide::round(a[0]); }},
         {Op::floor, [](const Args& a) { return Halide::floor(a[0]); }},
         {Op::ceil, [](const Args& a) { return Halide::ceil(a[0]); }},

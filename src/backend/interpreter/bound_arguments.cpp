@@ -227,7 +227,13 @@ std::vector<std::string> output_names(const Func& output) {
 std::optional<std::int64_t> BoundArguments::extent(const Dim& dim) const {
     const auto found = extents.find(&dim.state());
     if (found != extents.end()) return found->second;
-    return dim.state().extent ? dim.state().extent->constant() : std::nullopt;
+    if (!dim.state().extent) return std::nullopt;
+    if (const auto constant = dim.state().extent->constant()) return constant;
+    // Of a dim that a schedule made: known when those that it follows from are.
+    bool known = true;
+    for_each_node({Expr(*dim.state().extent)},
+                  [&](const Expr& n) { known = known && (n->op != Op::extent || extent(n->dim())); });
+    return known ? std::optional(value(Expr(*dim.state().extent))) : std::nullopt;
 }
 
 std::int64_t BoundArguments::value(const Expr& e) const {

@@ -330,10 +330,22 @@ Bits random(const Bits* a) {
 }
 
 template <class T>
+Bits checked_value(const Bits* a) {
+    const double error = static_cast<double>(from_bits<T>(a[1])), most = static_cast<double>(from_bits<T>(a[2]));
+    if (!(error <= most))
+        throw Error(E0713_unconverged, {},
+                    fmt::format("a solve did not converge: its residual is {:g}, above the tolerance {:g}", error, most),
+                    {expected(fmt::format("at most {:g}", most)), received(fmt::format("{:g}", error)),
+                     fix("allow more iterations, or a larger tolerance"), fix("start nearer to the solution")});
+    return a[0];
+}
+
+template <class T>
 ScalarFunction typed_function(Op op) {
     using A = Arithmetic<Working<T>>;
     if (op == Op::eq) return &predicate<&A::eq, T>;
     if (op == Op::ne) return &predicate<&A::ne, T>;
+    if (op == Op::checked) return &checked_value<T>;
     if constexpr (!std::is_same_v<T, bool>) {
         if (const ScalarFunction f = number_function<T>(op)) return f;
         if constexpr (std::is_integral_v<T>)

@@ -62,6 +62,48 @@ TEST(CustomRules, OneRuleInSeveralTransformsOfOneGraph) {
     }
 }
 
+// The operand is split before it is differentiated: the rule follows it.
+TEST(CustomRules, OperandsThatAreRewritten) {
+    for (const bool reverse : {true, false}) {
+        Logistic l;
+        Func u("u"), value("value"), loss("loss");
+        u(l.j) = 0.5 + 2.0 * sum({l.i}, l.w(l.j, l.i) * l.x(l.i));
+        value(l.j) = u(l.j) * u(l.j) * u(l.j);
+        const auto back = [&](const Func& g) -> std::vector<Func> {
+            Func to_u("to_u");
+            to_u(l.j) = 3.0 * g(l.j) * u(l.j) * u(l.j);
+            return {to_u};
+        };
+        const auto along = [&](const std::vector<Func>& t) {
+            Func tangent("tangent");
+            tangent(l.j) = 3.0 * t[0](l.j) * u(l.j) * u(l.j);
+            return tangent;
+        };
+        const Func y = reverse ? custom_vjp("y", value, {u}, back) : custom_jvp("y", value, {u}, along);
+        loss() = sum({l.j}, y(l.j) * y(l.j));
+        check_derivative({.y = loss, .wrt = {l.x, l.w}, .extents = l.extents});
+        check_derivative({.y = grad(loss, {l.x})[0], .wrt = {l.x, l.w}, .extents = l.extents});
+        Func third("third");
+        third() = sum({l.i}, grad(loss, {l.x}, {.name = "first"})[0](l.i) * cast(f64, l.i + 1));
+        check_derivative({.y = grad(third, {l.x})[0], .wrt = {l.x}, .extents = l.extents});
+    }
+}
+
+// An operand that the value does not read, here the definition that the rule is about.
+TEST(CustomRules, OperandsBesideTheValue) {
+    Logistic l;
+    Func shifted("shifted"), loss("loss");
+    shifted(l.j) = l.z(l.j) * 2.0 + 1.0;
+    const Func y = custom_vjp("y", l.value, {l.z, shifted}, [&](const Func& g) -> std::vector<Func> {
+        Func to_z("to_z"), to_shifted("to_shifted");
+        to_z(l.j) = g(l.j) * l.value(l.j) * (1.0 - l.value(l.j)) - 2.0 * g(l.j);
+        to_shifted(l.j) = g(l.j);
+        return {to_z, to_shifted};
+    });
+    loss(l.j) = y(l.j) * y(l.j);
+    check_derivative({.y = loss, .wrt = {l.x, l.w}, .extents = l.extents});
+}
+
 TEST(CustomRules, TheRuleIsTakenInsteadOfTheDerivative) {
     Logistic l;
     const Func twice = custom_vjp("twice", l.value, {l.z}, [&](const Func& g) -> std::vector<Func> {

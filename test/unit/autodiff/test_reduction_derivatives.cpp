@@ -203,5 +203,27 @@ TEST(ReductionDerivatives, Recurrences) {
     check_all({.y = u, .wrt = {u0}, .extents = {{"t", 3}, {"i", 5}}});
 }
 
+// Steps that are no longer taken pass the derivative through: what comes in goes to the step that was the last.
+TEST(ReductionDerivatives, RecurrencesThatStop) {
+    Dim t("t", 12), b("b"), j("j", 3), i("i", 3);
+    const Input a("a", f64, {b}), M("M", f64, {j, i}), start("start", f64, {b, j});
+    for (const bool reverse : {false, true}) {
+        const std::int64_t back = reverse ? 1 : -1;
+        Func x("x"), end("end"), v("v");
+        recurrence(t, {{x(t, b), a(b) * 3.0}},
+                   [&](const Self& s) -> Tuple { return {0.5 * (s[0](t + back, b) + a(b) / s[0](t + back, b))}; },
+                   {.reverse = reverse, .until = [&](const Self& s) { return abs(s[0](t, b) - s[0](t + back, b)) < 0.1; }});
+        check_all({.y = x, .wrt = {a}, .extents = {{"b", 4}}, .floats = {{"a", {1, 2, 30, 400}}}});
+        const Func last = at_end(x);
+        end(b) = last(b) * last(b);
+        check_all({.y = end, .wrt = {a}, .extents = {{"b", 4}}, .floats = {{"a", {1, 2, 30, 400}}}});
+        recurrence(t, {{v(t, b, j), start(b, j)}},
+                   [&](const Self& s) -> Tuple { return {sin(sum({i}, M(j, i) * s[0](t + back, b, i))) * 0.5 + start(b, j)}; },
+                   {.reverse = reverse,
+                    .until = [&](const Self& s) { return max({j}, abs(s[0](t, b, j) - s[0](t + back, b, j))) < 0.05; }});
+        check_all({.y = at_end(v), .wrt = {M, start}, .extents = {{"b", 2}}, .low = -0.7, .high = 0.7});
+    }
+}
+
 }  // namespace
 }  // namespace tessera::autodiff_test

@@ -1,0 +1,247 @@
+#include "schedule/recurrence_stages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace tessera {
+namespace {
+
+Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
+Expr index_of_extent(const Dim& d) { return resolve_weak(Expr(d.extent()), DType::i64, {}); }
+Expr both(const Expr& a, const Expr& b) { return !a.defined() ? b : !b.defined() ? a : a && b; }
+Expr truth() { return make_constant(DType::bool_, std::int64_t{1}); }
+
+class SteppedUpdate {
+public:
+    SteppedUpdate(const Stage& stage, const SteppedRecurrence& r)
+        : stage_(stage), r_(r), phase_(loop_name("phase"), static_cast<std::int64_t>(r.reductions.size()) + 1) {
+        const Expr step = make_dim(r.t);
+        here_ = r.reverse ? resolve_weak(Expr(r.t.extent()) - 1 - step, DType::i64, {}) : step;
+    }
+
+    Update run() {
+        find_loops();
+        Update u;
+        u.sequential = true;
+        u.reduction_dims = {r_.t, phase_};
+        for (const Loop& l : loops_) u.reduction_dims.push_back(l.counter);
+        const size_t last = r_.reductions.size();
+        for (size_t p = 0; p < last; ++p) add_reduction(p);
+        std::vector<Expr> keep = kept();
+        // A state that lacks a dim is computed where that has no elements too.
+        Expr active;
+        std::vector<Expr> exists(r_.values.size());
+        for (const Loop& l : loops_) {
+            const auto lacks = [&](const std::vector<Dim>& dims) { return !contains_dim(dims, l.dim); };
+            if (!contains_dim(stage_.dims, l.dim))
+                active = both(active, first(l));
+            else if (std::none_of(r_.dims.begin(), r_.dims.end(), lacks))
+                active = both(active, inside(l));
+            else
+                for (size_t i = 0; i < exists.size(); ++i)
+                    if (!lacks(r_.dims[i])) exists[i] = both(exists[i], inside(l));
+        }
+        for (size_t i = 0; i < r_.values.size(); ++i)
+            keep[i] = exists[i].defined()
+                          ? select(exists[i], r_.values[i], read_stage(stage_.func, dim_exprs(stage_.dims), static_cast<int>(i)))
+                          : r_.values[i];
+        add_phase(keep, dim_exprs(stage_.dims), active);
+        u.place = chosen(places_);
+        u.values = chosen(values_);
+        u.condition = chosen(conditions_)[0];
+        if (is_constant(u.condition)) u.condition = {};
+        for (auto* exprs : {&u.place, &u.values})
+            for (Expr& e : *exprs) e = at_loops(e);
+        if (u.condition.defined()) u.condition = at_loops(u.condition);
+        return u;
+    }
+
+private:
+    // A dim that runs in order. Its counter takes at least one value: at 0 stands what lacks the dim.
+    struct Loop {
+        Dim dim, counter;
+    };
+
+    // Loops of one stage are told apart by their names.
+    std::string loop_name(const std::string& wanted) {
+        if (names_.empty()) names_.insert(r_.t.name());
+        std::string name = wanted;
+        for (int i = 1; !names_.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
+        return name;
+    }
+
+    // Dims that everything has and reads at itself stay outside.
+    bool is_free(const Dim& d) const {
+        if (d.id() == r_.t.id()) return false;
+        for (const auto& dims : r_.dims)
+            if (!contains_dim(dims, d)) return false;
+        for (const StepReduction& s : r_.reductions)
+            if (!contains_dim(s.free, d) || contains_dim(s.node->reduction().dims, d)) return false;
+        size_t at = 0;
+        while (stage_.dims[at].id() != d.id()) ++at;
+        bool here = true;
+        std::vector<Expr> all = r_.values;
+        for (const StepReduction& s : r_.reductions) all.insert(all.end(), s.node->args.begin(), s.node->args.end());
+        for_each_node(all, [&](const Expr& n) {
+            if (n->op == Op::access && n->target().func == stage_.func)
+                here = here && n->target().boundary == Boundary::none && n->args[at].same_as(make_dim(d));
+        });
+        return here;
+    }
+
+    void find_loops() {
+        const auto add = [&](const Dim& d) {
+            for (const Loop& l : loops_)
+                if (l.dim.id() == d.id()) return;
+            const auto extent = d.extent().constant();
+            const std::string name = loop_name(d.name());
+            if (extent && *extent > 0) return loops_.push_back({d, name == d.name() ? d : Dim(name, *extent, d.state().where)});
+            const Expr at_least_one = max(Expr(d.extent()), 1);
+            loops_.push_back({d, Dim(name, Extent(at_least_one.node()), d.state().where)});
+        };
+        for (const Dim& d : stage_.dims)
+            if (is_free(d)) names_.insert(d.name());
+        for (const Dim& d : stage_.dims)
+            if (d.id() != r_.t.id() && !is_free(d)) add(d);
+        for (const StepReduction& s : r_.reductions)
+            for (const Dim& d : s.node->reduction().dims) add(d);
+    }
+
+    // Conditions are over the dims themselves until at_loops().
+    static Expr first(const Loop& l) { return make_op(Op::eq, DType::bool_, {make_dim(l.dim), number(0)}); }
+    static Expr inside(const Loop& l) {
+        if (l.counter.id() == l.dim.id()) return {};
+        return make_op(Op::lt, DType::bool_, {make_dim(l.dim), index_of_extent(l.dim)});
+    }
+
+    std::vector<Expr> kept() const {
+        std::vector<Expr> keep;
+        for (size_t c = 0; c < stage_.dtypes.size(); ++c) keep.push_back({});
+        return keep;
+    }
+
+    void add_reduction(size_t p) {
+        const StepReduction& s = r_.reductions[p];
+        const Reduction& r = s.node->reduction();
+        const size_t n = r.components();
+        std::vector<Dim> dims{r_.t};
+        dims.insert(dims.end(), s.free.begin(), s.free.end());
+        const std::vector<Expr> place = embedded(stage_.dims, dims, dim_exprs(dims));
+        Expr start, takes, active;
+        for (const Loop& l : loops_) {
+            if (contains_dim(r.dims, l.dim)) {
+                start = both(start, first(l));
+                takes = both(takes, inside(l));
+            } else
+                active = both(active, contains_dim(s.free, l.dim) ? inside(l) : first(l));
+        }
+        if (r.has_where) takes = both(takes, s.node->args.back());
+        std::vector<Expr> before;
+        for (size_t c = 0; c < n; ++c)
+            before.push_back(select(start, r.identity[c], read_stage(stage_.func, place, static_cast<int>(s.component + c))));
+        std::vector<Expr> values = kept();
+        for (size_t c = 0; c < n; ++c) {
+            const Expr next = combined(r, s.node->args, before, c);
+            values[s.component + c] = takes.defined() ? select(takes, next, before[c]) : next;
+        }
+        add_phase(values, place, active);
+    }
+
+    static Expr combined(const Reduction& r, const std::vector<Expr>& args, const std::vector<Expr>& before, size_t c) {
+        if (r.monoid->name == "sum" && is_float(args[0].dtype()) && args[0]->op == Op::mul)
+            return fma(args[0]->args[0], args[0]->args[1], before[0]);
+        std::map<const ExprNode*, Expr> values;
+        for (size_t i = 0; i < r.left.size(); ++i) {
+            values[r.left[i].get()] = before[i];
+            values[r.right[i].get()] = args[i];
+        }
+        return substitute(r.combined[c], values);
+    }
+
+    void add_phase(const std::vector<Expr>& values, const std::vector<Expr>& place, const Expr& active) {
+        std::vector<Expr> all = values;
+        for (size_t c = 0; c < all.size(); ++c)
+            if (!all[c].defined()) all[c] = read_stage(stage_.func, place, static_cast<int>(c));
+        values_.push_back(std::move(all));
+        places_.push_back(place);
+        conditions_.push_back({active.defined() ? active : truth()});
+    }
+
+    // Per position the value of the phase that runs.
+    std::vector<Expr> chosen(const std::vector<std::vector<Expr>>& by_phase) const {
+        std::vector<Expr> out = by_phase.back();
+        for (size_t p = by_phase.size() - 1; p-- > 0;)
+            for (size_t c = 0; c < out.size(); ++c) {
+                const Expr runs = make_op(Op::eq, DType::bool_, {make_dim(phase_), number(static_cast<std::int64_t>(p))});
+                if (!out[c].same_as(by_phase[p][c])) out[c] = select(runs, by_phase[p][c], out[c]);
+            }
+        return out;
+    }
+
+    Expr at_loops(const Expr& e) const {
+        std::vector<Dim> dims{r_.t};
+        std::vector<Expr> indices{here_};
+        for (const Loop& l : loops_) {
+            dims.push_back(l.dim);
+            indices.push_back(make_dim(l.counter));
+        }
+        return substitute_dims(e, dims, indices);
+    }
+
+    const Stage& stage_;
+    const SteppedRecurrence& r_;
+    std::set<std::string> names_;
+    Dim phase_;
+    Expr here_;
+    std::vector<Loop> loops_;
+    std::vector<std::vector<Expr>> values_, places_, conditions_;  // per phase
+};
+
+}  // namespace
+
+std::vector<Expr> embedded(const std::vector<Dim>& stage, const std::vector<Dim>& dims, const std::vector<Expr>& indices) {
+    std::vector<Expr> out;
+    for (const Dim& d : stage) {
+        out.push_back(number(0));
+        for (size_t i = 0; i < dims.size(); ++i)
+            if (dims[i].id() == d.id()) out.back() = indices[i];
+    }
+    return out;
+}
+
+Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices) {
+    std::vector<Dim> mentioned;
+    for (size_t i = 0; i < indices.size(); ++i)
+        if (!indices[i].same_as(make_dim(dims[i])))
+            for (const Dim& d : free_dims(indices[i])) mentioned.push_back(d);
+    std::map<const void*, Dim> stand_ins;
+    const Expr closed = rewrite(body, [&](const Expr& n) -> Expr {
+        if (n->op != Op::reduce && n->op != Op::scan && n->op != Op::scatter) return {};
+        std::vector<Dim> bound, others;
+        for (const Dim& d : n->reduction().dims) {
+            others.push_back(d);
+            if (!contains_dim(mentioned, d)) continue;
+            bound.push_back(d);
+            others.back() = stand_ins.try_emplace(d.id(), d.name(), d.extent(), d.state().where).first->second;
+        }
+        if (bound.empty()) return {};
+        if (n->op != Op::reduce)
+            throw Limit(L0901_not_on_target, n->where,
+                        fmt::format("dim {} of a {} inside a recurrence is also an index of what reads it", bound[0].name(),
+                                    op_row(n->op).name),
+                        {fix("use a second Dim of the same extent"), fix("evaluate with the interpreter target")});
+        ExprNode node = *n;
+        auto r = std::make_shared<Reduction>(n->reduction());
+        r->dims = others;
+        node.attribute = std::shared_ptr<const Reduction>(r);
+        for (Expr& a : node.args) a = substitute_dims(a, n->reduction().dims, dim_exprs(others));
+        return make_node(std::move(node));
+    });
+    return substitute_dims(closed, dims, indices);
+}
+
+Update stepped_update(const Stage& stage, const SteppedRecurrence& recurrence) { return SteppedUpdate(stage, recurrence).run(); }
+
+}  // namespace tessera

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <tessera/compile.h>
+#include <tessera/schedule_default.h>
+
+#include "algorithm/graph.h"
+
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tessera::test {
+
+/// Runs an algorithm of float inputs by definition, as the loop tree of its default schedule, and compiled by it: equal bits.
+class TargetComparison {
+public:
+    explicit TargetComparison(const Algorithm& algorithm)
+        : algorithm_(algorithm), schedule_(default_schedule(algorithm, Target())),
+          meaning_(compile(algorithm, {}, parse_target("interpreter"))),
+          tree_(compile(algorithm, schedule_, parse_target("interpreter"))),
+          host_(compile(algorithm, schedule_, Target(), {.disk_cache = false})) {}
+
+    void at(const std::map<std::string, std::int64_t>& extents) const {
+        std::string text;
+        for (const auto& [name, extent] : extents) text += " " + name + "=" + std::to_string(extent);
+        const NamedInputs inputs = random_inputs(extents);
+        const auto want = outputs(extents), tree = outputs(extents), host = outputs(extents);
+        meaning_(inputs, named(want));
+        tree_(inputs, named(tree));
+        host_(inputs, named(host));
+        expect_equal(tree, want, "the loop tree at" + text);
+        expect_equal(host, want, "the kernel at" + text);
+    }
+
+private:
+    using Buffers = std::map<std::string, AnyBuffer>;
+
+    static std::vector<std::int64_t> shape(const std::vector<Dim>& dims, const std::map<std::string, std::int64_t>& extents) {
+        std::vector<std::int64_t> out;
+        for (const Dim& d : dims) out.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
+        return out;
+    }
+
+    NamedInputs random_inputs(const std::map<std::string, std::int64_t>& extents) const {
+        NamedInputs inputs;
+        double next = 0.37;
+        for (const Argument& a : algorithm_.arguments()) {
+            const bool wide = a.state()->dtype == f64;
+            AnyBuffer b(wide ? TESSERA_F64 : TESSERA_F32, shape(a.state()->dims, extents));
+            for (std::int64_t i = 0; i < b.size(); ++i) {
+                next = 3.9 * next * (1 - next);
+                if (wide)
+                    static_cast<double*>(b.data())[i] = 2 * next - 1;
+                else
+                    static_cast<float*>(b.data())[i] = static_cast<float>(2 * next - 1);
+            }
+            inputs.emplace(a.state()->name, b);
+        }
+        return inputs;
+    }
+
+    Buffers outputs(const std::map<std::string, std::int64_t>& extents) const {
+        constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32, TESSERA_I64,
+                                           TESSERA_U8,   TESSERA_U16, TESSERA_U32, TESSERA_U64, TESSERA_F16,
+                                           TESSERA_BF16, TESSERA_F32, TESSERA_F64};
+        Buffers out;
+        for (const Func& f : algorithm_.outputs())
+            out.emplace(f.name(), AnyBuffer(table[static_cast<size_t>(f.dtype())], shape(f.dims(), extents)));
+        return out;
+    }
+    static NamedOutputs named(const Buffers& buffers) {
+        NamedOutputs out;
+        for (const auto& [name, buffer] : buffers) out.emplace(name, buffer);
+        return out;
+    }
+
+    static void expect_equal(const Buffers& got, const Buffers& want, const std::string& what) {
+        for (const auto& [name, buffer] : got) {
+            const size_t bytes = tessera_dtype_bytes(buffer.dtype());
+            for (size_t i = 0; i < static_cast<size_t>(buffer.size()); ++i)
+                if (std::memcmp(static_cast<const char*>(buffer.data()) + i * bytes,
+                                static_cast<const char*>(want.at(name).data()) + i * bytes, bytes) != 0) {
+                    ADD_FAILURE() << name << "[" << i << "] differs in " << what;
+                    break;
+                }
+        }
+    }
+
+    Algorithm algorithm_;
+    Schedule schedule_;
+    Module meaning_, tree_, host_;
+};
+
+}  // namespace tessera::test
