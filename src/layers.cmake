@@ -10,10 +10,11 @@ set(TESSERA_ROOMS
   "transform:base types expr algorithm"
   "autodiff:base types expr algorithm"
   "schedule:base types expr algorithm"
+  "schedule_db:base types expr algorithm schedule"
   "backend:base types expr algorithm schedule"
   "backend/interpreter:base types expr algorithm schedule backend"
   "backend/cpu:base types expr algorithm schedule backend"
   "backend/cuda:base types expr algorithm schedule backend"
-  "compile:base types expr algorithm schedule backend backend/interpreter backend/cpu"
+  "compile:base types expr algorithm schedule schedule_db backend backend/interpreter backend/cpu"
   "tune:base types expr algorithm schedule backend backend/cpu"
 )

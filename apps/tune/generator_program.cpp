@@ -45,6 +45,9 @@ std::string output_of(const std::vector<std::string>& command) {
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     const std::string& program = command[0];
+    if (text.size() > longest_description)
+        throw Error(E0604_size, {}, fmt::format("{} --describe prints more than {} MiB", program, longest_description >> 20),
+                    {fix("name a program made with generator_main()")});
     if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
         throw Error(E0804_toolchain, {}, fmt::format("{} cannot be run", program), {fix("name a generator program")});
     if (WIFSIGNALED(status))

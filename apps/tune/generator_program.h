@@ -19,8 +19,8 @@ struct DescribedGenerator {
     std::string params;  // as JSON: {"dtype":"bf16"}
     tessera::Algorithm algorithm;
 };
-/// Runs the program with --describe. Throws E0804 when it does not run, E0601 when what it prints is no description, E0805 when
-/// it has several generators and none is named.
+/// Runs the program with --describe. Throws E0804 when it does not run, E0601 when what it prints is no description, E0604 when
+/// that is too long, E0805 when it has several generators and none is named.
 [[nodiscard]] DescribedGenerator describe(const GeneratorChoice& choice);
 
 /// "m=1024" pairs with positive integers. Throws E0805.

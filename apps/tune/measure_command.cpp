@@ -1,4 +1,4 @@
-#include "generator_program.h"
+#include "generator_options.h"
 #include "subcommands.h"
 #include "time_text.h"
 
@@ -70,13 +70,8 @@ void add_measure(CLI::App& app, int& status) {
     auto* sub =
         app.add_subcommand("measure", "checks schedules of a generator and times them against the default in interleaved rounds");
     auto line = std::make_shared<MeasureLine>();
-    sub->add_option("generator", line->generator.program, "a generator program")->required();
-    sub->add_option("-g", line->generator.generator, "which generator, where the program has several");
-    sub->add_option("--param", line->generator.params, "a parameter: dtype=bf16")->expected(1)->take_all();
-    sub->add_option("--dim", line->generator.dims, "an extent that the kernel is compiled for: m=1024")->expected(1)->take_all();
-    sub->add_option("--extent", line->extents, "an extent that is measured, of a dim that stays open: m=1024")
-        ->expected(1)
-        ->take_all();
+    declare(*sub, line->generator);
+    declare_extents(*sub, line->extents);
     sub->add_option("--schedule", line->schedules, "a schedule as JSON")->expected(1)->take_all();
     sub->add_option("--target", line->target, "host, x86-64-linux-avx2-fma")->capture_default_str();
     sub->add_option("--rounds", line->rounds, "interleaved rounds")->capture_default_str()->check(CLI::Range(5, 1000));

@@ -1,7 +1,10 @@
+#include "report_charts.h"
+#include "session_store.h"
 #include "subcommands.h"
 #include "time_text.h"
 
 #include <tessera/tune_journal.h>
+#include <tessera/tune_space.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -17,62 +20,6 @@ namespace {
 
 using namespace tessera;
 using namespace tessera::tune;
-
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (const char c : text) switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += c;
-        }
-    return out;
-}
-
-// Times by trial on a logarithmic axis: every trial a dot, the best so far a line, failures along the lower edge.
-std::string convergence_chart(const std::vector<TrialRow>& rows) {
-    constexpr double width = 860, height = 300, left = 70, bottom = 30, top = 12;
-    double low = 0, high = 0;
-    for (const TrialRow& r : rows)
-        if (r.seconds) {
-            low = low == 0 ? *r.seconds : std::min(low, *r.seconds);
-            high = std::max(high, *r.seconds);
-        }
-    if (low == 0) return "<p>No trial has a time.</p>";
-    const double from = std::log10(low) - 0.05, to = std::max(std::log10(high) + 0.05, from + 0.2);
-    const auto x = [&](std::size_t i) {
-        return left + (width - left - 10) * static_cast<double>(i) / std::max<double>(static_cast<double>(rows.size() - 1), 1);
-    };
-    const auto y = [&](double seconds) { return top + (height - top - bottom) * (to - std::log10(seconds)) / (to - from); };
-    std::string out = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"time of each trial\">", width, height);
-    for (int step = 0; step <= 4; ++step) {
-        const double seconds = std::pow(10, from + (to - from) * step / 4);
-        out += fmt::format(
-            "<line class=\"grid\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/><text x=\"{3}\" y=\"{4:.1f}\" "
-            "text-anchor=\"end\">{5}</text>",
-            left, width - 10, y(seconds), left - 6, y(seconds) + 4, time_text(seconds));
-    }
-    std::string line;
-    double best = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto& s = rows[i].seconds;
-        if (!s) {
-            out += fmt::format("<path class=\"failed\" d=\"M{0:.1f} {1} l6 6 m0 -6 l-6 6\"><title>trial {2}: {3}</title></path>",
-                               x(i) - 3, height - bottom - 8, i, word(rows[i].measured.verdict));
-            continue;
-        }
-        out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\"><title>trial {}: {}</title></circle>", x(i), y(*s), i,
-                           time_text(*s));
-        if (best == 0 || *s < best) {
-            line += best == 0 ? fmt::format("M{:.1f} {:.1f}", x(i), y(*s)) : fmt::format(" H{:.1f} V{:.1f}", x(i), y(*s));
-            best = *s;
-        }
-    }
-    line += fmt::format(" H{:.1f}", width - 10);
-    return out + fmt::format("<path class=\"best\" d=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">trial {}</text></svg>",
-                             line, width - 10, height - 8, rows.size() - 1);
-}
 
 std::string failure_table(const std::vector<TrialRow>& rows) {
     std::map<std::string, std::pair<int, std::string>> kinds;
@@ -105,34 +52,128 @@ std::string top_table(std::vector<TrialRow> rows) {
     return out + "</table>";
 }
 
-int run_report(const std::string& path, const std::string& out) {
-    const Journal journal = read_journal(path);
-    const auto header = nlohmann::json::parse(journal.header);
-    if (journal.rows.empty())
-        throw Error(E0805_usage, {}, fmt::format("{} has no trials", path), {fix("tessera-tune resume " + path)});
+std::vector<DecidedTrial> decided_trials(const ScheduleSpace& space, const std::vector<TrialRow>& rows) {
+    std::vector<DecidedTrial> out;
+    for (const TrialRow& r : rows) {
+        if (!r.seconds) continue;
+        DecidedTrial t{*r.seconds, {}};
+        for (const auto& d : space.decisions(space.point(r.schedule))) t.values.emplace_back(d.name, d.value);
+        out.push_back(std::move(t));
+    }
+    return out;
+}
+
+// The roof is that of the machine which writes the report: it is shown for sessions of this machine alone.
+std::string roofline_section(const nlohmann::json& header, const Algorithm& algorithm, const std::vector<TrialRow>& rows) {
+    const std::string elsewhere = "<p>The session was measured on another machine: no roof is known here.</p>";
+    if (!header.contains("context") || context_from(header.at("context").dump()).machine != build_context(Target::host()).machine)
+        return elsewhere;
+    const auto extents = header.at("extents").get<std::map<std::string, std::int64_t>>();
+    const auto features = loop_features(algorithm, rows.front().schedule, extents);
+    const auto count = [&](const std::string& name) {
+        const auto& names = feature_names();
+        const auto at = std::find(names.begin(), names.end(), name);
+        return at == names.end() ? 0.0
+                                 : std::exp2(static_cast<double>(features[static_cast<std::size_t>(at - names.begin())])) - 1;
+    };
+    const double operations = count("operations"), bytes = count("input_bytes") + count("output_bytes");
+    if (operations < 1 || bytes < 1) return "<p>The algorithm computes nothing that is counted.</p>";
+    const Roof roof = measure_roof(header.value("threads", 0));
+    double best = 0;
+    for (const TrialRow& r : rows)
+        if (r.seconds && (best == 0 || *r.seconds < best)) best = *r.seconds;
+    const double limit = std::min(roof.operations_per_second, roof.bytes_per_second * operations / bytes);
+    return fmt::format(
+               "<p>{:.3g} operations of definitions (a multiplication that is added counts as two), {:.3g} bytes of arguments. "
+               "The roof, "
+               "measured when this was written: {:.4g} G operations/s, {:.3g} GB/s. The fastest trial reaches {:.0f} % of what "
+               "it allows.</p>",
+               operations, bytes, roof.operations_per_second * 1e-9, roof.bytes_per_second * 1e-9,
+               best > 0 ? 100 * operations / best / limit : 0) +
+           roofline_chart(roof, operations, bytes, rows);
+}
+
+std::string stage_table(const Algorithm& algorithm, const Schedule& schedule) {
+    std::string out = "<table><tr><th>stage</th><th>computed</th><th>loops</th></tr>";
+    for (const auto& [name, stage] : schedule.stages) {
+        std::string loops;
+        if (stage.loops)
+            for (const LoopSpec& l : *stage.loops)
+                loops += fmt::format("{}{}{}{}", loops.empty() ? "" : ", ", l.dim, l.tile ? fmt::format("/{}", *l.tile) : "",
+                                     l.as == LoopKind::serial ? "" : " " + std::string(word(l.as)));
+        const bool at = stage.compute && stage.compute->kind == Compute::Kind::at;
+        out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", escaped(name),
+                           at ? escaped(stage.compute->at.stage + ", in loop " + stage.compute->at.loop) : "by itself",
+                           escaped(loops));
+    }
+    std::string inlined;
+    for (const Func& f : algorithm.funcs())
+        if (!schedule.stages.count(f.name())) inlined += (inlined.empty() ? "" : ", ") + escaped(f.name());
+    return out + "</table>" + (inlined.empty() ? "" : "<p>Where they are used: " + inlined + ".</p>");
+}
+
+constexpr const char* style =
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222}svg{width:100%}"
+    "svg text{font-size:12px;fill:#555}circle{fill:#7aa6d8}.best{fill:none;stroke:#c2410c;stroke-width:2}.grid{stroke:#ddd}"
+    ".axis{stroke:#999}.band{fill:#e8e2d4;stroke:none}.random{fill:none;stroke:#a89a7a;stroke-dasharray:4 3}"
+    ".failed{stroke:#b91c1c;fill:none}.slow{fill:none;stroke:#7aa6d8;opacity:.25}.fast{fill:none;stroke:#c2410c;stroke-width:1.6}"
+    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid #ddd;"
+    "vertical-align:top}pre{overflow:auto;max-width:520px}";
+
+std::string summary(const nlohmann::json& header, const Journal& journal) {
     std::optional<double> first, best;
     for (const TrialRow& row : journal.rows) {
         if (row.seconds && row.origin == "default" && !first) first = row.seconds;
         if (row.seconds && (!best || *row.seconds < *best)) best = row.seconds;
     }
     std::string command = "tessera-tune run";
-    for (const auto& word : header.at("argv")) command += " " + word.get<std::string>();
+    for (const auto& w : header.at("argv")) command += " " + w.get<std::string>();
+    std::string out = fmt::format(
+        "<p><code>{}</code></p><p>Target {}, parameters {}, {} threads{}.</p><p>{} trials; the least time of one is {}{}.</p>",
+        escaped(command), escaped(header.at("target").get<std::string>()), escaped(header.at("params").dump()),
+        header.value("threads", 0), header.value("cold", false) ? ", cold" : "", journal.rows.size(),
+        best ? time_text(*best) : "none",
+        best && first ? fmt::format(", {:.2f} times as fast as the default's", *first / *best) : "");
+    if (!journal.decision) return out + "<p>The session is not over: nothing is decided.</p>";
+    if (!journal.decision->speedup) return out;
+    const Interval& s = *journal.decision->speedup;
+    return out +
+           fmt::format(
+               "<p>Decided in interleaved rounds: trial {}, {:.3f} times as fast as the default, 95 % in [{:.3f}, {:.3f}].</p>",
+               journal.decision->ordinal, s.median, s.low, s.high);
+}
+
+int run_report(const std::string& db, const std::string& session, const std::string& out) {
+    const Journal journal = read_session(db, session);
+    const auto header = nlohmann::json::parse(journal.header);
+    if (journal.rows.empty())
+        throw Error(E0805_usage, {}, fmt::format("{} has no trials", session), {fix("tessera-tune resume " + session)});
+    const Algorithm algorithm = parse_algorithm(header.at("algorithm").get<std::string>());
+    const ScheduleSpace space(
+        algorithm, parse_target(header.at("target").get<std::string>()),
+        {.extents = header.at("extents").get<std::map<std::string, std::int64_t>>(), .cores = header.value("threads", 0)});
+    const TrialRow* winner = nullptr;
+    for (const TrialRow& r : journal.rows)
+        if (journal.decision ? r.ordinal == journal.decision->ordinal : r.seconds && (!winner || *r.seconds < *winner->seconds))
+            winner = &r;
     const std::string name = escaped(header.at("generator").get<std::string>());
-    const std::string text = fmt::format(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{0}: tuning</title><style>body{{font:15px/1.5 "
-        "system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222}}"
-        "svg{{width:100%}}svg "
-        "text{{font-size:12px;fill:#555}}circle{{fill:#7aa6d8}}.best{{fill:none;stroke:#c2410c;stroke-width:2}}.grid{{stroke:#"
-        "ddd}}.failed{{stroke:#b91c1c;fill:none}}"
-        "table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid "
-        "#ddd;vertical-align:top}}pre{{overflow:auto;max-width:520px}}</style>"
-        "<h1>{0}</h1><p><code>{1}</code></p><p>Target {2}, parameters {3}.</p><p>{4} trials; the least time of one is {5}{6}.</p>"
-        "<h2>Time of each trial</h2><p>Dots: trials; line: the best so far; crosses: failures.</p>{7}<h2>Failures</h2>{8}<h2>The "
-        "ten fastest</h2>{9}</html>\n",
-        name, escaped(command), escaped(header.at("target").get<std::string>()), escaped(header.at("params").dump()),
-        journal.rows.size(), best ? time_text(*best) : "none",
-        best && first ? fmt::format(", {:.2f} times as fast as the default's", *first / *best) : "",
-        convergence_chart(journal.rows), failure_table(journal.rows), top_table(journal.rows));
+    std::string text = fmt::format(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{0}: tuning</title><style>{1}</style><h1>{0}</h1>", name,
+        style);
+    text += summary(header, journal);
+    text +=
+        "<h2>Time of each trial</h2><p>Dots: trials; line: the best so far; crosses: failures. Band: where the best so far would "
+        "be, nine times of ten, if the same trials had come in random order; dashes: its median.</p>" +
+        convergence_chart(journal.rows);
+    text += "<h2>Roofline</h2>" + roofline_section(header, algorithm, journal.rows);
+    text +=
+        "<h2>Decisions</h2><p>The decisions that tell most about the time, most first; the fastest tenth of the trials stands "
+        "out.</p>" +
+        parallel_coordinates(decided_trials(space, journal.rows));
+    if (winner != nullptr)
+        text += fmt::format("<h2>Stages of trial {}</h2>", winner->ordinal) + stage_table(algorithm, winner->schedule);
+    text +=
+        "<h2>Failures</h2>" + failure_table(journal.rows) + "<h2>The ten fastest</h2>" + top_table(journal.rows) + "</html>\n";
     std::ofstream file(out);
     file << text;
     if (!file.flush())
@@ -144,14 +185,16 @@ int run_report(const std::string& path, const std::string& out) {
 }  // namespace
 
 void add_report(CLI::App& app, int& status) {
-    auto* sub = app.add_subcommand("report", "writes one HTML file about a session");
+    auto* sub = app.add_subcommand(
+        "report", "writes one HTML file about a session: convergence, roofline, decisions, failures, the fastest");
     struct Line {
-        std::string journal, out = "report.html";
+        std::string db, session, out = "report.html";
     };
     auto line = std::make_shared<Line>();
-    sub->add_option("journal", line->journal, "the journal of a session")->required();
+    sub->add_option("session", line->session, "its journal; with --db the beginning of its id")->required();
+    sub->add_option("--db", line->db, "the database that it is in");
     sub->add_option("-o,--out", line->out, "the file")->capture_default_str();
-    sub->callback([line, &status] { status = run_report(line->journal, line->out); });
+    sub->callback([line, &status] { status = run_report(line->db, line->session, line->out); });
 }
 
 }  // namespace tessera_tune

@@ -1,7 +1,10 @@
+#include "generator_options.h"
 #include "progress_printer.h"
+#include "session_store.h"
 #include "subcommands.h"
 #include "tuning_line.h"
 
+#include <tessera/tessera_runtime.h>
 #include <tessera/tune_model.h>
 
 #include <fmt/format.h>
@@ -10,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <memory>
 
@@ -28,28 +32,33 @@ std::string file_text(const std::string& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
+void print_result(const TuningLine& line, const SessionLog& log, const TuneResult& result) {
+    if (line.json) {
+        nlohmann::ordered_json event{{"event", result.stopped ? "stopped" : "finished"},
+                                     {"session", log.resume_words()},
+                                     {"trials", result.trials.size()},
+                                     {"reason", result.reason}};
+        if (result.best_seconds) event["best_seconds"] = *result.best_seconds;
+        if (result.default_seconds) {
+            event["default_seconds"] = *result.default_seconds;
+            event["speedup"] = {result.speedup.low, result.speedup.median, result.speedup.high};
+        }
+        fmt::print("{}\n", event.dump());
+    } else if (result.stopped)
+        fmt::print("stopped after {} trials; go on with\n  tessera-tune resume {}\n", result.trials.size(), log.resume_words());
+    else {
+        fmt::print("{}\n", result.reason);
+        if (result.best_seconds && result.default_seconds)
+            fmt::print("best {} | default {} | {:.3f}x as fast, 95 % in [{:.3f}, {:.3f}]\n", time_text(*result.best_seconds),
+                       time_text(*result.default_seconds), result.speedup.median, result.speedup.low, result.speedup.high);
+    }
+}
+
 // Runs the session to its end, or until Ctrl-C. Returns the exit status.
-int run_session(const TuningLine& line, JournalLog& log, const DescribedGenerator& described,
-                const std::vector<Schedule>& candidates) {
-    TuneOptions options;
-    options.target = parse_target(line.target);
-    options.space = {.extents = integer_pairs(line.extents, "--extent"),
-                     .cores = line.threads,
-                     .constraints = line.constraints,
-                     .model = nullptr};
-    if (!line.model.empty()) options.space.model = std::make_shared<LearnedModel>(LearnedModel::read(file_text(line.model)));
-    options.measure = {.extents = options.space.extents,
-                       .threads = line.threads,
-                       .cold = line.cold,
-                       .timeout_seconds = line.timeout,
-                       .seed = line.seed};
-    options.strategy = line.strategy;
-    options.seed = line.seed;
-    options.trials = line.trials;
-    options.batch = line.batch;
-    options.seconds = line.seconds;
-    options.patience = line.patience;
-    options.final_rounds = line.rounds;
+int run_session(const TuningLine& line, SessionLog& log, const DescribedGenerator& described,
+                const std::vector<Schedule>& candidates, const std::string& model) {
+    TuneOptions options = tune_options(line);
+    if (!model.empty()) options.space.model = std::make_shared<LearnedModel>(LearnedModel::read(model));
     options.candidates = candidates;
     ProgressPrinter printer = make_printer(line.json);
     options.progress = [&](const TuneProgress& p) { printer.show(p); };
@@ -61,25 +70,7 @@ int run_session(const TuningLine& line, JournalLog& log, const DescribedGenerato
     sigaction(SIGTERM, &action, nullptr);
     const TuneResult result = tune::tune(described.algorithm, options, log);
     printer.finish();
-    if (line.json) {
-        nlohmann::ordered_json event{{"event", result.stopped ? "stopped" : "finished"},
-                                     {"journal", line.journal},
-                                     {"trials", result.trials.size()},
-                                     {"reason", result.reason}};
-        if (result.best_seconds) event["best_seconds"] = *result.best_seconds;
-        if (result.default_seconds) {
-            event["default_seconds"] = *result.default_seconds;
-            event["speedup"] = {result.speedup.low, result.speedup.median, result.speedup.high};
-        }
-        fmt::print("{}\n", event.dump());
-    } else if (result.stopped)
-        fmt::print("stopped after {} trials; go on with\n  tessera-tune resume {}\n", result.trials.size(), line.journal);
-    else {
-        fmt::print("{}\n", result.reason);
-        if (result.best_seconds && result.default_seconds)
-            fmt::print("best {} | default {} | {:.3f}x as fast, 95 % in [{:.3f}, {:.3f}]\n", time_text(*result.best_seconds),
-                       time_text(*result.default_seconds), result.speedup.median, result.speedup.low, result.speedup.high);
-    }
+    print_result(line, log, result);
     if (result.stopped) return 130;
     if (!line.out.empty()) {
         std::ofstream file(line.out);
@@ -94,6 +85,7 @@ int run_session(const TuningLine& line, JournalLog& log, const DescribedGenerato
 int run_new(TuningLine line, const std::vector<std::string>& argv) {
     const DescribedGenerator described = describe(line.generator);
     if (line.journal.empty()) line.journal = described.name + ".journal";
+    const Target target = parse_target(line.target);
     nlohmann::json header{{"generator", described.name},
                           {"params", nlohmann::json::parse(described.params)},
                           {"kernel", described.algorithm.hash()},
@@ -101,19 +93,28 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
                           {"extents", integer_pairs(line.extents, "--extent")},
                           {"argv", argv},
                           {"target", line.target},
-                          {"candidates", nlohmann::json::array()}};
+                          {"threads", line.threads > 0 ? line.threads : tessera_num_threads()},
+                          {"cold", line.cold},
+                          {"started", static_cast<std::int64_t>(std::time(nullptr))},
+                          {"context", nlohmann::json::parse(context_json(build_context(target)))},
+                          {"candidates", nlohmann::json::array()},
+                          {"model", ""}};
     std::vector<Schedule> candidates;
-    for (const std::string& file : line.schedules) {
-        candidates.push_back(read_schedule(file));
-        header["candidates"].push_back(to_json(candidates.back(), JsonStyle::compact));
+    for (const std::string& file : line.schedules) candidates.push_back(read_schedule(file));
+    std::string model = line.model.empty() ? "" : file_text(line.model);
+    if (!line.db.empty()) {
+        for (Schedule& s : relatives_in_database(line.db, described.algorithm, target)) candidates.push_back(std::move(s));
+        if (model.empty()) model = model_in_database(line.db);
     }
-    JournalLog log = JournalLog::begin(line.journal, header.dump());
-    return run_session(line, log, described, candidates);
+    for (const Schedule& s : candidates) header["candidates"].push_back(to_json(s, JsonStyle::compact));
+    header["model"] = model;
+    const auto log = begin_session(line, described.algorithm, header.dump());
+    return run_session(line, *log, described, candidates, model);
 }
 
 int resume(const TuningLine& outer) {
-    JournalLog log = JournalLog::resume(outer.journal);
-    const auto header = nlohmann::json::parse(log.journal().header);
+    const auto log = resume_session(outer);
+    const auto header = nlohmann::json::parse(log->journal().header);
     CLI::App app;
     TuningLine line;
     declare(app, line);
@@ -123,32 +124,48 @@ int resume(const TuningLine& outer) {
         app.parse(argv);
     } catch (const CLI::ParseError& e) {
         throw Error(E0805_usage, {},
-                    fmt::format("{} has options that this version does not understand: {}", outer.journal, e.what()),
+                    fmt::format("{} has options that this version does not understand: {}", outer.session, e.what()),
                     {fix("start another session with tessera-tune run")});
     }
-    line.journal = outer.journal;
     line.json = outer.json;
     line.out = outer.out;
     const DescribedGenerator described = describe(line.generator);
     if (described.algorithm.hash() != header.at("kernel").get<std::string>())
         throw Error(E0805_usage, {},
-                    fmt::format("the algorithm of {} is not the one that {} tunes", described.name, outer.journal),
+                    fmt::format("the algorithm of {} is not the one that {} tunes", described.name, outer.session),
                     {note("it has changed since"), fix("start another session with tessera-tune run")});
     std::vector<Schedule> candidates;
     for (const auto& text : header.at("candidates")) candidates.push_back(parse_schedule(text.get<std::string>()));
-    return run_session(line, log, described, candidates);
+    return run_session(line, *log, described, candidates, header.value("model", ""));
 }
 
 }  // namespace
 
+tessera::tune::TuneOptions tune_options(const TuningLine& line) {
+    TuneOptions options;
+    options.target = parse_target(line.target);
+    options.space = {.extents = integer_pairs(line.extents, "--extent"),
+                     .cores = line.threads,
+                     .constraints = line.constraints,
+                     .model = nullptr};
+    options.measure = {.extents = options.space.extents,
+                       .threads = line.threads,
+                       .cold = line.cold,
+                       .timeout_seconds = line.timeout,
+                       .seed = line.seed};
+    options.strategy = line.strategy;
+    options.seed = line.seed;
+    options.trials = line.trials;
+    options.batch = line.batch;
+    options.seconds = line.seconds;
+    options.patience = line.patience;
+    options.final_rounds = line.rounds;
+    return options;
+}
+
 void declare(CLI::App& app, TuningLine& line) {
-    app.add_option("generator", line.generator.program, "a generator program")->required();
-    app.add_option("-g", line.generator.generator, "which generator, where the program has several");
-    app.add_option("--param", line.generator.params, "a parameter: dtype=bf16")->expected(1)->take_all();
-    app.add_option("--dim", line.generator.dims, "an extent that the kernel is compiled for: m=1024")->expected(1)->take_all();
-    app.add_option("--extent", line.extents, "an extent that is measured, of a dim that stays open: m=1024")
-        ->expected(1)
-        ->take_all();
+    declare(app, line.generator);
+    declare_extents(app, line.extents);
     app.add_option("--constraint", line.constraints,
                    "a condition on decisions: \"C.m.unroll * C.n.unroll <= 24\"; see tessera-tune space")
         ->expected(1)
@@ -180,8 +197,16 @@ void add_run(CLI::App& app, int& status) {
     auto line = std::make_shared<TuningLine>();
     declare(*sub, *line);
     declare_output(*sub, *line);
-    sub->add_option("--journal", line->journal, "where the trials are kept; initially <generator>.journal");
-    sub->footer("Ctrl-C ends after the running trial; tessera-tune resume goes on. No trial but the running one is ever lost.");
+    auto* journal = sub->add_option("--journal", line->journal, "a file to keep the trials in; initially <generator>.journal");
+    sub->add_option(
+           "--db", line->db,
+           "keep them in this schedule database, where builds find the winner; starts from what it has for relatives of the "
+           "kernel and with its cost model")
+        ->excludes(journal);
+    sub->footer(
+        "Every candidate is checked against the default schedule before it is timed. Ctrl-C ends after the running trial, and\n"
+        "tessera-tune resume goes on; after kill -9 as well. No trial but the running one is ever lost. The status is 130 when\n"
+        "it was stopped, 1 when nothing ran. A result that is not clearly faster than the default is the default.");
     sub->callback([line, sub, &status] {
         // What resume reads: the options of the search as they were given.
         std::vector<std::string> argv;
@@ -202,7 +227,8 @@ void add_run(CLI::App& app, int& status) {
 void add_resume(CLI::App& app, int& status) {
     auto* sub = app.add_subcommand("resume", "goes on with a session that was stopped, at whatever moment");
     auto line = std::make_shared<TuningLine>();
-    sub->add_option("journal", line->journal, "the journal of the session")->required();
+    sub->add_option("session", line->session, "its journal; with --db the beginning of its id")->required();
+    sub->add_option("--db", line->db, "the database that it is in");
     declare_output(*sub, *line);
     sub->callback([line, &status] { status = resume(*line); });
 }

@@ -1,4 +1,4 @@
-#include "generator_program.h"
+#include "generator_options.h"
 #include "subcommands.h"
 
 #include <tessera/tune_space.h>
@@ -43,11 +43,8 @@ int run_space(const SpaceLine& line) {
 void add_space(CLI::App& app, int& status) {
     auto* sub = app.add_subcommand("space", "shows the search space of a generator: its size, its decisions, samples");
     auto line = std::make_shared<SpaceLine>();
-    sub->add_option("generator", line->generator.program, "a generator program")->required();
-    sub->add_option("-g", line->generator.generator, "which generator, where the program has several");
-    sub->add_option("--param", line->generator.params, "a parameter: dtype=bf16")->expected(1)->take_all();
-    sub->add_option("--dim", line->generator.dims, "an extent that is fixed: m=1024")->expected(1)->take_all();
-    sub->add_option("--extent", line->extents, "an extent that is tuned for: m=1024")->expected(1)->take_all();
+    declare(*sub, line->generator);
+    declare_extents(*sub, line->extents);
     sub->add_option("--constraint", line->constraints, "a condition on decisions: \"C.m.unroll * C.n.unroll <= 24\"")
         ->expected(1)
         ->take_all();

@@ -13,13 +13,15 @@ namespace tessera_tune {
 struct TuningLine {
     GeneratorChoice generator;
     std::vector<std::string> extents, constraints, schedules;
-    std::string target = "host", strategy = "hybrid", journal, out, model;
+    std::string target = "host", strategy = "hybrid", journal, db, session, out, model;
     std::uint64_t seed = 1;
     std::size_t trials = 200, batch = 4, patience = 0;
     double seconds = 0, timeout = 30;
     int threads = 0, rounds = 15;
     bool cold = false, json = false;
 };
+/// What a session's options ask tune() for.
+[[nodiscard]] tessera::tune::TuneOptions tune_options(const TuningLine& line);
 void declare(CLI::App& app, TuningLine& line);
 /// The options that say where progress and results go; they are not part of the session.
 void declare_output(CLI::App& app, TuningLine& line);

@@ -3,6 +3,7 @@
 #include <tessera/algorithm.h>
 #include <tessera/buffer.h>
 #include <tessera/schedule.h>
+#include <tessera/schedule_source.h>
 #include <tessera/target.h>
 #include <tessera/tessera_kernel.h>
 
@@ -49,7 +50,8 @@ enum class IrLevel {
 };
 
 struct CompileOptions {
-    bool disk_cache = true;  // keep the machine code for the next process, see kernel_cache_folder()
+    bool disk_cache = true;               // keep the machine code for the next process, see kernel_cache_folder()
+    Require require = Require::default_;  // of a schedule source: what it must know
 };
 
 /// Where machine code is kept: $TESSERA_CACHE_DIR, else $XDG_CACHE_HOME/tessera, else ~/.cache/tessera; "" without a home.
@@ -73,8 +75,12 @@ public:
     [[nodiscard]] const Target& target() const;
     /// The kernel as tessera_call() takes it; lives as long as the module.
     [[nodiscard]] const tessera_kernel_descriptor& descriptor() const;
+    /// Which source answered and why; "" for a schedule that was given.
+    [[nodiscard]] const std::string& schedule_origin() const;
     /// Whether the machine code came from the cache on disk.
     [[nodiscard]] bool from_disk_cache() const;
+    /// Hash of the machine code: modules of one hash do the same in the same time. "" where the code is not kept on disk.
+    [[nodiscard]] const std::string& code_hash() const;
 
 private:
     std::shared_ptr<const ModuleState> state_;
@@ -83,6 +89,10 @@ private:
 /// Compiles for this process. Variants of the schedule become several kernels, chosen by the extents of each call.
 /// Throws E05xx and L0903 for a schedule that does not fit, E0803 for a target that this machine cannot run.
 [[nodiscard]] Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {},
+                             const CompileOptions& options = {});
+/// With the schedule that `source` has for it, or else the default one. Throws E0805 when it has none that `options.require`
+/// accepts.
+[[nodiscard]] Module compile(const Algorithm& algorithm, const ScheduleSource& source, const Target& target = {},
                              const CompileOptions& options = {});
 
 }  // namespace tessera

@@ -7,12 +7,19 @@
 
 namespace tessera {
 
+/// Where a schedule is from, as header and metadata of a library show it.
+struct ScheduleOrigin {
+    std::string text = "given";  // "default", "file blur.json", "database team.db, exact"
+    std::string tier = {};       // of the database or lock that was asked; "" when none was
+    std::string explanation = {};
+};
+
 /// One function of a library.
 struct LibraryKernel {
     std::string name;  // of the C function
     Algorithm algorithm;
     Schedule schedule;
-    std::string schedule_origin = "given";  // shown in header and metadata: "default", "file blur.json"
+    ScheduleOrigin origin = {};
 };
 
 struct LibraryOptions {

@@ -33,6 +33,8 @@ public:
     virtual void record(const TrialRow& row) = 0;
     /// The times of a recorded trial in the interleaved rounds at the end.
     virtual void record_rounds(std::size_t ordinal, const std::vector<double>& rounds) = 0;
+    /// Which trial those rounds chose, and the default's time over its time; no interval when the default did not run.
+    virtual void record_decision(std::size_t, const std::optional<Interval>&) {}
 };
 /// Keeps trials in memory only.
 class MemoryLog : public TrialLog {
@@ -74,6 +76,7 @@ struct TuneOptions {
 
 struct TuneResult {
     Schedule best;
+    std::optional<std::size_t> best_ordinal;
     std::optional<double> best_seconds, default_seconds;  // medians of the final rounds
     /// The default's time over the best's, with its 95 % interval; a best that is not clearly faster is the default itself.
     Interval speedup;
@@ -86,5 +89,7 @@ struct TuneResult {
 /// at any moment goes on by calling this again with its log. Throws what ScheduleSpace and Runner throw; a candidate that fails
 /// is a row.
 [[nodiscard]] TuneResult tune(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log);
+/// With something else that measures.
+[[nodiscard]] TuneResult tune(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log, Measurer& measurer);
 
 }  // namespace tessera::tune

@@ -18,6 +18,8 @@ namespace tessera::tune {
 enum class Verdict { ok, invalid, compile_error, crash, timeout, out_of_memory, wrong };
 /// "ok", "compile_error", "out_of_memory".
 [[nodiscard]] std::string_view word(Verdict verdict);
+/// Throws E0601.
+[[nodiscard]] Verdict parse_verdict(const std::string& text);
 
 struct MeasureOptions {
     std::map<std::string, std::int64_t> extents;        // of dims that are not static
@@ -36,23 +38,33 @@ struct Measured {
     std::string error;
     double compile_seconds = 0;
     std::vector<double> samples;
+    std::string code_hash;   // of the machine code; "" when it was not compiled
+    bool same_code = false;  // as an earlier candidate's, whose answer this is
+};
+
+/// What checks and times candidates.
+class Measurer {
+public:
+    virtual ~Measurer() = default;
+    /// A candidate that fails is an answer.
+    [[nodiscard]] virtual Measured measure(const Schedule& schedule, int samples) = 0;
 };
 
 /// Runs candidates of one algorithm. A runner process forks for each of them, so that a crash, a hang or a wrong result is an
 /// answer and costs nothing else. Make it before the process has threads.
-class Runner {
+class Runner : public Measurer {
 public:
     /// Makes inputs, and the outputs of `reference` (the default schedule when it has no stages) that candidates are compared
     /// with. Throws E0805 for a dim without an extent, E0712 when the reference itself does not run.
     Runner(const Algorithm& algorithm, const Target& target, const MeasureOptions& options = {}, const Schedule& reference = {});
-    ~Runner();
+    ~Runner() override;
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;
 
     /// Compiles; unless it is known to be right, runs it twice with outputs poisoned by different patterns, compares (exactly for
     /// integers, by dtype and reduction length for floats) and looks at the guards around the outputs; then takes `samples`
-    /// times.
-    [[nodiscard]] Measured measure(const Schedule& schedule, int samples);
+    /// times. What compiles to the machine code of an earlier candidate gets that one's answer the first time.
+    [[nodiscard]] Measured measure(const Schedule& schedule, int samples) override;
     [[nodiscard]] int threads() const;
 
 private:
@@ -68,7 +80,8 @@ struct Interval {
 [[nodiscard]] Interval bootstrap_median(const std::vector<double>& values, std::uint64_t seed = 20240229);
 
 /// Interleaved rounds of several schedules; [i][r] is the time of schedule i in round r. A schedule that fails has no times.
-[[nodiscard]] std::vector<std::vector<double>> interleaved(Runner& runner, const std::vector<Schedule>& schedules, int rounds);
+[[nodiscard]] std::vector<std::vector<double>> interleaved(Measurer& measurer, const std::vector<Schedule>& schedules,
+                                                           int rounds);
 /// Whether `challenger` is faster than `incumbent`: the interval of the paired log ratio is below zero. Ties keep the incumbent.
 [[nodiscard]] bool faster(const std::vector<double>& challenger, const std::vector<double>& incumbent);
 

@@ -15,7 +15,11 @@ struct CanonicalNames {
     std::map<std::string, std::string> inputs;
     /// By Func: the dims of its left-hand side and of its reductions, by the user's name.
     std::map<std::string, std::map<std::string, std::string>> dims_of;
+    std::map<const void*, std::string> dim_of;  // by Dim::id()
 };
 [[nodiscard]] CanonicalNames canonical_names(const Algorithm& algorithm);
+
+/// The canonical text without the fixed extents of dims that arguments and outputs bind: one for the kernels of every size.
+[[nodiscard]] std::string kernel_text(const Algorithm& algorithm);
 
 }  // namespace tessera

@@ -78,6 +78,24 @@ bool is_reserved_word(std::string_view word) {
 
 std::string spelled(const std::string& name) { return reads_as_name(name) && !is_reserved_word(name) ? name : "'" + name + "'"; }
 
+std::vector<Dim> entry_dims(const AlgorithmState& algorithm) {
+    std::vector<Dim> out;
+    const auto add = [&](const std::vector<Dim>& dims) {
+        for (const Dim& d : dims)
+            if (!contains_dim(out, d)) out.push_back(d);
+    };
+    for (const Argument& a : algorithm.arguments) add(a.state()->dims);
+    for (const Func& f : algorithm.outputs) add(f.state()->dims);
+    return out;
+}
+
+GraphNames GraphNames::without_extents(const AlgorithmState& algorithm) {
+    GraphNames out(true);
+    for (const Dim& d : entry_dims(algorithm))
+        if (d.extent().constant()) out.open_dims_.insert(d.id());
+    return out;
+}
+
 bool GraphNames::add_dim(const Dim& dim) {
     if (dims_.count(dim.id())) return false;
     const int uses = uses_of_name_[dim.name()]++;
@@ -85,6 +103,7 @@ bool GraphNames::add_dim(const Dim& dim) {
     const std::string number = fmt::format("d{}", dims_.size());
     dims_[dim.id()] = canonical_ ? number : spelled(unique);
     table_.dims[unique] = number;
+    table_.dim_of[dim.id()] = number;
     return true;
 }
 

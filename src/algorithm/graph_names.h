@@ -13,10 +13,16 @@ namespace tessera {
 /// Op names, dtypes and the other words of the text that a bare name must not be.
 [[nodiscard]] bool is_reserved_word(std::string_view word);
 
+/// The dims of arguments and outputs, each once.
+[[nodiscard]] std::vector<Dim> entry_dims(const AlgorithmState& algorithm);
+
 /// The names of a graph's parts in its text: the user's, made unique, or (canonical) numbers of first use.
 class GraphNames {
 public:
     explicit GraphNames(bool canonical) : canonical_(canonical) {}
+    /// Canonical names, and no fixed extents of its entry_dims().
+    [[nodiscard]] static GraphNames without_extents(const AlgorithmState& algorithm);
+    [[nodiscard]] bool hides_extent(const Dim& dim) const { return open_dims_.count(dim.id()) > 0; }
 
     /// True when `dim` was not named before.
     bool add_dim(const Dim& dim);
@@ -37,6 +43,7 @@ private:
     std::unordered_map<std::string, int> uses_of_name_;
     std::unordered_map<std::string, std::string> stages_;
     std::unordered_set<std::string> monoids_;
+    std::unordered_set<const void*> open_dims_;
     int inputs_ = 0, stages_count_ = 0;
 };
 

@@ -61,7 +61,7 @@ private:
         if (state.dynamic) line += " dynamic";
         if (state.multiple_of != 1) line += fmt::format(" multiple_of {}", state.multiple_of);
         if (state.at_most) line += fmt::format(" at_most {}", *state.at_most);
-        if (state.extent) line += " = " + exprs_.body({Expr(*state.extent)});
+        if (state.extent && !names_.hides_extent(d)) line += " = " + exprs_.body({Expr(*state.extent)});
         declarations_ += line + "\n";
     }
 
@@ -246,6 +246,11 @@ std::string Algorithm::text() const {
 std::string Algorithm::hash() const {
     GraphNames names(true);
     return sha256(graph_text(*state_, names));
+}
+
+std::string kernel_text(const Algorithm& algorithm) {
+    GraphNames names = GraphNames::without_extents(algorithm.state());
+    return graph_text(algorithm.state(), names);
 }
 
 CanonicalNames canonical_names(const Algorithm& algorithm) {

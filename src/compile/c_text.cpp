@@ -221,8 +221,9 @@ std::string c_header(const std::string& library, const std::string& target, cons
         for (const auto& r : f.signature.requirements) out += fmt::format(" * Requires {}.\n", r.text);
         for (const auto& v : f.variants)
             if (!v.when.empty()) out += fmt::format(" * Variant {} runs when {}.\n", v.name, v.when);
-        out += fmt::format(" * Schedule: {}, {:.12}.\n * Returns TESSERA_OK or a tessera_status. */\n{};\n", f.schedule_origin,
-                           f.schedule_hash, c_prototype(f));
+        out += fmt::format(" * Schedule: {}, {:.12}.\n", f.origin.text, f.schedule_hash);
+        if (!f.origin.explanation.empty()) out += fmt::format(" * {}.\n", f.origin.explanation);
+        out += fmt::format(" * Returns TESSERA_OK or a tessera_status. */\n{};\n", c_prototype(f));
     }
     return out + "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
 }

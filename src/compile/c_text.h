@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tessera/library.h>
+
 #include "compile/descriptor.h"
 
 #include <string>
@@ -18,7 +20,8 @@ struct CFunction {
     std::string symbol;
     KernelSignature signature;
     std::vector<Variant> variants;
-    std::string schedule_origin, schedule_hash;
+    ScheduleOrigin origin;
+    std::string schedule_hash;
 };
 
 /// Throws E0102 for a name that C does not take as an identifier.

@@ -1,3 +1,5 @@
+#include <tessera/schedule_default.h>
+
 #include "compile/module.h"
 
 #include "backend/interpreter/interpreter.h"
@@ -156,12 +158,17 @@ const Algorithm& Module::algorithm() const { return state_->algorithm; }
 const Schedule& Module::schedule() const { return state_->schedule; }
 const Target& Module::target() const { return state_->target; }
 const tessera_kernel_descriptor& Module::descriptor() const { return state_->storage->descriptor(); }
+const std::string& Module::schedule_origin() const { return state_->schedule_origin; }
+const std::string& Module::code_hash() const { return state_->code_hash; }
 bool Module::from_disk_cache() const { return state_->from_disk_cache; }
 
-Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target,
-               [[maybe_unused]] const CompileOptions& options) {
+namespace {
+
+Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const Target& target,
+                    [[maybe_unused]] const CompileOptions& options, const std::string& origin) {
     require_available(target);
     auto state = std::make_shared<ModuleState>(ModuleState{algorithm, schedule, target, {}, nullptr});
+    state->schedule_origin = origin;
     if (target.kind == Target::Kind::interpreter) {
         for (const ScheduleChoice& choice : schedule_choices(schedule))
             if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule);
@@ -172,6 +179,19 @@ Module compile(const Algorithm& algorithm, const Schedule& schedule, const Targe
     compile_cpu_kernels(*state, options);
 #endif
     return Module(std::move(state));
+}
+
+}  // namespace
+
+Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const CompileOptions& options) {
+    return compile_from(algorithm, schedule, target, options, "");
+}
+
+Module compile(const Algorithm& algorithm, const ScheduleSource& source, const Target& target, const CompileOptions& options) {
+    const FoundSchedule found = source.find(algorithm, target);
+    if (const auto answer = accepted(found, options.require, source, algorithm.name()))
+        return compile_from(algorithm, answer->schedule, target, options, answer->explanation);
+    return compile_from(algorithm, default_schedule(algorithm, target), target, options, found.explanation);
 }
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
 #include "compile/cpu_kernels.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "compile/kernel_cache.h"
 #include "compile/toolchain.h"
 
@@ -82,6 +83,8 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
     KernelSignature signature = kernel_signature(state.algorithm, true);
     const std::string target = to_text(state.target);
     std::vector<KernelVariant> variants;
+    std::string hashes;
+    bool hashed = true;
     state.from_disk_cache = options.disk_cache;
     for (const ScheduleChoice& choice : schedule_choices(state.schedule)) {
         KernelVariant variant{.name = choice.name};
@@ -92,8 +95,10 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
         state.from_disk_cache = state.from_disk_cache && found;
         if (cached) {
             variant.argv = cached->argv;
+            hashes += cached->code_hash;
             state.code.push_back(std::move(cached->owner));
         } else {
+            hashed = false;
             auto kernel = std::make_shared<cpu::CompiledKernel>(cpu::jit(bind(state.algorithm, choice.schedule), target));
             check_parameters(state.algorithm, signature, kernel->parameters);
             variant.call = call_compiled;
@@ -102,6 +107,7 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
         }
         variants.push_back(std::move(variant));
     }
+    if (hashed) state.code_hash = variants.size() == 1 ? hashes : sha256(hashes);
     state.storage = std::make_unique<DescriptorStorage>(std::move(signature), std::move(variants));
 }
 

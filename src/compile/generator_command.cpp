@@ -1,6 +1,6 @@
 #include "compile/generator_command.h"
 
-#include <tessera/error.h>
+#include <tessera/schedule_source.h>
 
 #include "base/closest_name.h"
 
@@ -43,7 +43,13 @@ void declare_kernel(CLI::App& app, KernelCommand& kernel, KernelOptions& options
     app.add_option("--variant", options.variants, "a condition and the schedule that runs where it holds: 'm <= 64' small.json")
         ->expected(2)
         ->take_all();
-    app.add_option("--require", kernel.require, "exact: refuse to fall back to the default schedule; default");
+    app.add_option("--schedule-db", kernel.schedule_db, "a database of tuned schedules (tessera-tune run --db)");
+    app.add_option("--lock", kernel.lock, "a lock file (tessera-tune lock): kernels in it take the schedules that it pins");
+    app.add_flag("--frozen", kernel.frozen, "refuse a kernel that the lock file does not pin");
+    app.add_option(
+        "--require", kernel.require,
+        "exact: a schedule tuned for this very kernel, shape, machine and toolchain, or the build fails; nearest: one that "
+        "the database has for something near; default: or else the default schedule");
     app.allow_extras();
 }
 
@@ -94,8 +100,7 @@ void take(KernelCommand& kernel, const KernelOptions& options) {
         refuse(fmt::format("--variant {} has no schedule", options.variants.back()), {expected("a condition and a file")});
     for (size_t i = 0; i + 1 < options.variants.size(); i += 2)
         kernel.variants.emplace_back(options.variants[i], options.variants[i + 1]);
-    if (kernel.require != "exact" && kernel.require != "default")
-        refuse(fmt::format("--require {} is not known", kernel.require), {fix_spelling(kernel.require, {"exact", "default"})});
+    static_cast<void>(parse_require(kernel.require));
 }
 
 KernelCommand parse_kernel(const KernelCommand& shared, const std::vector<std::string>& words) {

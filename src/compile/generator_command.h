@@ -9,7 +9,8 @@ namespace tessera {
 
 /// What one function of a library is compiled from.
 struct KernelCommand {
-    std::string name, generator, schedule_file, require = "default";
+    std::string name, generator, schedule_file, schedule_db, lock, require = "default";
+    bool frozen = false;  // nothing but what the lock pins
     std::map<std::string, std::string> params, dims;
     std::vector<std::pair<std::string, std::string>> variants;  // condition and file, the first that holds is taken
 };

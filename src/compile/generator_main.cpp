@@ -1,6 +1,7 @@
 #include <tessera/generator.h>
 #include <tessera/library.h>
 #include <tessera/schedule_default.h>
+#include <tessera/schedule_source.h>
 
 #include "base/check.h"
 #include "base/closest_name.h"
@@ -74,19 +75,55 @@ std::vector<IrLevel> emitted_levels(const std::vector<std::string>& words) {
 
 struct ChosenSchedule {
     Schedule schedule;
-    std::string origin;
+    ScheduleOrigin from;
 };
 
 std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
+ChosenSchedule answered(const std::string& kind, const std::string& path, const FoundSchedule& found) {
+    return {
+        found.schedule,
+        {fmt::format("{} {}, {}", kind, file_name(path), word(found.tier)), std::string(word(found.tier)), found.explanation}};
+}
+
+// What the lock file pins; nothing where it pins nothing and the build need not be frozen.
+std::optional<ChosenSchedule> locked(const KernelCommand& kernel, const Generator& g, const Algorithm& algorithm,
+                                     const Target& target) {
+    if (kernel.lock.empty()) {
+        if (kernel.frozen) refuse_usage("--frozen without a lock file", {fix("name one with --lock")});
+        return {};
+    }
+    const ScheduleLock lock = ScheduleLock::read(kernel.lock);
+    const FoundSchedule found = lock.find(algorithm, target);
+    if (found.tier != LookupTier::none) return answered("lock", kernel.lock, found);
+    if (kernel.frozen)
+        refuse_usage(fmt::format("--frozen, but {} does not pin {}", kernel.lock, g.name),
+                     {note(found.explanation), fix("pin it with tessera-tune lock")});
+    return {};
+}
+
+// The schedule of a kernel and where it is from: what the command line names, a lock, a database, the generator's own one.
 ChosenSchedule choose_base(const KernelCommand& kernel, const Generator& g, const Algorithm& algorithm, const Target& target) {
-    if (!kernel.schedule_file.empty()) return {read_schedule(kernel.schedule_file), "file " + file_name(kernel.schedule_file)};
+    const Require require = parse_require(kernel.require);
+    if (!kernel.schedule_file.empty())
+        return {read_schedule(kernel.schedule_file), {"file " + file_name(kernel.schedule_file), "", ""}};
+    if (auto pinned = locked(kernel, g, algorithm, target)) return std::move(*pinned);
+    const bool asked = !kernel.schedule_db.empty();
+    std::string why;
+    if (asked) {
+        const auto source = open_schedule_source(kernel.schedule_db);
+        const FoundSchedule found = source->find(algorithm, target);
+        if (const auto answer = accepted(found, require, *source, g.name))
+            return answered("database", kernel.schedule_db, *answer);
+        why = found.explanation;
+    }
     if (g.schedule)
-        if (auto own = g.schedule(algorithm, target)) return {std::move(*own), "generator"};
-    if (kernel.require == "exact")
-        refuse_usage(fmt::format("--require exact, but {} has no schedule of its own", g.name),
-                     {fix("name one with --schedule"), fix("allow the default schedule with --require default")});
-    return {default_schedule(algorithm, target), "default"};
+        if (auto own = g.schedule(algorithm, target)) return {std::move(*own), {"generator", "", why}};
+    if (require != Require::default_)
+        refuse_usage(fmt::format("--require {}, but {} has no schedule of its own", kernel.require, g.name),
+                     {fix("name one with --schedule, or a database with --schedule-db"),
+                      fix("allow the default schedule with --require default")});
+    return {default_schedule(algorithm, target), {"default", asked ? std::string(word(LookupTier::none)) : "", why}};
 }
 
 // A variant runs the whole schedule of its file, whatever the base is.
@@ -100,7 +137,7 @@ ChosenSchedule choose_schedule(const KernelCommand& kernel, const Generator& g, 
             refuse_usage(fmt::format("the schedule of --variant '{}' has variants of its own", when),
                          {fix(fmt::format("remove them from {}", file_name(file)))});
         chosen.schedule.variant(when, diff(base, own).deltas);
-        chosen.origin += fmt::format("; where {}: file {}", when, file_name(file));
+        chosen.from.text += fmt::format("; where {}: file {}", when, file_name(file));
     }
     return chosen;
 }
@@ -128,7 +165,7 @@ void write_library(const GeneratorCommand& command, const std::vector<Generator>
         if (name.empty()) name = g.name;
         const Algorithm algorithm = bind_dims(g.build(make_params(g, kernel.params)), kernel.dims);
         ChosenSchedule chosen = choose_schedule(kernel, g, algorithm, target);
-        kernels.push_back({bundle ? kernel.name : name, algorithm, std::move(chosen.schedule), std::move(chosen.origin)});
+        kernels.push_back({bundle ? kernel.name : name, algorithm, std::move(chosen.schedule), std::move(chosen.from)});
     }
     compile_library(kernels, target, name, command.out_dir, {.emit = emitted_levels(command.emit)});
 }

@@ -9,11 +9,13 @@
 #include <fmt/format.h>
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 namespace tessera {
 namespace {
@@ -27,8 +29,7 @@ bool is_ours(const fs::path& path) {
     return ::stat(path.c_str(), &s) == 0 && s.st_uid == ::geteuid() && (s.st_mode & S_IWOTH) == 0;
 }
 
-bool is_whole(const fs::path& path) {
-    const std::string bytes = read_text_file(path);
+bool is_whole(const std::string& bytes) {
     return bytes.size() > sum_bytes &&
            sha256(std::string_view(bytes).substr(0, bytes.size() - sum_bytes)) == bytes.substr(bytes.size() - sum_bytes);
 }
@@ -42,6 +43,29 @@ std::string library_identity() {
 }
 
 }  // namespace
+
+std::string machine_code_hash(std::string_view object) {
+    const auto read = [&](auto& to, std::size_t at) {
+        if (at > object.size() || sizeof to > object.size() - at) return false;
+        std::memcpy(&to, object.data() + at, sizeof to);
+        return true;
+    };
+    Elf64_Ehdr head{};
+    if (!read(head, 0) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64) return "";
+    std::string code;
+    for (std::size_t s = 0; s < head.e_shnum; ++s) {
+        Elf64_Shdr section{};
+        if (!read(section, head.e_shoff + s * sizeof section)) return "";
+        const bool allocated = (section.sh_flags & SHF_ALLOC) != 0 && section.sh_type == SHT_PROGBITS;
+        const bool constant = (section.sh_flags & SHF_WRITE) == 0;
+        if (!allocated || !constant) continue;
+        if (section.sh_offset > object.size() || section.sh_size > object.size() - section.sh_offset) return "";
+        const std::string_view bytes = object.substr(section.sh_offset, section.sh_size);
+        code += fmt::format("{} {}\n", section.sh_flags, bytes.size());
+        code += bytes;
+    }
+    return code.empty() ? "" : sha256(code);
+}
 
 std::string kernel_cache_folder() {
     const auto variable = [](const char* name) -> std::string {
@@ -64,8 +88,10 @@ std::optional<CachedKernel> KernelCache::load(const std::string& key) const {
     const fs::path path = folder_ / (key + ".so");
     std::error_code error;
     if (!fs::is_regular_file(path, error) || !is_ours(folder_) || !is_ours(path)) return {};
+    std::string bytes;
     try {
-        if (!is_whole(path)) return {};
+        bytes = read_text_file(path);
+        if (!is_whole(bytes)) return {};
     } catch (const Error&) {
         return {};
     }
@@ -75,6 +101,7 @@ std::optional<CachedKernel> KernelCache::load(const std::string& key) const {
     kernel.owner = std::shared_ptr<const void>(handle, [](const void* h) { ::dlclose(const_cast<void*>(h)); });
     kernel.argv = reinterpret_cast<int (*)(void**)>(::dlsym(handle, fmt::format("{}_argv", cached_function).c_str()));
     if (kernel.argv == nullptr) return {};
+    kernel.code_hash = machine_code_hash(bytes);
     ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
     return kernel;
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace tessera {
 
@@ -16,6 +17,7 @@ namespace tessera {
 struct CachedKernel {
     std::shared_ptr<const void> owner;
     int (*argv)(void** params) = nullptr;
+    std::string code_hash;  // machine_code_hash()
 };
 
 /// Shared objects of compiled kernels in one folder, <key>.so, each followed by the SHA-256 of its bytes. Any number of processes
@@ -38,6 +40,9 @@ private:
     std::filesystem::path folder_;
     std::uint64_t max_bytes_;
 };
+
+/// Hash of the instructions and constants of an ELF object, whatever its symbols are called; "" for what is none.
+[[nodiscard]] std::string machine_code_hash(std::string_view object);
 
 /// The function that shared objects in the cache have.
 inline constexpr const char* cached_function = "tessera_cached";

@@ -26,7 +26,7 @@ CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe
                            [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] std::vector<fs::path>& objects) {
     CFunction function{.symbol = kernel.name,
                        .signature = kernel_signature(kernel.algorithm, true),
-                       .schedule_origin = kernel.schedule_origin,
+                       .origin = kernel.origin,
                        .schedule_hash = content_hash(kernel.schedule)};
     function.signature.name = kernel.name;
 #ifdef TESSERA_HAVE_HALIDE

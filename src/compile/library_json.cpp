@@ -47,16 +47,18 @@ Json function_json(const CFunction& function, const std::string& algorithm_hash,
         if (!v.when.empty()) row["when"] = v.when;
         variants.push_back(std::move(row));
     }
+    Json chosen{{"origin", function.origin.text}};
+    if (!function.origin.tier.empty()) chosen["tier"] = function.origin.tier;
+    if (!function.origin.explanation.empty()) chosen["explanation"] = function.origin.explanation;
+    chosen["hash"] = function.schedule_hash;
+    chosen["content"] = Json::parse(to_json(schedule, JsonStyle::compact));
     return {{"name", function.symbol},
             {"prototype", c_prototype(function)},
             {"algorithm", function.signature.name},
             {"algorithm_hash", algorithm_hash},
             {"signature", signature_json(function.signature)},
             {"variants", std::move(variants)},
-            {"schedule",
-             {{"origin", function.schedule_origin},
-              {"hash", function.schedule_hash},
-              {"content", Json::parse(to_json(schedule, JsonStyle::compact))}}}};
+            {"schedule", std::move(chosen)}};
 }
 
 }  // namespace tessera

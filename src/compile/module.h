@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace tessera {
@@ -21,6 +22,8 @@ struct ModuleState {
     std::vector<CodeOwner> code;  // one a variant of the descriptor; empty for the interpreter
     std::unique_ptr<DescriptorStorage> storage;
     bool from_disk_cache = false;
+    std::string schedule_origin;
+    std::string code_hash;
 };
 
 /// The schedules of a library's kernels in the order in which they are tried: the variants', then the base.

@@ -29,13 +29,9 @@ json row_json(const TrialRow& row) {
              {"samples", row.measured.samples}};
     if (!row.measured.error.empty()) out["error"] = row.measured.error;
     if (row.predicted) out["predicted"] = *row.predicted;
+    if (!row.measured.code_hash.empty()) out["object_code"] = row.measured.code_hash;
+    if (row.measured.same_code) out["same_code"] = true;
     return out;
-}
-
-Verdict verdict_of(const std::string& text) {
-    for (int v = 0; v <= static_cast<int>(Verdict::wrong); ++v)
-        if (word(static_cast<Verdict>(v)) == text) return static_cast<Verdict>(v);
-    throw Error(E0601_syntax, {}, fmt::format("there is no verdict {}", text), {fix("restore the file")});
 }
 
 TrialRow row_of(const json& value) {
@@ -44,15 +40,23 @@ TrialRow row_of(const json& value) {
     row.origin = value.at("origin");
     row.schedule = parse_schedule(value.at("schedule").dump());
     row.loop_tree_hash = value.at("loop_tree");
-    row.measured.verdict = verdict_of(value.at("verdict"));
+    row.measured.verdict = parse_verdict(value.at("verdict"));
     row.measured.checked = value.at("checked");
     row.measured.compile_seconds = value.at("compile_seconds");
     row.measured.samples = value.at("samples").get<std::vector<double>>();
     row.measured.error = value.value("error", "");
+    row.measured.code_hash = value.value("object_code", "");
+    row.measured.same_code = value.value("same_code", false);
     if (value.contains("predicted")) row.predicted = value.at("predicted").get<double>();
     if (row.measured.verdict == Verdict::ok && !row.measured.samples.empty())
         row.seconds = *std::min_element(row.measured.samples.begin(), row.measured.samples.end());
     return row;
+}
+
+Journal::Decision decision_of(const json& value) {
+    Journal::Decision out{value.at("trial"), {}};
+    if (value.contains("speedup")) out.speedup = Interval{value["speedup"].at(1), value["speedup"].at(0), value["speedup"].at(2)};
+    return out;
 }
 
 [[noreturn]] void refuse_file(const std::string& path, const std::string& what) {
@@ -61,6 +65,26 @@ TrialRow row_of(const json& value) {
 }
 
 }  // namespace
+
+std::string context_json(const BuildContext& c) {
+    return json{{"machine", json::parse(c.machine)},
+                {"micro_architecture", c.micro_architecture},
+                {"toolchain", json::parse(c.toolchain)},
+                {"codegen_abi", c.codegen_abi},
+                {"target", c.target}}
+        .dump();
+}
+
+BuildContext context_from(const std::string& text) {
+    try {
+        const json value = json::parse(text);
+        return {value.at("machine").dump(), value.at("micro_architecture"), value.at("toolchain").dump(), value.at("codegen_abi"),
+                value.at("target")};
+    } catch (const json::exception& e) {
+        throw Error(E0602_schema, {}, fmt::format("a session does not say where it was measured: {}", e.what()),
+                    {fix("tune again with tessera-tune run")});
+    }
+}
 
 Journal read_journal(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -80,7 +104,9 @@ Journal read_journal(const std::string& path) {
                 if (!value.contains("tessera_journal"))
                     throw Error(E0601_syntax, {}, "the first line is no session", {fix("name a journal of tessera-tune run")});
                 out.header = value.at("session").dump();
-            } else if (value.contains("rounds"))
+            } else if (value.contains("decision"))
+                out.decision = decision_of(value.at("decision"));
+            else if (value.contains("rounds"))
                 out.rounds[value.at("trial")] = value.at("rounds").get<std::vector<double>>();
             else
                 out.rows.push_back(row_of(value));
@@ -112,7 +138,11 @@ struct JournalLog::State {
         if (fdatasync(file) != 0) refuse_file(path, "cannot be written");
     }
     void lock() const {
-        if (flock(file, LOCK_EX | LOCK_NB) != 0) refuse_file(path, "is in use by another tuner");
+        // The runner of a tuner that was killed ends a moment after it.
+        for (int attempt = 0; flock(file, LOCK_EX | LOCK_NB) != 0; ++attempt) {
+            if (attempt == 20) refuse_file(path, "is in use by another tuner");
+            usleep(50000);
+        }
     }
     ~State() {
         if (file >= 0) close(file);
@@ -162,6 +192,15 @@ void JournalLog::record(const TrialRow& row) {
     state_->append(row_json(row));
     state_->journal.rows.push_back(row);
 }
+
+void JournalLog::record_decision(std::size_t ordinal, const std::optional<Interval>& speedup) {
+    json decision{{"trial", ordinal}};
+    if (speedup) decision["speedup"] = {speedup->low, speedup->median, speedup->high};
+    state_->append({{"decision", decision}});
+    state_->journal.decision = Journal::Decision{ordinal, speedup};
+}
+
+std::string JournalLog::resume_words() const { return state_->path; }
 
 void JournalLog::record_rounds(std::size_t ordinal, const std::vector<double>& rounds) {
     state_->append({{"trial", ordinal}, {"rounds", rounds}});

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 namespace tessera::tune {
 namespace {
@@ -28,14 +27,11 @@ tessera_dtype buffer_dtype(DType t) {
 // Extents of dims: given, static, or derived from others and from integer scalars.
 class Extents {
 public:
-    Extents(const Algorithm& algorithm, const std::map<std::string, std::int64_t>& given) : given_(given) {
-        for (const Argument& a : algorithm.arguments())
-            for (const Dim& d : a.state()->dims) bound_.insert(d.id());
-    }
+    explicit Extents(const std::map<std::string, std::int64_t>& given) : given_(given) {}
     std::int64_t operator()(const Dim& d) const {
         if (const auto constant = d.extent().constant()) return *constant;
         if (const auto found = given_.find(d.name()); found != given_.end()) return found->second;
-        if (!bound_.count(d.id()) && d.state().extent) return value(Expr(*d.state().extent));
+        if (d.state().extent) return value(Expr(*d.state().extent));
         throw Error(E0805_usage, {}, fmt::format("dim {} has no extent to tune for", d.name()),
                     {fix(fmt::format("give it one: {}=1024", d.name()))});
     }
@@ -62,7 +58,6 @@ public:
 
 private:
     const std::map<std::string, std::int64_t>& given_;
-    std::set<const void*> bound_;
 };
 
 template <class T>
@@ -149,7 +144,7 @@ NamedOutputs KernelArguments::named_outputs() const {
 }
 
 KernelArguments make_arguments(const Algorithm& algorithm, const std::map<std::string, std::int64_t>& given, std::uint64_t seed) {
-    const Extents extents(algorithm, given);
+    const Extents extents(given);
     Random random(seed);
     KernelArguments out;
     const auto shape = [&](const std::vector<Dim>& dims) {
@@ -228,7 +223,7 @@ std::string output_problem(KernelArguments& arguments, const std::map<std::strin
 }
 
 double reduction_length(const Algorithm& algorithm, const std::map<std::string, std::int64_t>& given) {
-    const Extents extents(algorithm, given);
+    const Extents extents(given);
     double total = 0;
     for (const Stage& s : make_stages(algorithm).stages) {
         if (!s.update) continue;

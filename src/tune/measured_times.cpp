@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -29,6 +31,12 @@ double median_of(std::vector<double> values) {
 std::string_view word(Verdict verdict) {
     constexpr std::string_view words[] = {"ok", "invalid", "compile_error", "crash", "timeout", "out_of_memory", "wrong"};
     return words[static_cast<std::size_t>(verdict)];
+}
+
+Verdict parse_verdict(const std::string& text) {
+    for (int v = 0; v <= static_cast<int>(Verdict::wrong); ++v)
+        if (word(static_cast<Verdict>(v)) == text) return static_cast<Verdict>(v);
+    throw Error(E0601_syntax, {}, fmt::format("there is no verdict {}", text), {fix("restore the file")});
 }
 
 Interval bootstrap_median(const std::vector<double>& values, std::uint64_t seed) {

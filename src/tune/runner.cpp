@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -49,7 +50,8 @@ struct Runner::State {
     Schedule reference;
     int socket = -1;
     pid_t process = -1;
-    std::set<std::string> right;  // schedules whose outputs were compared
+    std::set<std::string> right;              // schedules whose outputs were compared
+    std::map<std::string, Measured> by_code;  // the first answer of each machine code
 
     void start();
     void stop();
@@ -92,7 +94,7 @@ void Runner::State::stop() {
 }
 
 Runner::Runner(const Algorithm& algorithm, const Target& target, const MeasureOptions& options, const Schedule& reference)
-    : state_(std::make_unique<State>(State{algorithm, target, options, reference, -1, -1, {}})) {
+    : state_(std::make_unique<State>(State{algorithm, target, options, reference, -1, -1, {}, {}})) {
     if (state_->options.lock_file.empty())
         state_->options.lock_file = (std::filesystem::temp_directory_path() / "tessera-measure.lock").string();
     state_->start();
@@ -105,13 +107,23 @@ int Runner::threads() const { return state_->options.threads > 0 ? state_->optio
 Measured Runner::measure(const Schedule& schedule, int samples) {
     State& s = *state_;
     const std::string text = to_json(schedule, JsonStyle::compact);
+    RunnerRequest request{text, samples, s.right.count(text) == 0};
+    if (request.check)
+        for (const auto& known : s.by_code) request.known_code.push_back(known.first);
     for (int attempt = 0; attempt < 2; ++attempt) {
         // A runner that is forked under the lock would keep it.
         if (s.socket < 0) s.start();
         const MachineLock lock(s.options.lock_file);
-        if (send_text(s.socket, to_text(RunnerRequest{text, samples, s.right.count(text) == 0})))
+        if (send_text(s.socket, to_text(request)))
             if (const auto answer = receive_text(s.socket)) {
                 Measured out = measured_from(*answer);
+                if (out.same_code) {
+                    const double compile_seconds = out.compile_seconds;
+                    out = s.by_code.at(out.code_hash);
+                    out.compile_seconds = compile_seconds;
+                    out.same_code = true;
+                } else if (!out.code_hash.empty() && request.check)
+                    s.by_code.emplace(out.code_hash, out);
                 if (out.checked)
                     s.right.insert(text);
                 else
@@ -127,7 +139,7 @@ Measured Runner::measure(const Schedule& schedule, int samples) {
     return out;
 }
 
-std::vector<std::vector<double>> interleaved(Runner& runner, const std::vector<Schedule>& schedules, int rounds) {
+std::vector<std::vector<double>> interleaved(Measurer& measurer, const std::vector<Schedule>& schedules, int rounds) {
     std::vector<std::vector<double>> times(schedules.size());
     std::vector<bool> failed(schedules.size(), false);
     for (int r = 0; r < rounds; ++r)
@@ -135,7 +147,7 @@ std::vector<std::vector<double>> interleaved(Runner& runner, const std::vector<S
             // Every schedule stands at every place of a round.
             const size_t i = (k + static_cast<size_t>(r)) % schedules.size();
             if (failed[i]) continue;
-            const Measured m = runner.measure(schedules[i], 3);
+            const Measured m = measurer.measure(schedules[i], 3);
             failed[i] = m.verdict != Verdict::ok || m.samples.empty();
             if (failed[i])
                 times[i].clear();

@@ -91,6 +91,9 @@ Measured try_candidate(Bench& bench, const RunnerRequest& request) {
         const auto start = Clock::now();
         const Module module = compile(bench.algorithm, parse_schedule(request.schedule), bench.target);
         out.compile_seconds = seconds_since(start);
+        out.code_hash = module.code_hash();
+        out.same_code = std::count(request.known_code.begin(), request.known_code.end(), out.code_hash) > 0;
+        if (out.same_code) return out;
         tessera_set_num_threads(bench.options.threads);
         if (request.check) {
             const NamedOutputs outputs = bench.arguments.named_outputs();
@@ -245,11 +248,11 @@ std::optional<std::string> receive_text(int socket) {
 }
 
 std::string to_text(const RunnerRequest& r) {
-    return json{{"schedule", r.schedule}, {"samples", r.samples}, {"check", r.check}}.dump();
+    return json{{"schedule", r.schedule}, {"samples", r.samples}, {"check", r.check}, {"known_code", r.known_code}}.dump();
 }
 RunnerRequest request_from(const std::string& text) {
     const json value = json::parse(text);
-    return {value.at("schedule"), value.at("samples"), value.at("check")};
+    return {value.at("schedule"), value.at("samples"), value.at("check"), value.at("known_code")};
 }
 
 std::string to_text(const Measured& m) {
@@ -257,6 +260,8 @@ std::string to_text(const Measured& m) {
                 {"checked", m.checked},
                 {"error", m.error},
                 {"compile_seconds", m.compile_seconds},
+                {"code_hash", m.code_hash},
+                {"same_code", m.same_code},
                 {"samples", m.samples}}
         .dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -268,6 +273,8 @@ Measured measured_from(const std::string& text) {
     out.error = value.at("error");
     out.compile_seconds = value.at("compile_seconds");
     out.samples = value.at("samples").get<std::vector<double>>();
+    out.code_hash = value.at("code_hash");
+    out.same_code = value.at("same_code");
     return out;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tessera::tune {
 
@@ -13,6 +14,7 @@ struct RunnerRequest {
     std::string schedule;  // JSON
     int samples = 3;
     bool check = true;
+    std::vector<std::string> known_code = {};  // machine code that need not run again
 };
 
 /// False at the end of the stream.

@@ -14,12 +14,19 @@ constexpr int screened_samples = 3;
 constexpr int promising_samples = 7;
 constexpr double promising = 1.15;  // times the best: worth a second look
 constexpr std::size_t finalists = 5;
+constexpr double noisy = 0.15;  // of the median: a few per cent cannot be told apart
+
+// The width of the middle half of some times, as a share of their median.
+double spread(std::vector<double> times) {
+    std::sort(times.begin(), times.end());
+    return (times[times.size() * 3 / 4] - times[times.size() / 4]) / times[times.size() / 2];
+}
 
 class Search {
 public:
-    Search(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log)
+    Search(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log, Measurer& measurer)
         : algorithm_(algorithm), options_(options), log_(log), space_(algorithm, options.target, options.space),
-          runner_(algorithm, options.target, options.measure) {}
+          measurer_(measurer) {}
 
     TuneResult run() {
         const Schedule initial = default_schedule(algorithm_, options_.target);
@@ -92,12 +99,16 @@ private:
     }
 
     void measure(TrialRow& row) {
-        row.measured = runner_.measure(row.schedule, screened_samples);
+        row.measured = measurer_.measure(row.schedule, screened_samples);
         if (row.measured.samples.empty()) return;
+        if (row.measured.same_code)
+            for (const TrialRow& earlier : result_.trials)
+                if (earlier.seconds && earlier.measured.code_hash == row.measured.code_hash)
+                    row.measured.samples = earlier.measured.samples;
         row.seconds = *std::min_element(row.measured.samples.begin(), row.measured.samples.end());
         // Halving: who may win is looked at longer.
-        if (best_ && *row.seconds > promising * *best_) return;
-        const Measured again = runner_.measure(row.schedule, promising_samples);
+        if (row.measured.same_code || (best_ && *row.seconds > promising * *best_)) return;
+        const Measured again = measurer_.measure(row.schedule, promising_samples);
         if (again.verdict != Verdict::ok) {
             row.measured.verdict = again.verdict;
             row.measured.error = again.error;
@@ -137,7 +148,7 @@ private:
         order.insert(order.begin(), 0);
         std::vector<Schedule> schedules;
         for (const std::size_t i : order) schedules.push_back(result_.trials[i].schedule);
-        const auto times = interleaved(runner_, schedules, options_.final_rounds);
+        const auto times = interleaved(measurer_, schedules, options_.final_rounds);
         std::size_t winner = 0;
         for (std::size_t i = 0; i < order.size(); ++i) {
             if (times[i].empty()) continue;
@@ -151,21 +162,30 @@ private:
             return;
         }
         result_.best = schedules[winner];
+        result_.best_ordinal = order[winner];
         result_.best_seconds = bootstrap_median(times[winner]).median;
-        if (times[0].empty()) return;
+        if (times[0].empty()) return log_.record_decision(*result_.best_ordinal, std::nullopt);
         result_.default_seconds = bootstrap_median(times[0]).median;
         std::vector<double> ratios;
         for (std::size_t r = 0; r < times[0].size(); ++r) ratios.push_back(times[0][r] / times[winner][r]);
         result_.speedup = bootstrap_median(ratios);
-        result_.reason += winner == 0 ? "; no candidate is clearly faster than the default"
-                                      : fmt::format("; trial {} won {} interleaved rounds", order[winner], options_.final_rounds);
+        log_.record_decision(*result_.best_ordinal, result_.speedup);
+        if (winner != 0)
+            result_.reason += fmt::format("; trial {} won {} interleaved rounds", order[winner], options_.final_rounds);
+        else if (const double noise = spread(times[0]); noise > noisy)
+            result_.reason += fmt::format(
+                "; the machine is too noisy to decide: the middle half of the default's rounds spreads over {:.0f} % "
+                "of their median, so the default stays",
+                100 * noise);
+        else
+            result_.reason += "; no candidate is clearly faster than the default";
     }
 
     const Algorithm& algorithm_;
     const TuneOptions& options_;
     TrialLog& log_;
     ScheduleSpace space_;
-    Runner runner_;
+    Measurer& measurer_;
     TuneResult result_;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::optional<double> best_, default_;
@@ -181,10 +201,15 @@ std::optional<TrialRow> MemoryLog::recall(std::size_t ordinal, const Schedule& s
     return std::nullopt;
 }
 
+TuneResult tune(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log, Measurer& measurer) {
+    return Search(algorithm, options, log, measurer).run();
+}
+
 TuneResult tune(const Algorithm& algorithm, const TuneOptions& given, TrialLog& log) {
     TuneOptions options = given;
     options.measure.extents = options.space.extents;
-    return Search(algorithm, options, log).run();
+    Runner runner(algorithm, options.target, options.measure);
+    return tune(algorithm, options, log, runner);
 }
 
 }  // namespace tessera::tune

@@ -94,6 +94,14 @@ def halide_place(tree):
         yield f"{slow[-1]}:1: {len(slow)} sources include Halide.h; {HALIDE_FILES} is the limit, they compile slowly"
 
 
+def sqlite_place(tree):
+    """SQLite is seen by src/schedule_db only."""
+    for path in tree.cxx("src", "include", "generators", "apps"):
+        for include in tree.includes(path):
+            if "sqlite3" in include.path and path.parts[:2] != ("src", "schedule_db"):
+                yield f"{path}:{include.line}: only src/schedule_db includes SQLite"
+
+
 def file_lists(tree):
     """Every source is in a sorted CMake list, and every listed source is there."""
     listed = set()
@@ -209,7 +217,7 @@ def thrown(tree):
 
 
 RULES = [arrows, comments, file_lists, file_names, halide_place, header_form, length, names, op_switch, places, public_headers,
-         public_only, thrown]
+         public_only, sqlite_place, thrown]
 
 
 def main():

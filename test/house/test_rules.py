@@ -43,6 +43,7 @@ BREAKS = {
                        ("include/tessera/dim.h", "#pragma once\n#include <tessera/gone.h>\n", "does not exist")],
     "public_only": [("apps/blur/blur.cpp", '#include "../../src/base/hash.h"\n', "only <tessera/...>"),
                     ("apps/blur/blur.cpp", '#include "base/hash.h"\n', "only <tessera/...>")],
+    "sqlite_place": [("src/types/dtype.cpp", "#include <sqlite3.h>\n", "only src/schedule_db")],
     "thrown": [("src/base/hash.cpp", 'void f() { throw std::runtime_error("x"); }\n', "throw Error")],
 }
 

@@ -49,6 +49,9 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view target,
 /// A target with every feature spelled out: "x86-64-linux-avx-avx2-f16c-fma-sse41". Throws E0802.
 [[nodiscard]] std::string expanded_target(std::string_view target);
 
+/// What compiles, with versions: "Halide 21.0.0, LLVM 210".
+[[nodiscard]] std::string compiler_name();
+
 /// The parameters that jit() and emit() give a kernel.
 [[nodiscard]] std::vector<Parameter> parameters(const BoundSchedule& bound);
 

@@ -192,6 +192,11 @@ std::vector<Parameter> parameters(const BoundSchedule& bound) {
     return out;
 }
 
+std::string compiler_name() {
+    return fmt::format("Halide {}.{}.{}, LLVM {}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH,
+                       Halide::Internal::get_llvm_version());
+}
+
 std::string expanded_target(std::string_view target) { return parse_target(target).to_string(); }
 
 CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChecks checks) {

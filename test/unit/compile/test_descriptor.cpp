@@ -101,7 +101,7 @@ TEST(Descriptor, HeaderSaysWhatIsChecked) {
     const CFunction f{.symbol = "stencil",
                       .signature = kernel_signature(stencil(), true),
                       .variants = {},
-                      .schedule_origin = "default",
+                      .origin = {"default", "", ""},
                       .schedule_hash = "0123456789abcdef"};
     EXPECT_EQ(c_prototype(f), "int stencil(const tessera_buffer* photo, float gain, int32_t shift, tessera_buffer* out)");
     const std::string header = c_header("images", "host", {f});

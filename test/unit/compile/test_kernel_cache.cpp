@@ -122,5 +122,16 @@ TEST_F(KernelCacheTest, TheKernelsUsedLongestAgoGoFirst) {
     EXPECT_EQ(names.back(), "c.so");
 }
 
+TEST_F(KernelCacheTest, EqualInstructionsHaveOneHash) {
+    const Module a = compile(scaled(3), {}, Target::host()), same = compile(scaled(3), {}, Target::host());
+    EXPECT_EQ(a.code_hash().size(), 64u);
+    EXPECT_EQ(a.code_hash(), same.code_hash());
+    EXPECT_NE(compile(scaled(4), {}, Target::host()).code_hash(), a.code_hash());
+    EXPECT_EQ(compile(scaled(3), {}, Target::host(), {.disk_cache = false}).code_hash(), "");
+    const std::string object = read_text_file(only_entry());
+    EXPECT_EQ(machine_code_hash("nonsense"), "");
+    for (std::size_t cut = 0; cut < object.size(); cut += object.size() / 50) (void)machine_code_hash(object.substr(0, cut));
+}
+
 }  // namespace
 }  // namespace tessera

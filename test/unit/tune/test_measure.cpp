@@ -212,5 +212,30 @@ TEST(Tune, FindsSomethingFasterThanANaiveStartAndGoesOnWhereItStopped) {
     EXPECT_LE(*second.best_seconds, *second.default_seconds * 1.5);
 }
 
+// The name of a copy is in no instruction.
+TEST(Runner, EqualMachineCodeIsMeasuredOnce) {
+    const Algorithm algorithm = test::tuned_matmul(64);
+    const auto with_copy = [&](const std::string& name) {
+        Schedule s;
+        s.stage("C").root().serial("m").serial("n");
+        s.stage("C.sum").root().serial("m").serial("n").serial("k");
+        s.copy(name, "B", {"C.sum"}).root().serial("k").serial("n");
+        return s;
+    };
+    EXPECT_NE(lowered_hash(algorithm, with_copy("first")), lowered_hash(algorithm, with_copy("second")));
+    Runner runner(algorithm, Target::host(), quick());
+    const Measured a = runner.measure(with_copy("first"), 3), b = runner.measure(with_copy("second"), 3);
+    ASSERT_EQ(a.verdict, Verdict::ok) << a.error;
+    EXPECT_FALSE(a.same_code);
+    EXPECT_EQ(a.code_hash.size(), 64u);
+    EXPECT_TRUE(b.same_code);
+    EXPECT_EQ(b.code_hash, a.code_hash);
+    EXPECT_EQ(b.samples, a.samples);
+    // Later it is timed by itself.
+    const Measured again = runner.measure(with_copy("second"), 3);
+    EXPECT_FALSE(again.same_code);
+    EXPECT_NE(again.samples, a.samples);
+}
+
 }  // namespace
 }  // namespace tessera::tune

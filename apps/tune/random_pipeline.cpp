@@ -1,0 +1,165 @@
+#include "random_pipeline.h"
+
+#include <tessera/tessera.h>
+#include <tessera/tune_strategy.h>
+
+#include <fmt/format.h>
+
+#include <vector>
+
+namespace tessera_tune {
+namespace {
+
+using namespace tessera;
+using tune::Random;
+
+class Builder {
+public:
+    explicit Builder(std::uint64_t number) : random_(number * 0x9e3779b97f4a7c15u + 1) {}
+
+    RandomPipeline build() {
+        switch (random_.below(6)) {
+            case 0: return stencils();
+            case 1: return rows();
+            case 2: return products();
+            case 3: return pyramid();
+            case 4: return convolution();
+            default: return pointwise();
+        }
+    }
+
+private:
+    std::int64_t one_of(const std::vector<std::int64_t>& values) {
+        return values[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(values.size())))];
+    }
+    std::string name(const std::string& stem) { return fmt::format("{}{}", stem, count_++); }
+    std::int64_t image_size() { return one_of({96, 160, 250, 256, 384, 500, 640}); }
+
+    // Cheap and dear scalar functions.
+    Expr touched(const Expr& e) {
+        switch (random_.below(6)) {
+            case 0: return e * 1.5f + 0.25f;
+            case 1: return max(e, 0.0f);
+            case 2: return exp(e * 0.01f);
+            case 3: return sqrt(abs(e) + 1.0f);
+            case 4: return e * e;
+            default: return select(e > 0.5f, e - 0.5f, e * 0.1f);
+        }
+    }
+
+    // One stencil over `read`, or the two passes of a separable one.
+    Func stencil(const Func& from, const Dim& y, const Dim& x) {
+        const std::int64_t taps = one_of({2, 3, 3, 5});
+        Dim r(name("r"), taps), s(name("s"), taps);
+        const auto wrapped = [&](const Func& f, const Index& row, const Index& column) {
+            return random_.chance(0.5) ? clamp(f)(row, column) : mirror(f)(row, column);
+        };
+        Func out(name("st"));
+        if (random_.chance(0.5)) {
+            Func across(name("ac"));
+            across(y, x) = sum({s}, wrapped(from, y, x + s - taps / 2)) / static_cast<float>(taps);
+            out(y, x) = sum({r}, wrapped(across, y + r - taps / 2, x)) / static_cast<float>(taps);
+        } else
+            out(y, x) = sum({r, s}, wrapped(from, y + r - taps / 2, x + s - taps / 2)) / static_cast<float>(taps * taps);
+        return out;
+    }
+
+    RandomPipeline stencils() {
+        Dim y("y"), x("x");
+        Input in("in", f32, {y, x});
+        Func f("start");
+        f(y, x) = touched(in(y, x));
+        const std::int64_t count = 1 + random_.below(3);
+        std::vector<Func> stages{f};
+        for (std::int64_t i = 0; i < count; ++i) {
+            stages.push_back(stencil(stages.back(), y, x));
+            if (random_.chance(0.5)) {
+                Func g(name("pw"));
+                g(y, x) = touched(stages.back()(y, x));
+                stages.push_back(g);
+            }
+        }
+        Func out("out");
+        out(y, x) = random_.chance(0.5) ? stages.back()(y, x) - stages.front()(y, x) : touched(stages.back()(y, x));
+        return {"stencils", Algorithm({out}, {in}), {{"y", image_size()}, {"x", image_size()}}};
+    }
+
+    RandomPipeline rows() {
+        Dim b("b"), j("j");
+        Input in("in", f32, {b, j});
+        Func top("top"), total("total"), out("out");
+        const bool softmax_like = random_.chance(0.5);
+        if (softmax_like) {
+            top(b) = max({j}, in(b, j));
+            total(b) = sum({j}, exp(in(b, j) - top(b)));
+            out(b, j) = exp(in(b, j) - top(b)) / total(b);
+        } else {
+            top(b) = mean({j}, in(b, j));
+            total(b) = mean({j}, (in(b, j) - top(b)) * (in(b, j) - top(b)));
+            out(b, j) = touched((in(b, j) - top(b)) / sqrt(total(b) + 1e-5f));
+        }
+        return {"rows", Algorithm({out}, {in}), {{"b", one_of({32, 100, 256, 512})}, {"j", one_of({64, 200, 512, 1000, 1024})}}};
+    }
+
+    RandomPipeline products() {
+        const std::int64_t size = one_of({64, 96, 128, 192, 250, 256, 320});
+        Dim m("m", size), n("n", one_of({64, 128, 200, 256})), k("k", one_of({64, 100, 128, 256}));
+        Input A("A", f32, {m, k}), B("B", f32, {k, n}), bias("bias", f32, {n});
+        Func C("C");
+        const Expr product = sum({k}, A(m, k) * B(k, n));
+        C(m, n) = random_.chance(0.5) ? touched(product + bias(n)) : product + bias(n);
+        if (random_.chance(0.6)) return {"products", Algorithm({C}, {A, B, bias}), {}};
+        Dim o("o", one_of({64, 128, 192}));
+        Input W("W", f32, {n, o});
+        Func D("D");
+        D(m, o) = sum({n}, C(m, n) * W(n, o));
+        return {"products", Algorithm({D}, {A, B, bias, W}), {}};
+    }
+
+    RandomPipeline pyramid() {
+        Dim y("y"), x("x"), r("r", 2), s("s", 2), v("v"), u("u");
+        Input in("in", f32, {y, x});
+        Func half("half"), smooth("smooth"), out("out");
+        half(v, u) = sum({r, s}, clamp(in)(v * 2 + r, u * 2 + s)) / 4.0f;
+        Dim t("t", 3);
+        smooth(v, u) = sum({t}, half(v + t - 1, u)) / 3.0f;
+        const Expr back = random_.chance(0.5) ? smooth(y / 2, x / 2) : half(y / 2, x / 2) + smooth(y / 2, x / 2);
+        out(y, x) = random_.chance(0.5) ? in(y, x) - back : touched(in(y, x) * back);
+        return {"pyramid", Algorithm({out}, {in}), {{"y", image_size()}, {"x", image_size()}}};
+    }
+
+    RandomPipeline convolution() {
+        const std::int64_t taps = one_of({1, 3, 3});
+        Dim co("co", one_of({8, 16, 32})), ci("ci", one_of({3, 8, 16})), y("y", one_of({28, 56, 64})),
+            x("x", one_of({28, 56, 64}));
+        Dim r("r", taps), s("s", taps), iy("iy", y.extent() + (taps - 1)), ix("ix", x.extent() + (taps - 1));
+        Input in("in", f32, {ci, iy, ix}), weights("weights", f32, {co, ci, r, s}), bias("bias", f32, {co});
+        Func out("out");
+        out(co, y, x) = max(sum({ci, r, s}, in(ci, y + r, x + s) * weights(co, ci, r, s)) + bias(co), 0.0f);
+        return {"convolution", Algorithm({out}, {in, weights, bias}), {}};
+    }
+
+    RandomPipeline pointwise() {
+        Dim y("y"), x("x");
+        Input a("a", f32, {y, x}), b("b", f32, {y, x}), c("c", f32, {x});
+        Func first("first"), out("out");
+        first(y, x) = touched(a(y, x) + c(x)) * b(y, x);
+        Expr value = first(y, x);
+        for (std::int64_t i = random_.below(4); i > 0; --i) {
+            Func g(name("pw"));
+            g(y, x) = touched(value + a(y, x) * 0.5f);
+            value = g(y, x);
+        }
+        out(y, x) = value;
+        return {"pointwise", Algorithm({out}, {a, b, c}), {{"y", image_size()}, {"x", image_size()}}};
+    }
+
+    Random random_;
+    int count_ = 0;
+};
+
+}  // namespace
+
+RandomPipeline random_pipeline(std::uint64_t number) { return Builder(number).build(); }
+
+}  // namespace tessera_tune

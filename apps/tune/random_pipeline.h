@@ -1,0 +1,21 @@
+#pragma once
+
+#include <tessera/algorithm.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace tessera_tune {
+
+/// An algorithm such as people write: a chain of stencils, a normalisation of rows, matrix products, a pyramid, a convolution, or
+/// point-wise stages, with sizes of a few milliseconds at most.
+struct RandomPipeline {
+    std::string family;
+    tessera::Algorithm algorithm;
+    std::map<std::string, std::int64_t> extents;
+};
+/// The same for the same number on every machine.
+[[nodiscard]] RandomPipeline random_pipeline(std::uint64_t number);
+
+}  // namespace tessera_tune

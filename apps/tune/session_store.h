@@ -1,0 +1,37 @@
+#pragma once
+
+#include "tuning_line.h"
+
+#include <tessera/tune_journal.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tessera_tune {
+
+/// A fresh session: in the database of `line` where it names one, else in its journal.
+[[nodiscard]] std::unique_ptr<tessera::tune::SessionLog> begin_session(const TuningLine& line,
+                                                                       const tessera::Algorithm& algorithm,
+                                                                       const std::string& header);
+[[nodiscard]] std::unique_ptr<tessera::tune::SessionLog> resume_session(const TuningLine& line);
+/// A session to look at: the journal `name`, or with a database the session whose id begins with it.
+[[nodiscard]] tessera::tune::Journal read_session(const std::string& db, const std::string& name);
+
+// Of databases; E0804 in a build without them.
+[[nodiscard]] std::unique_ptr<tessera::tune::SessionLog> begin_in_database(const std::string& db,
+                                                                           const tessera::Algorithm& algorithm,
+                                                                           const std::string& header);
+[[nodiscard]] std::unique_ptr<tessera::tune::SessionLog> resume_in_database(const std::string& db, const std::string& session);
+[[nodiscard]] tessera::tune::Journal read_in_database(const std::string& db, const std::string& session);
+/// Ids of all sessions.
+[[nodiscard]] std::vector<std::string> sessions_in_database(const std::string& db);
+/// At most eight schedules of other shapes and machines, those of nearer tiers first; none where there is no database yet.
+[[nodiscard]] std::vector<tessera::Schedule> relatives_in_database(const std::string& db, const tessera::Algorithm& algorithm,
+                                                                   const tessera::Target& target);
+/// JSON of the cost model that was trained on most; "" where there is none.
+[[nodiscard]] std::string model_in_database(const std::string& db);
+void store_model_in_database(const std::string& db, const std::string& json, const std::string& trained_on, double pairwise,
+                             double best_of_top10, std::size_t trials, std::size_t groups);
+
+}  // namespace tessera_tune

@@ -1,0 +1,13 @@
+# The end of scripts/demo: a short tuning session into a database, and a library that is built from it.
+file(REMOVE_RECURSE ${WORK_DIR})
+execute_process(COMMAND ${SCRIPT} ${BUILD_DIR} ${WORK_DIR} 3 OUTPUT_VARIABLE said ERROR_VARIABLE said RESULT_VARIABLE status)
+message("${said}")
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "tune_and_rebuild ended with ${status}")
+endif()
+foreach(expected "rebuilt from the database" "Schedule: database schedules.db, " "schedule.json: median" "default: median")
+  string(FIND "${said}" "${expected}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "'${expected}' was not said")
+  endif()
+endforeach()

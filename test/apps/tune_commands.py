@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""tessera-tune as a user runs it: tune_commands.py TESSERA_TUNE GENERATOR. Good and bad input, from generators that crash to a database that is damaged."""
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TUNE, GENERATOR = sys.argv[1], sys.argv[2]
+SIZES = ["--extent", "y=64", "--extent", "x=96"]
+
+
+def run(*words):
+    return subprocess.run([TUNE, *map(str, words)], capture_output=True, text=True, timeout=120)
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(self.scratch.name)
+
+    def tearDown(self):
+        self.scratch.cleanup()
+
+    def script(self, text):
+        path = self.folder / "bad.generator"
+        path.write_text("#!/bin/sh\n" + text + "\n")
+        path.chmod(0o755)
+        return path
+
+    def refused(self, code, words, *parts):
+        result = run(*words)
+        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertIn(code, result.stderr)
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+    def tuned(self, *more):
+        db = self.folder / "team.db"
+        result = run("run", GENERATOR, *SIZES, "--trials", 3, "--rounds", 5, "--threads", 1, "--strategy", "random", "--db", db, *more)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return db
+
+
+class Generators(Commands):
+    def test_that_crash_or_print_garbage(self):
+        self.refused("E0804", ["space", self.folder / "none.generator"], "cannot be run")
+        self.refused("E0804", ["space", self.script("kill -SEGV $$")], "signal 11")
+        self.refused("E0804", ["space", self.script("exit 3")], "status 3")
+        for garbage in ["hello", '{"tessera_generator":1}', '{"tessera_generator":1,"generators":7}', "[]", '{"tessera_generator":1,"generators":[{"name":"x"}]}',
+                        '{"tessera_generator":1,"generators":[{"name":"x","params":[],"algorithm":{"text":"nonsense"}}]}']:
+            self.refused("E0601", ["space", self.script(f"printf '%s' '{garbage}'")])
+        self.refused("E0604", ["space", self.script("exec head -c 40000000 /dev/zero")], "16 MiB")
+
+    def test_with_constraints_that_leave_nothing(self):
+        impossible = "blur.x.vector == 7"
+        self.refused("E0805", ["space", GENERATOR, *SIZES, "--constraint", impossible], impossible, "empties")
+        self.refused("E0805", ["space", GENERATOR, *SIZES, "--constraint", "blur.x.vectr == 8"], "does not exist")
+        self.refused("E0511", ["space", GENERATOR, *SIZES, "--constraint", "blur.x.vector =="])
+
+    def test_without_a_size(self):
+        self.refused("E0805", ["run", GENERATOR, "--journal", self.folder / "a.journal"])
+        self.refused("E0805", ["run", GENERATOR, "--extent", "y=zero", "--journal", self.folder / "b.journal"])
+
+
+class Databases(Commands):
+    def test_from_tuning_to_a_build(self):
+        db = self.tuned()
+        self.assertIn("decided", run("status", "--db", db).stdout)
+        best = json.loads(run("best", "--db", db, "--json").stdout.splitlines()[0])
+        self.assertEqual(best["generator"], "blur")
+        explained = run("explain", GENERATOR, "--db", db, "--require", "nearest", "-o", self.folder / "s.json")
+        self.assertEqual(explained.returncode, 0, explained.stderr)
+        self.assertIn("answers:", explained.stdout)
+        self.assertEqual(run("diff", self.folder / "s.json", self.folder / "s.json").returncode, 0)
+        built = subprocess.run([GENERATOR, "-o", self.folder / "out", "--schedule-db", db, "--require", "nearest"], capture_output=True, text=True)
+        self.assertEqual(built.returncode, 0, built.stderr)
+        tier = json.loads((self.folder / "out" / "blur.json").read_text())["functions"][0]["schedule"]["tier"]
+        self.assertIn(tier, ["exact", "shape"])
+        lock = self.folder / "tessera.lock"
+        self.assertEqual(run("lock", GENERATOR, "--db", db, "-o", lock).returncode, 0)
+        first = lock.read_text()
+        self.assertEqual(run("lock", GENERATOR, "--db", db, "-o", lock).returncode, 0)
+        self.assertEqual(first, lock.read_text())
+        frozen = subprocess.run([GENERATOR, "-o", self.folder / "out", "--lock", lock, "--frozen"], capture_output=True, text=True)
+        self.assertEqual(frozen.returncode, 0, frozen.stderr)
+        report = self.folder / "r.html"
+        session = run("status", "--db", db).stdout.split(":")[0]
+        self.assertEqual(run("report", session, "--db", db, "-o", report).returncode, 0)
+        for part in ["<svg", "Roofline", "Decisions", "The ten fastest"]:
+            self.assertIn(part, report.read_text())
+        again = run("revalidate", GENERATOR, *SIZES, "--db", db, "--rounds", 5, "--threads", 1)
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+
+    def test_are_shared_as_lines(self):
+        db, other, lines = self.tuned(), self.folder / "other.db", self.folder / "lines"
+        self.assertEqual(run("db", "check", db).returncode, 0)
+        self.assertEqual(run("db", "export", db, lines).returncode, 0)
+        self.assertIn("3 trial", run("db", "import", other, lines).stdout)
+        self.assertIn("nothing", run("db", "import", other, lines).stdout)
+        self.assertIn("nothing", run("db", "merge", other, db).stdout)
+        self.assertEqual(run("best", "--db", db).stdout, run("best", "--db", other).stdout)
+        self.assertIn("1 session", run("db", "stats", other).stdout)
+        self.assertEqual(run("db", "gc", other, "--keep", 1).returncode, 0)
+        self.assertEqual(run("db", "migrate", other).returncode, 0)
+        (lines / "hostile.jsonl").write_text('{"table":"trial","id":"x","row":{}}\n')
+        self.refused("E0601", ["db", "import", other, lines], "hostile.jsonl:1", "nothing was imported")
+
+    def test_that_are_damaged_or_missing(self):
+        db = self.folder / "a.db"
+        self.assertEqual(run("db", "init", db).returncode, 0)
+        self.assertEqual(run("db", "check", db).returncode, 0)
+        self.assertIn("already", run("db", "init", db).stdout)
+        db.write_bytes(b"garbage" * 1000)
+        for words in (["db", "check", db], ["best", "--db", db], ["run", GENERATOR, *SIZES, "--db", db], ["db", "stats", db]):
+            self.refused("E0601", words, "damaged")
+        self.refused("E0605", ["best", "--db", self.folder / "none.db"], "db init")
+        self.refused("E0805", ["lock", GENERATOR, "--db", self.empty(), "-o", self.folder / "l"], "no near schedule")
+        self.assertFalse((self.folder / "l").exists())
+
+    def empty(self):
+        db = self.folder / "empty.db"
+        run("db", "init", db)
+        return db
+
+    def test_keep_what_a_killed_session_measured(self):
+        db = self.folder / "team.db"
+        words = ["run", GENERATOR, *SIZES, "--trials", 4, "--rounds", 5, "--threads", 1, "--strategy", "random", "--db", db, "--json"]
+        child = subprocess.Popen([TUNE, *map(str, words)], stdout=subprocess.PIPE, text=True)
+        events = [json.loads(child.stdout.readline()) for _ in range(2)]
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        self.assertEqual(events[1]["trial"], 1)
+        session = run("status", "--db", db).stdout.split(":")[0]
+        resumed = run("resume", session, "--db", db, "--json")
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        rows = [json.loads(line) for line in resumed.stdout.splitlines()]
+        self.assertEqual([r["recalled"] for r in rows if r["event"] == "trial"][:2], [True, True])
+        self.assertEqual(rows[-1]["event"], "finished")
+        self.assertIn("4 trials", run("status", "--db", db).stdout)
+
+
+class Shell(Commands):
+    def test_completion(self):
+        script = self.folder / "completion"
+        script.write_text(run("completion", "bash").stdout)
+        probe = f"source {script}; COMP_WORDS=(tessera-tune db ex); COMP_CWORD=2; _tessera_tune; echo ${{COMPREPLY[@]}}; " \
+                "COMP_WORDS=(tessera-tune run --tri); COMP_CWORD=2; _tessera_tune; echo ${COMPREPLY[@]}"
+        said = subprocess.run(["bash", "-c", probe], capture_output=True, text=True)
+        self.assertEqual(said.stdout.split(), ["export", "--trials"], said.stderr)
+
+    def test_every_subcommand_has_help(self):
+        words = [line.split()[0] for line in run("--help").stdout.split("Subcommands:")[1].splitlines() if line.startswith("  ") and line[2] != " "]
+        for word in words:
+            if word in ("tessera-tune", "matmul.generator"):
+                continue
+            self.assertEqual(run(word, "--help").returncode, 0, word)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
