@@ -32,6 +32,7 @@ struct RecordLine {
     std::uint64_t first = 1;
     std::size_t pipelines = 100, trials = 50;
     double seconds = 0;
+    bool show = false;
 };
 
 // The session of a pipeline that is there already.
@@ -80,7 +81,20 @@ void record(const RecordLine& line, std::uint64_t number, const RandomPipeline& 
     std::fflush(stdout);
 }
 
+int show(const RecordLine& line) {
+    for (std::uint64_t number = line.first; number < line.first + line.pipelines; ++number) {
+        const RandomPipeline p = random_pipeline(number);
+        std::string extents;
+        for (const auto& [dim, extent] : p.extents) extents += fmt::format(" {}={}", dim, extent);
+        fmt::print("# {} {}:{}\n{}", p.family, number, extents, p.algorithm.text());
+    }
+    return 0;
+}
+
 int run_record(const RecordLine& line) {
+    if (line.show) return show(line);
+    if (line.db.empty())
+        throw Error(E0805_usage, {}, "record without a database", {fix("name one with --db"), fix("only --show the pipelines")});
     struct sigaction action = {};
     action.sa_handler = note_interrupt;
     sigaction(SIGINT, &action, nullptr);
@@ -106,7 +120,8 @@ int run_record(const RecordLine& line) {
 void add_record(CLI::App& app, int& status) {
     auto* sub = app.add_subcommand("record", "measures random pipelines into a database, for model train");
     auto line = std::make_shared<RecordLine>();
-    sub->add_option("--db", line->db, "the database")->required();
+    sub->add_option("--db", line->db, "the database");
+    sub->add_flag("--show", line->show, "only print the algorithms and their sizes");
     sub->add_option("--first", line->first, "the number of the first pipeline; a number is always the same pipeline")
         ->capture_default_str();
     sub->add_option("--pipelines", line->pipelines, "how many")->capture_default_str();

@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace tessera_tune {
 namespace {
@@ -59,6 +61,38 @@ std::vector<DecidedTrial> decided_trials(const ScheduleSpace& space, const std::
         DecidedTrial t{*r.seconds, {}};
         for (const auto& d : space.decisions(space.point(r.schedule))) t.values.emplace_back(d.name, d.value);
         out.push_back(std::move(t));
+    }
+    return out;
+}
+
+// A table as tessera-tune replay reads it: a column for each decision, -1 where it was not made, words as numbers; then the
+// time, nothing for a failure.
+std::string table_text(const ScheduleSpace& space, const std::vector<TrialRow>& rows) {
+    std::map<std::string, std::set<std::string>> words;
+    std::vector<std::map<std::string, std::string>> values;
+    for (const TrialRow& r : rows) {
+        auto& made = values.emplace_back();
+        for (const auto& d : space.decisions(space.point(r.schedule))) {
+            made[d.name] = d.value;
+            words[d.name].insert(d.value);
+        }
+    }
+    std::string out;
+    for (const auto& entry : words)
+        if (entry.second.size() > 1) out += entry.first + ",";
+    out += "median_ms\n";
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        for (const auto& [name, known] : words) {
+            if (known.size() < 2) continue;
+            const auto made = values[i].find(name);
+            if (made == values[i].end())
+                out += "-1,";
+            else if (made->second.find_first_not_of("0123456789") == std::string::npos)
+                out += made->second + ",";
+            else
+                out += fmt::format("{},", std::distance(known.begin(), known.find(made->second)));
+        }
+        out += rows[i].seconds ? fmt::format("{:.6g}\n", 1e3 * bootstrap_median(rows[i].measured.samples).median) : "\n";
     }
     return out;
 }
@@ -143,7 +177,19 @@ std::string summary(const nlohmann::json& header, const Journal& journal) {
                journal.decision->ordinal, s.median, s.low, s.high);
 }
 
-int run_report(const std::string& db, const std::string& session, const std::string& out) {
+struct ReportLine {
+    std::string db, session, out = "report.html", table;
+};
+
+void write_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path);
+    file << text;
+    if (!file.flush()) throw Error(E0605_file, {}, fmt::format("{} cannot be written", path), {fix("name another file")});
+    fmt::print("{}\n", path);
+}
+
+int run_report(const ReportLine& line) {
+    const std::string &db = line.db, &session = line.session, &out = line.out, &table = line.table;
     const Journal journal = read_session(db, session);
     const auto header = nlohmann::json::parse(journal.header);
     if (journal.rows.empty())
@@ -174,11 +220,8 @@ int run_report(const std::string& db, const std::string& session, const std::str
         text += fmt::format("<h2>Stages of trial {}</h2>", winner->ordinal) + stage_table(algorithm, winner->schedule);
     text +=
         "<h2>Failures</h2>" + failure_table(journal.rows) + "<h2>The ten fastest</h2>" + top_table(journal.rows) + "</html>\n";
-    std::ofstream file(out);
-    file << text;
-    if (!file.flush())
-        throw Error(E0605_file, {}, fmt::format("{} cannot be written", out), {fix("name another file with --out")});
-    fmt::print("{}\n", out);
+    write_file(out, text);
+    if (!table.empty()) write_file(table, table_text(space, journal.rows));
     return 0;
 }
 
@@ -187,14 +230,12 @@ int run_report(const std::string& db, const std::string& session, const std::str
 void add_report(CLI::App& app, int& status) {
     auto* sub = app.add_subcommand(
         "report", "writes one HTML file about a session: convergence, roofline, decisions, failures, the fastest");
-    struct Line {
-        std::string db, session, out = "report.html";
-    };
-    auto line = std::make_shared<Line>();
+    auto line = std::make_shared<ReportLine>();
     sub->add_option("session", line->session, "its journal; with --db the beginning of its id")->required();
     sub->add_option("--db", line->db, "the database that it is in");
     sub->add_option("-o,--out", line->out, "the file")->capture_default_str();
-    sub->callback([line, &status] { status = run_report(line->db, line->session, line->out); });
+    sub->add_option("--table", line->table, "write decisions and times of all trials as CSV too, as replay reads them");
+    sub->callback([line, &status] { status = run_report(*line); });
 }
 
 }  // namespace tessera_tune

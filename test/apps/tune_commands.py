@@ -143,6 +143,22 @@ class Databases(Commands):
         self.assertIn("4 trials", run("status", "--db", db).stdout)
 
 
+class RandomPipelines(Commands):
+    def test_are_of_every_family_and_the_same_every_time(self):
+        shown = run("record", "--show", "--pipelines", 60)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        families = {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("# ")}
+        self.assertEqual(families, {"stencils", "rows", "products", "pyramid", "convolution", "pointwise"})
+        self.assertEqual(run("record", "--show", "--pipelines", 60).stdout, shown.stdout)
+
+    def test_are_recorded_where_they_were_left(self):
+        db = self.folder / "train.db"
+        for pipelines in (1, 2, 2):
+            self.assertEqual(run("record", "--db", db, "--pipelines", pipelines, "--trials", 2).returncode, 0)
+            self.assertEqual(run("status", "--db", db).stdout.count("2 trials"), pipelines)
+        self.refused("E0805", ["model", "train", "--db", db], "too few")
+
+
 class Shell(Commands):
     def test_completion(self):
         script = self.folder / "completion"
