@@ -105,7 +105,7 @@ public:
     /// find(), with a line for every row that was looked at.
     [[nodiscard]] FoundSchedule explain(const Algorithm& algorithm, const BuildContext& context,
                                         std::vector<std::string>* trace) const;
-    /// At most `count` schedules that bind, one of each, in the order in which they would answer.
+    /// At most `count` schedules that bind, one of each: what would answer first, then what was tuned for other processors.
     [[nodiscard]] std::vector<FoundSchedule> relatives(const Algorithm& algorithm, const BuildContext& context,
                                                        std::size_t count) const;
     [[nodiscard]] std::vector<SessionSummary> sessions() const;

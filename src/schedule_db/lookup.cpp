@@ -66,12 +66,14 @@ LookupTier tier_of(const BuildContext& build, const Statement& row, double dista
     return same_micro ? LookupTier::micro_architecture : LookupTier::none;
 }
 
-std::vector<Answer> answers(const Connection& c, const Algorithm& algorithm, const BuildContext& build) {
+// Those that may answer a build; with `all` those of other processors and targets too, last.
+std::vector<Answer> answers(const Connection& c, const Algorithm& algorithm, const BuildContext& build, bool all = false) {
     Statement s = c.prepare(
         "SELECT shape, machine, machine, micro_architecture, toolchain, codegen_abi, threads, cold, session, started, "
-        "schedule_hash, schedule, seconds, seconds_low, seconds_high, speedup, decision, origin FROM best WHERE kernel=? AND "
-        "target=?");
-    s.bind(1, kernel_hash(algorithm)).bind(2, build.target);
+        "schedule_hash, schedule, seconds, seconds_low, seconds_high, speedup, decision, origin, target FROM best WHERE kernel=? "
+        "AND "
+        "(target=? OR ?)");
+    s.bind(1, kernel_hash(algorithm)).bind(2, build.target).bind(3, std::int64_t{all});
     const json built = json::parse(shape_text(algorithm));
     std::vector<Answer> out;
     while (s.step()) {
@@ -79,8 +81,8 @@ std::vector<Answer> answers(const Connection& c, const Algorithm& algorithm, con
         const auto distance = shape_distance(built, shape);
         if (!distance) continue;
         Answer a;
-        a.tier = tier_of(build, s, *distance);
-        if (a.tier == LookupTier::none) continue;
+        a.tier = s.text(18) == build.target ? tier_of(build, s, *distance) : LookupTier::none;
+        if (a.tier == LookupTier::none && !all) continue;
         a.distance = *distance;
         a.work = work_of(shape);
         a.shape = s.text(0);
@@ -172,7 +174,7 @@ std::vector<FoundSchedule> ScheduleDb::relatives(const Algorithm& algorithm, con
                                                  std::size_t count) const {
     std::vector<FoundSchedule> out;
     std::set<std::string> seen;
-    for (const Answer& a : answers(state_->connection, algorithm, context)) {
+    for (const Answer& a : answers(state_->connection, algorithm, context, true)) {
         if (out.size() >= count) break;
         if (!seen.insert(a.schedule_hash).second) continue;
         try {

@@ -154,6 +154,26 @@ TEST(Lookup, QuarantinedSchedulesNeverAnswer) {
     EXPECT_TRUE(db.best().empty());
 }
 
+TEST(Lookup, RelativesAreOfEveryMachine) {
+    const ScratchFolder folder;
+    ScheduleDb db = fresh(folder);
+    add_session(db, {.schedule = rows_of(2), .context = context_of("b", 1, "one", "arm 9")});
+    add_session(db, {.schedule = rows_of(4), .context = context_of("b")});
+    add_session(db, {.schedule = rows_of(8)});
+    add_session(db, {.schedule = rows_of(8), .started = 5});
+    BuildContext elsewhere = context_of("c", 1, "one", "arm 9");
+    elsewhere.target = "arm-64-linux";
+    add_session(db, {.schedule = rows_of(16), .context = elsewhere});
+    std::vector<std::int64_t> tiles;
+    for (const FoundSchedule& f : db.relatives(named_matmul(), context_of(), 8))
+        tiles.push_back(f.schedule.stages.at("C").loops->at(0).tile.value_or(0));
+    ASSERT_EQ(tiles.size(), 4u);
+    EXPECT_EQ(tiles[0], 8);
+    EXPECT_EQ(tiles[1], 4);
+    EXPECT_EQ(db.relatives(named_matmul(), context_of(), 2).size(), 2u);
+    EXPECT_EQ(db.explain(named_matmul(), context_of("d", 1, "one", "x86 9"), nullptr).tier, LookupTier::none);
+}
+
 TEST(ScheduleDb, CollectKeepsWhatAnswers) {
     const ScratchFolder folder;
     ScheduleDb db = fresh(folder);
