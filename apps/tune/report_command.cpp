@@ -127,8 +127,16 @@ std::string roofline_section(const nlohmann::json& header, const Algorithm& algo
            roofline_chart(roof, operations, bytes, rows);
 }
 
-std::string stage_table(const Algorithm& algorithm, const Schedule& schedule) {
-    std::string out = "<table><tr><th>stage</th><th>computed</th><th>loops</th></tr>";
+// Bars of the work of each stage, and how it is computed.
+std::string stage_table(const Algorithm& algorithm, const Schedule& schedule,
+                        const std::map<std::string, std::int64_t>& extents) {
+    std::map<std::string, StageWork> work;
+    double all = 0;
+    for (const StageWork& w : stage_work(algorithm, schedule, extents)) {
+        work[w.stage] = w;
+        all += w.instructions;
+    }
+    std::string out = "<table><tr><th>stage</th><th>share of the instructions</th><th>computed</th><th>loops</th></tr>";
     for (const auto& [name, stage] : schedule.stages) {
         std::string loops;
         if (stage.loops)
@@ -136,9 +144,11 @@ std::string stage_table(const Algorithm& algorithm, const Schedule& schedule) {
                 loops += fmt::format("{}{}{}{}", loops.empty() ? "" : ", ", l.dim, l.tile ? fmt::format("/{}", *l.tile) : "",
                                      l.as == LoopKind::serial ? "" : " " + std::string(word(l.as)));
         const bool at = stage.compute && stage.compute->kind == Compute::Kind::at;
-        out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", escaped(name),
-                           at ? escaped(stage.compute->at.stage + ", in loop " + stage.compute->at.loop) : "by itself",
-                           escaped(loops));
+        const double share = all > 0 ? work[name].instructions / all : 0;
+        out += fmt::format(
+            "<tr><td>{}</td><td><span class=\"bar\" style=\"width:{:.0f}px\"></span> {:.0f} %</td><td>{}</td><td>{}</td></tr>",
+            escaped(name), 120 * share, 100 * share,
+            at ? escaped(stage.compute->at.stage + ", in loop " + stage.compute->at.loop) : "by itself", escaped(loops));
     }
     std::string inlined;
     for (const Func& f : algorithm.funcs())
@@ -150,7 +160,8 @@ constexpr const char* style =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222}svg{width:100%}"
     "svg text{font-size:12px;fill:#555}circle{fill:#7aa6d8}.best{fill:none;stroke:#c2410c;stroke-width:2}.grid{stroke:#ddd}"
     ".axis{stroke:#999}.band{fill:#e8e2d4;stroke:none}.random{fill:none;stroke:#a89a7a;stroke-dasharray:4 3}"
-    ".failed{stroke:#b91c1c;fill:none}.slow{fill:none;stroke:#7aa6d8;opacity:.25}.fast{fill:none;stroke:#c2410c;stroke-width:1.6}"
+    ".bar{display:inline-block;height:.8em;background:#c2410c}.failed{stroke:#b91c1c;fill:none}.slow{fill:none;stroke:#7aa6d8;"
+    "opacity:.25}.fast{fill:none;stroke:#c2410c;stroke-width:1.6}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid #ddd;"
     "vertical-align:top}pre{overflow:auto;max-width:520px}";
 
@@ -217,7 +228,8 @@ int run_report(const ReportLine& line) {
         "out.</p>" +
         parallel_coordinates(decided_trials(space, journal.rows));
     if (winner != nullptr)
-        text += fmt::format("<h2>Stages of trial {}</h2>", winner->ordinal) + stage_table(algorithm, winner->schedule);
+        text += fmt::format("<h2>Stages of trial {}</h2>", winner->ordinal) +
+                stage_table(algorithm, winner->schedule, header.at("extents").get<std::map<std::string, std::int64_t>>());
     text +=
         "<h2>Failures</h2>" + failure_table(journal.rows) + "<h2>The ten fastest</h2>" + top_table(journal.rows) + "</html>\n";
     write_file(out, text);

@@ -69,6 +69,15 @@ private:
 /// and tasks.
 [[nodiscard]] std::vector<float> loop_features(const Algorithm& algorithm, const Schedule& schedule,
                                                const std::map<std::string, std::int64_t>& extents);
+/// What one stage does under a schedule, counted from its loops: scalar operations, and instructions with loads and stores, where
+/// a vector is one.
+struct StageWork {
+    std::string stage;
+    double operations = 0, instructions = 0;
+};
+/// Of every stage that has loops, producers first.
+[[nodiscard]] std::vector<StageWork> stage_work(const Algorithm& algorithm, const Schedule& schedule,
+                                                const std::map<std::string, std::int64_t>& extents);
 /// Hash of the lowered loop tree: schedules with one hash are the same candidate.
 [[nodiscard]] std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule);
 

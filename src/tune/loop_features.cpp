@@ -45,13 +45,24 @@ public:
         return out;
     }
 
+    /// By stage, in their order; after run().
+    [[nodiscard]] std::vector<StageWork> work() const {
+        std::vector<StageWork> out;
+        for (const auto& [stage, work] : work_) {
+            out.push_back(work);
+            out.back().stage = tree_.bound.graph.stages[stage].name;
+        }
+        return out;
+    }
+
 private:
     double& at(LoopFeature f) { return counts_[static_cast<size_t>(f)]; }
 
     double extent(const Dim& d) const {
         if (const auto constant = d.extent().constant()) return static_cast<double>(*constant);
         const auto given = extents_.find(d.name());
-        return given != extents_.end() ? static_cast<double>(given->second) : estimated_extent(d);
+        if (given != extents_.end()) return static_cast<double>(given->second);
+        return d.state().extent ? value(Expr(*d.state().extent)) : estimated_extent(d);
     }
     double bytes(const std::vector<Dim>& dims, DType t) const {
         double total = static_cast<double>(dtype_bytes(t));
@@ -185,6 +196,7 @@ private:
         const Stage& stage = tree_.bound.graph.stages[store.stage];
         bool reads_self = false;
         double cost = 0;
+        const double memory_before = at(LoopFeature::loads_issued) + 8 * at(LoopFeature::gathers);
         for_each_node(store.values, [&](const Expr& n) {
             if (n->op != Op::access) {
                 if (n->dtype == DType::i64 && n->op != Op::cast)
@@ -209,6 +221,10 @@ private:
             }
             at(LoopFeature::loads_issued) += issued;
         });
+        StageWork& work = work_[store.stage];
+        work.operations += cost * around.trips;
+        // Weights as in the analytic model.
+        work.instructions += (cost + 2) * issued + at(LoopFeature::loads_issued) + 8 * at(LoopFeature::gathers) - memory_before;
         at(LoopFeature::operations) += cost * around.trips;
         at(LoopFeature::operations_issued) += cost * issued;
         if (around.lanes <= 1) at(LoopFeature::scalar_operations) += cost * issued;
@@ -226,6 +242,7 @@ private:
     std::map<const ExprNode*, double> variables_;
     std::array<double, loop_feature_count> counts_{};
     double task_share_ = 1;
+    std::map<size_t, StageWork> work_;
 };
 
 }  // namespace
@@ -266,6 +283,14 @@ std::vector<float> loop_features(const Algorithm& algorithm, const Schedule& sch
                                  const std::map<std::string, std::int64_t>& extents) {
     const LoopTree tree = build_loop_tree(bind(algorithm, schedule));
     return Counter(tree, extents).run();
+}
+
+std::vector<StageWork> stage_work(const Algorithm& algorithm, const Schedule& schedule,
+                                  const std::map<std::string, std::int64_t>& extents) {
+    const LoopTree tree = build_loop_tree(bind(algorithm, schedule));
+    Counter counter(tree, extents);
+    (void)counter.run();
+    return counter.work();
 }
 
 }  // namespace tessera::tune

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 namespace tessera::tune {
@@ -154,6 +155,27 @@ TEST(ScheduleSpace, TheEstimatePrefersVectorsAndReuse) {
                fast = space.estimate(space.point(default_schedule(algorithm, Target())));
     ASSERT_TRUE(slow && fast);
     EXPECT_LT(*fast, *slow / 3);
+}
+
+TEST(StageWork, CountsEachStage) {
+    const Algorithm algorithm = test::tuned_matmul(64);
+    Schedule schedule;
+    schedule.stage("C").root().serial("m").serial("n");
+    schedule.stage("C.sum").root().serial("m").serial("n").serial("k");
+    const auto work = stage_work(algorithm, schedule, {});
+    ASSERT_EQ(work.size(), 2u);
+    EXPECT_EQ(work[0].stage, "C.sum");
+    EXPECT_EQ(work[1].stage, "C");
+    // 64 fused steps and the start of each of 64 x 64 cells, against an addition and a maximum.
+    EXPECT_GT(work[0].instructions, 20 * work[1].instructions);
+    double sum = 0;
+    for (const StageWork& w : work) sum += w.operations;
+    const auto features = loop_features(algorithm, schedule, {});
+    EXPECT_NEAR(std::log2(1 + sum), features[0], 1e-3);
+    Schedule vectors = schedule;
+    vectors.stages["C.sum"].loops.reset();
+    vectors.stage("C.sum").serial("m").serial("k").serial("n", 16).vector("n");
+    EXPECT_LT(stage_work(algorithm, vectors, {})[0].instructions, work[0].instructions / 4);
 }
 
 }  // namespace
