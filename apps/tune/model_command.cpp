@@ -90,7 +90,7 @@ int run_train(const ModelLine& line) {
 
 std::string model_text(const ModelLine& line) {
     if (line.file.empty()) {
-        std::string stored = line.db.empty() ? "" : model_in_database(line.db);
+        std::string stored = line.db.empty() ? "" : model_in_database(line.db).json;
         if (stored.empty())
             throw Error(E0805_usage, {}, "there is no model", {fix("name one with --model"), fix("tessera-tune model train")});
         return stored;

@@ -104,10 +104,15 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
     std::string model = line.model.empty() ? "" : file_text(line.model);
     if (!line.db.empty()) {
         for (Schedule& s : relatives_in_database(line.db, described.algorithm, target)) candidates.push_back(std::move(s));
-        if (model.empty()) model = model_in_database(line.db);
+        // The session names the database's model; one of a file it keeps whole.
+        if (model.empty()) {
+            DatabaseModel stored = model_in_database(line.db);
+            header["model_id"] = stored.id;
+            model = std::move(stored.json);
+        }
     }
     for (const Schedule& s : candidates) header["candidates"].push_back(to_json(s, JsonStyle::compact));
-    header["model"] = model;
+    if (!header.contains("model_id")) header["model"] = model;
     const auto log = begin_session(line, described.algorithm, header.dump());
     return run_session(line, *log, described, candidates, model);
 }
@@ -136,7 +141,9 @@ int resume(const TuningLine& outer) {
                     {note("it has changed since"), fix("start another session with tessera-tune run")});
     std::vector<Schedule> candidates;
     for (const auto& text : header.at("candidates")) candidates.push_back(parse_schedule(text.get<std::string>()));
-    return run_session(line, *log, described, candidates, header.value("model", ""));
+    const std::string id = header.value("model_id", "");
+    const std::string model = id.empty() ? header.value("model", "") : model_in_database(outer.db, id).json;
+    return run_session(line, *log, described, candidates, model);
 }
 
 }  // namespace

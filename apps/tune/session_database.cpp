@@ -34,10 +34,10 @@ std::vector<Schedule> relatives_in_database(const std::string& db, const Algorit
     return out;
 }
 
-std::string model_in_database(const std::string& db) {
-    if (!std::filesystem::exists(db)) return "";
-    const auto model = ScheduleDb::open(db, {.read_only = true}).model();
-    return model ? model->json : "";
+DatabaseModel model_in_database(const std::string& db, const std::string& id) {
+    if (!std::filesystem::exists(db)) return {};
+    const auto model = ScheduleDb::open(db, {.read_only = true}).model(id);
+    return model ? DatabaseModel{model->id, model->json} : DatabaseModel{};
 }
 
 void store_model_in_database(const std::string& db, const std::string& json, const std::string& trained_on, double pairwise,

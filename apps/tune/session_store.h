@@ -29,8 +29,11 @@ namespace tessera_tune {
 /// At most eight schedules of other shapes and machines, those of nearer tiers first; none where there is no database yet.
 [[nodiscard]] std::vector<tessera::Schedule> relatives_in_database(const std::string& db, const tessera::Algorithm& algorithm,
                                                                    const tessera::Target& target);
-/// JSON of the cost model that was trained on most; "" where there is none.
-[[nodiscard]] std::string model_in_database(const std::string& db);
+struct DatabaseModel {
+    std::string id, json;  // "" where there is none
+};
+/// The cost model of an id, or the one that was trained on most.
+[[nodiscard]] DatabaseModel model_in_database(const std::string& db, const std::string& id = "");
 void store_model_in_database(const std::string& db, const std::string& json, const std::string& trained_on, double pairwise,
                              double best_of_top10, std::size_t trials, std::size_t groups);
 

@@ -113,8 +113,8 @@ public:
     [[nodiscard]] StoredSession session(const std::string& id) const;
     /// Of every kernel, or of one.
     [[nodiscard]] std::vector<BestRow> best(const std::string& kernel = "") const;
-    /// The model that was trained on most; nothing where there is none.
-    [[nodiscard]] std::optional<StoredModel> model() const;
+    /// The model of an id, or the one that was trained on most; nothing where there is none.
+    [[nodiscard]] std::optional<StoredModel> model(const std::string& id = "") const;
 
     // Sharing. The folder has a file of sorted JSON lines for each kernel; an import is all or nothing. import_file() throws
     // E0601 with the line, E0602, E0604 for what is no fact, or not what its id says.

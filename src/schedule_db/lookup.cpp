@@ -306,10 +306,11 @@ StoredSession ScheduleDb::session(const std::string& id) const {
     return out;
 }
 
-std::optional<StoredModel> ScheduleDb::model() const {
+std::optional<StoredModel> ScheduleDb::model(const std::string& id) const {
     Statement s = state_->connection.prepare(
-        "SELECT id, content, trained_on, pairwise, best_of_top10, trials, kernels FROM cost_model ORDER BY trials DESC, id LIMIT "
-        "1");
+        "SELECT id, content, trained_on, pairwise, best_of_top10, trials, kernels FROM cost_model WHERE ?1 = '' OR id = ?1 "
+        "ORDER BY trials DESC, id LIMIT 1");
+    s.bind(1, id);
     if (!s.step()) return std::nullopt;
     return StoredModel{s.text(0),
                        s.text(1),

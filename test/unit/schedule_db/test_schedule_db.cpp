@@ -205,6 +205,9 @@ TEST(ScheduleDb, TheModelTrainedOnMostIsTaken) {
     db.store_model({"", R"({"trees":2})", "other", 0.7, 0.9, 500, 3});
     EXPECT_EQ(db.model()->json, R"({"trees":2})");
     EXPECT_EQ(db.model()->trials, 500u);
+    const std::string first = db.store_model({"", R"({"trees":1})", "hash", 0.8, 0.9, 100, 3});
+    EXPECT_EQ(db.model(first)->json, R"({"trees":1})");
+    EXPECT_FALSE(db.model("none"));
 }
 
 }  // namespace
