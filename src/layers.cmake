@@ -11,10 +11,11 @@ set(TESSERA_ROOMS
   "autodiff:base types expr algorithm"
   "schedule:base types expr algorithm"
   "schedule_db:base types expr algorithm schedule"
+  "tile:base types expr algorithm schedule"
   "backend:base types expr algorithm schedule"
   "backend/interpreter:base types expr algorithm schedule backend"
   "backend/cpu:base types expr algorithm schedule backend"
-  "backend/cuda:base types expr algorithm schedule backend"
-  "compile:base types expr algorithm schedule schedule_db backend backend/interpreter backend/cpu"
+  "backend/cuda:base types expr algorithm schedule tile backend"
+  "compile:base types expr algorithm schedule schedule_db tile backend backend/interpreter backend/cpu backend/cuda"
   "tune:base types expr algorithm schedule backend backend/cpu"
 )

@@ -34,8 +34,9 @@ struct LibraryFiles {
 
 /// Compiles kernels ahead of time into <out_dir>/<name>.a, a plain C header <name>.h and <name>.json (signatures, schedules with
 /// hash and origin, target, versions): all of them, or nothing is written. Variants of a schedule become kernels of one function
-/// that chooses by extents. Programs link the library with Tessera::Runtime, however many libraries there are. Throws E0605
-/// (unwritable, full disk), E0804 (no C compiler), E0803 (no code for this target), E0101 and E0102 (names), E05xx.
+/// that chooses by extents. Functions for a GPU take a stream and buffers on the GPU (tessera_cuda.h). Programs link the library
+/// with Tessera::Runtime, however many libraries there are. Throws E0605 (unwritable, full disk), E0804 (no C compiler, or no
+/// nvcc or spilled registers for a GPU), E0803 (no code for this target), E0101 and E0102 (names), E05xx.
 LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Target& target, const std::string& name,
                              const std::string& out_dir, const LibraryOptions& options = {});
 /// One function called like the library.

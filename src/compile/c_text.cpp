@@ -24,7 +24,7 @@ bool is_keyword(const std::string& name) {
 
 // Names of arguments as C takes them: "f.0" -> "f_0".
 std::vector<std::string> parameter_names(const KernelSignature& signature) {
-    std::set<std::string> taken{"values"};
+    std::set<std::string> taken{"values", "stream"};
     std::vector<std::string> names;
     for (const auto& arg : signature.args) {
         std::string name;
@@ -80,17 +80,20 @@ public:
             variants +=
                 fmt::format("    {{{}, {}, {}u, {}_argv, 0, 0}},\n", quoted(v.name), code(v.code), v.cpu_features, v.function);
         }
-        std::string out = "#include <tessera/tessera_kernel.h>\n\n" + externs + "\n" + tables_;
+        const bool gpu = !f_.cuda.empty();
+        const std::string launches = gpu ? cuda_tables(f_, [&](const Bytecode& c) { return code(c); }) : "";
+        std::string out = fmt::format("#include <tessera/tessera_{}.h>\n\n{}\n{}", gpu ? "cuda" : "kernel", externs, tables_);
         out += table("tessera_arg_descriptor", "args", args) + table("tessera_dim_descriptor", "dims", dims) +
                table("tessera_requirement", "requirements", requirements) + table("tessera_kernel_param", "params", params) +
                table("tessera_kernel_variant", "variants", variants);
         out += fmt::format("extern const tessera_kernel_descriptor {}_kernel;\n", f_.symbol);
         out += fmt::format(
-            "const tessera_kernel_descriptor {}_kernel = {{TESSERA_KERNEL_ABI, {}, {}, {}, {}, {}, {}, {}, {}, params, {}, "
-            "variants}};\n\n",
+            "const tessera_kernel_descriptor {}_kernel = {{TESSERA_KERNEL_ABI, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, "
+            "{}}};\n\n",
             f_.symbol, quoted(s.name), s.args.size(), args.empty() ? "0" : "args", s.dims.size(), dims.empty() ? "0" : "dims",
-            s.requirements.size(), requirements.empty() ? "0" : "requirements", s.params.size(), f_.variants.size());
-        return out + entry();
+            s.requirements.size(), requirements.empty() ? "0" : "requirements", s.params.size(), params.empty() ? "0" : "params",
+            f_.variants.size(), variants.empty() ? "0" : "variants");
+        return out + launches + entry();
     }
 
 private:
@@ -125,6 +128,8 @@ private:
             out += fmt::format("    values[{}].{} = {}{};\n", a, member, names[a],
                                arg.dtype == DType::bool_ && arg.kind == TESSERA_ARG_SCALAR ? " != 0" : "");
         }
+        if (!f_.cuda.empty())
+            return out + fmt::format("    return tessera_cuda_call(&{}_cuda, values, stream);\n}}\n", f_.symbol);
         return out + fmt::format("    return tessera_call(&{}_kernel, values);\n}}\n", f_.symbol);
     }
 
@@ -189,6 +194,7 @@ std::string c_prototype(const CFunction& function) {
         else
             params.push_back(fmt::format("{}tessera_buffer* {}", arg.kind == TESSERA_ARG_OUTPUT ? "" : "const ", names[a]));
     }
+    if (!function.cuda.empty()) params.emplace_back("tessera_cuda_stream stream");
     return fmt::format("int {}({})", function.symbol, fmt::join(params, ", "));
 }
 
@@ -211,7 +217,13 @@ std::string c_header(const std::string& library, const std::string& target, cons
         " * 709 value, 710 device, 711 out of memory, 712 the kernel stopped, 713 a solve did not converge, 803 this machine "
         "lacks instructions, 902 too "
         "large. */\n";
-    out += "#include <tessera/tessera_runtime.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
+    const bool gpu = !functions.empty() && !functions[0].cuda.empty();
+    if (gpu)
+        out +=
+            "/* Buffers lie on one GPU (device_type 2). A call puts its work into the stream and returns; see tessera_cuda.h. "
+            "*/\n";
+    out += fmt::format("#include <tessera/tessera_{}.h>\n", gpu ? "cuda" : "runtime");
+    out += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for (const CFunction& f : functions) {
         const std::vector<std::string> names = parameter_names(f.signature);
         out += fmt::format("\n/** {}\n", f.signature.name);
@@ -220,6 +232,8 @@ std::string c_header(const std::string& library, const std::string& target, cons
         for (const auto& d : f.signature.dims) out += fmt::format(" *   {} = {}\n", d.name, dim_text(f.signature, d));
         for (const auto& r : f.signature.requirements) out += fmt::format(" * Requires {}.\n", r.text);
         for (const auto& v : f.variants)
+            if (!v.when.empty()) out += fmt::format(" * Variant {} runs when {}.\n", v.name, v.when);
+        for (const auto& v : f.cuda)
             if (!v.when.empty()) out += fmt::format(" * Variant {} runs when {}.\n", v.name, v.when);
         out += fmt::format(" * Schedule: {}, {:.12}.\n", f.origin.text, f.schedule_hash);
         if (!f.origin.explanation.empty()) out += fmt::format(" * {}.\n", f.origin.explanation);

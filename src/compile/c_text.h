@@ -4,10 +4,34 @@
 
 #include "compile/descriptor.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace tessera {
+
+/// A parameter of a GPU kernel: a tessera_cuda_param.
+struct CudaParam {
+    int kind = 0;
+    std::int64_t index = 0, axis = 0;
+    Bytecode code;
+};
+/// A launch: a tessera_cuda_launch along x.
+struct CudaLaunch {
+    std::string function;
+    Bytecode grid;
+    std::int64_t threads = 0, shared_bytes = 0;
+    std::vector<CudaParam> params;
+};
+/// Machine code of one architecture and its launches: a tessera_cuda_variant.
+struct CudaVariant {
+    std::string name, when;
+    Bytecode code;
+    std::string arch;
+    std::string image;  // bytes
+    std::vector<Bytecode> scratch_bytes;
+    std::vector<CudaLaunch> launches;
+};
 
 /// One function of a library for what its C texts say.
 struct CFunction {
@@ -20,9 +44,13 @@ struct CFunction {
     std::string symbol;
     KernelSignature signature;
     std::vector<Variant> variants;
+    std::vector<CudaVariant> cuda;  // instead of variants: the function puts its work into a stream
     ScheduleOrigin origin;
     std::string schedule_hash;
 };
+
+/// The tables of a function's GPU kernels and `static const tessera_cuda_kernel <symbol>_cuda`; `code` writes postfix code.
+[[nodiscard]] std::string cuda_tables(const CFunction& function, const std::function<std::string(const Bytecode&)>& code);
 
 /// Throws E0102 for a name that C does not take as an identifier.
 void require_c_name(const std::string& name);
@@ -42,5 +70,6 @@ void require_c_name(const std::string& name);
 /// The C headers that c_source() includes, as text.
 extern const char* const kernel_header_text;
 extern const char* const runtime_header_text;
+extern const char* const cuda_header_text;
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
 #include <tessera/schedule_default.h>
 
+#include "compile/cuda_kernels.h"
 #include "compile/module.h"
 
 #include "backend/interpreter/interpreter.h"
@@ -126,6 +127,11 @@ std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule) {
 void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const {
     const KernelSignature& signature = state_->storage->signature();
     const SourceLoc where = state_->algorithm.state().where;
+    if (state_->target.kind == Target::Kind::cuda)
+        throw Limit(
+            L0901_not_on_target, where,
+            fmt::format("{} was compiled for {}, which this process does not call", signature.name, to_text(state_->target)),
+            {fix("look at it with inspect_ir()"), fix("compile for host")});
     refuse_unknown(signature, inputs, false, where);
     refuse_unknown(signature, outputs, true, where);
     std::vector<tessera_value> values(signature.args.size());
@@ -171,8 +177,13 @@ Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const 
     state->schedule_origin = origin;
     if (target.kind == Target::Kind::interpreter) {
         for (const ScheduleChoice& choice : schedule_choices(schedule))
-            if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule);
+            if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule, target);
         state->storage = std::make_unique<DescriptorStorage>(kernel_signature(algorithm, false), std::vector<KernelVariant>{});
+        return Module(std::move(state));
+    }
+    if (target.kind == Target::Kind::cuda) {
+        for (const ScheduleChoice& choice : schedule_choices(schedule)) (void)cuda_program(algorithm, choice.schedule, target);
+        state->storage = std::make_unique<DescriptorStorage>(kernel_signature(algorithm, true), std::vector<KernelVariant>{});
         return Module(std::move(state));
     }
 #ifdef TESSERA_HAVE_HALIDE

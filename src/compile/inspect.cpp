@@ -1,5 +1,6 @@
 #include "compile/inspect.h"
 
+#include "compile/cuda_kernels.h"
 #include "compile/module.h"
 #include "compile/staging_folder.h"
 #include "schedule/loop_tree.h"
@@ -34,10 +35,15 @@ std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const 
     if (level == IrLevel::graph) return algorithm.text();
     std::string out;
     for (const ScheduleChoice& choice : schedule_choices(schedule)) {
-        BoundSchedule bound = bind(algorithm, choice.schedule);
+        BoundSchedule bound = bind(algorithm, choice.schedule, target);
+        const bool lowered = level != IrLevel::schedule && target.kind == Target::Kind::cuda;
         if (!schedule.variants.empty())
             out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
-        out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
+        if (lowered)
+            out += level == IrLevel::tile ? to_text(cuda_program(algorithm, choice.schedule, target))
+                                          : cuda_file(algorithm, choice.schedule, target, algorithm.state().name).source;
+        else
+            out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
     }
     return out;
 }

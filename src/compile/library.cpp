@@ -1,6 +1,7 @@
 #include <tessera/library.h>
 
 #include "compile/c_text.h"
+#include "compile/cuda_library.h"
 #include "compile/inspect.h"
 #include "compile/library_json.h"
 #include "compile/module.h"
@@ -22,8 +23,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t space_per_kernel = std::size_t{2} << 20;
 
 // Compiles the variants of one function into objects of the staging folder.
-CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target,
-                           [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] std::vector<fs::path>& objects) {
+CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target,
+                       [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] std::vector<fs::path>& objects) {
     CFunction function{.symbol = kernel.name,
                        .signature = kernel_signature(kernel.algorithm, true),
                        .origin = kernel.origin,
@@ -42,9 +43,16 @@ CFunction compile_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe
         function.variants.push_back(std::move(variant));
     }
 #endif
+    return function;
+}
+
+CFunction compile_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging,
+                           std::vector<fs::path>& objects) {
+    const bool gpu = target.kind == Target::Kind::cuda;
+    CFunction function = gpu ? cuda_function(kernel, target, staging) : cpu_function(kernel, target, staging, objects);
     staging.write(kernel.name + ".c", c_source(function));
     objects.push_back(staging.file(kernel.name + "_entry.o"));
-    compile_c(target, staging.file(kernel.name + ".c"), staging.path(), objects.back());
+    compile_c(gpu ? Target::host() : target, staging.file(kernel.name + ".c"), staging.path(), objects.back());
     return function;
 }
 
@@ -76,7 +84,8 @@ std::string emitted_name(IrLevel level) {
 LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Target& target, const std::string& name,
                              const std::string& out_dir, const LibraryOptions& options) {
     require_available(target);
-    if (target.kind != Target::Kind::cpu)
+    const bool gpu = target.kind == Target::Kind::cuda;
+    if (target.kind == Target::Kind::interpreter)
         throw Error(E0803_target_unavailable, {},
                     fmt::format("library {} cannot be compiled for {}: it makes no machine code", name, to_text(target)),
                     {fix("compile for host")});
@@ -86,16 +95,17 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
     fs::create_directory(staging.file("tessera"));
     staging.write("tessera/tessera_kernel.h", kernel_header_text);
     staging.write("tessera/tessera_runtime.h", runtime_header_text);
+    staging.write("tessera/tessera_cuda.h", cuda_header_text);
 
     std::vector<fs::path> objects;
     std::vector<CFunction> functions;
     nlohmann::ordered_json metadata{{"tessera_library", library_protocol}, {"name", name}, {"target", to_text(target)}};
 #ifdef TESSERA_HAVE_HALIDE
-    metadata["target_features"] = cpu::expanded_target(to_text(target));
+    if (!gpu) metadata["target_features"] = cpu::expanded_target(to_text(target));
 #endif
     metadata["versions"] = {{"tessera", tessera_version},
                             {"kernel_abi", int{TESSERA_KERNEL_ABI}},
-                            {"c_compiler", compiler_version(c_compiler(target))}};
+                            {"c_compiler", compiler_version(c_compiler(gpu ? Target::host() : target))}};
     metadata["functions"] = nlohmann::ordered_json::array();
     for (const LibraryKernel& kernel : kernels) {
         functions.push_back(compile_function(kernel, target, staging, objects));

@@ -47,6 +47,11 @@ Json function_json(const CFunction& function, const std::string& algorithm_hash,
         if (!v.when.empty()) row["when"] = v.when;
         variants.push_back(std::move(row));
     }
+    for (const auto& v : function.cuda) {
+        Json row{{"name", v.name}, {"arch", v.arch}, {"launches", v.launches.size()}};
+        if (!v.when.empty()) row["when"] = v.when;
+        variants.push_back(std::move(row));
+    }
     Json chosen{{"origin", function.origin.text}};
     if (!function.origin.tier.empty()) chosen["tier"] = function.origin.tier;
     if (!function.origin.explanation.empty()) chosen["explanation"] = function.origin.explanation;

@@ -1,5 +1,6 @@
 #include <tessera/schedule_default.h>
 
+#include "schedule/default_cuda.h"
 #include "schedule/default_schedule.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "backend/cpu/cpu_backend.h"
@@ -29,6 +30,7 @@ CpuModel cpu_model(const std::string& features) {
 Schedule default_schedule(const Algorithm& algorithm, const Target& target) {
     require_available(target);
     if (target.kind == Target::Kind::interpreter) return {};
+    if (target.kind == Target::Kind::cuda) return default_cuda_schedule(algorithm);
     std::string features = to_text(target);
 #ifdef TESSERA_HAVE_HALIDE
     features = cpu::expanded_target(features);

@@ -97,10 +97,10 @@ std::string to_text(const Target& target) {
 }
 
 void require_available(const Target& target) {
-    if (target.kind == Target::Kind::cuda)
+    if (target.kind == Target::Kind::cuda && (target.arch == "sm_70" || target.arch == "sm_75"))
         throw Error(E0803_target_unavailable, {},
-                    fmt::format("target {} cannot be used: this build has no GPU backend", to_text(target)),
-                    {fix("compile for host"), fix("evaluate with the target interpreter")});
+                    fmt::format("target {} cannot be used: kernels are made for GPUs from sm_80 on", to_text(target)),
+                    {fix("compile for cuda-sm_80 or later"), fix("compile for host")});
 #ifndef TESSERA_HAVE_HALIDE
     if (target.kind == Target::Kind::cpu)
         throw Error(E0803_target_unavailable, {},

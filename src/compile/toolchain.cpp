@@ -1,5 +1,7 @@
 #include "compile/toolchain.h"
 
+#include "backend/cuda/kernel_report.h"
+
 #include <tessera/error.h>
 
 #include <fmt/format.h>
@@ -55,7 +57,8 @@ ToolResult run_tool(const std::vector<std::string>& words) {
     return result;
 }
 
-void require_success(const std::vector<std::string>& words, std::string_view purpose, const std::string& repair_text) {
+// What the tool says.
+std::string require_success(const std::vector<std::string>& words, std::string_view purpose, const std::string& repair_text) {
     const ToolResult result = run_tool(words);
     const Hint repair = fix(repair_text);
     if (result.error != 0 || (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 127))
@@ -63,7 +66,7 @@ void require_success(const std::vector<std::string>& words, std::string_view pur
                     fmt::format("{} needs {}, which cannot be started: {}", purpose, words[0],
                                 std::strerror(result.error == 0 ? ENOENT : result.error)),
                     {repair});
-    if (result.status == 0) return;
+    if (result.status == 0) return result.output;
     if (result.output.find("No space left on device") != std::string::npos)
         throw Error(E0605_file, {}, fmt::format("{} found the disk full", words[0]),
                     {fix("make room, or write to another disk")});
@@ -113,6 +116,16 @@ void compile_c(const Target& target, const std::filesystem::path& source, const 
     require_success(with(c_compiler(target), {"-std=c99", "-O2", "-fPIC", "-ffreestanding", "-fno-ident", "-I", include.string(),
                                               "-c", source.string(), "-o", object.string()}),
                     "compiling the entry of a kernel", is_foreign(target) ? "install clang" : cc_fix);
+}
+
+std::string compile_cuda(const Target& target, const std::filesystem::path& source, const std::filesystem::path& cubin) {
+    const std::string found = cuda::find_cuda_tool("nvcc");
+    const std::vector<std::string> words = words_of("NVCC", found.empty() ? "nvcc" : found);
+    const std::string model = target.arch.substr(3);
+    return require_success(
+        with(words, {"-std=c++17", "-O3", "-fmad=false", "-gencode", fmt::format("arch=compute_{0},code=sm_{0}", model),
+                     "-Xptxas", "-v", "-cubin", "-o", cubin.string(), source.string()}),
+        "compiling kernels for a GPU", "install the CUDA toolkit, or set NVCC to its compiler");
 }
 
 void make_archive(const std::vector<std::filesystem::path>& objects, const std::filesystem::path& archive) {

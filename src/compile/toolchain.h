@@ -16,6 +16,9 @@ namespace tessera {
 /// Compiles one C file that includes no more than Tessera's C headers. Throws E0804 with the compiler's words.
 void compile_c(const Target& target, const std::filesystem::path& source, const std::filesystem::path& include,
                const std::filesystem::path& object);
+/// Compiles a CUDA file that includes nothing to a cubin by $NVCC, else the toolkit's nvcc; what it and ptxas say. Throws E0804.
+[[nodiscard]] std::string compile_cuda(const Target& target, const std::filesystem::path& source,
+                                       const std::filesystem::path& cubin);
 /// Throws E0804.
 void make_archive(const std::vector<std::filesystem::path>& objects, const std::filesystem::path& archive);
 /// Throws E0804.

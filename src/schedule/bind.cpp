@@ -20,11 +20,12 @@ namespace {
 
 class Binder {
 public:
-    Binder(const Algorithm& algorithm, Schedule schedule) : schedule_(std::move(schedule)), bound_{make_stages(algorithm), {}} {}
+    Binder(const Algorithm& algorithm, Schedule schedule, Target::Kind target)
+        : schedule_(std::move(schedule)), target_(target), bound_{make_stages(algorithm), {}, schedule_.kernels} {}
 
     BoundSchedule run() {
         verify(schedule_);
-        require_cpu_support(schedule_);
+        require_support(schedule_, target_);
         check_names();
         expand_tile_records(bound_.graph, schedule_);
         apply_derived_stages(bound_.graph, schedule_);
@@ -116,18 +117,18 @@ private:
                                                                : NestKind::definition;
         if (s.update) {
             std::vector<Dim> pure = update_pure_dims(s);
-            b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind);
+            b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind, target_);
             put_steps_outside(s, b.update);
             check_order(s, b.update);
-            b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, kind);
+            b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, kind, target_);
         } else {
             if (spec && spec->init)
                 throw Error(E0602_schema, s.where, fmt::format("{} has init loops but is no reduction", s.name),
                             {fix("remove \"init\"")});
-            b.pure = bind_loops(s, loops, s.dims, {}, kind);
+            b.pure = bind_loops(s, loops, s.dims, {}, kind, target_);
         }
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
-        if (spec) b.storage = spec->store;
+        if (spec) b.storage = spec->store, b.method = spec->method;
         place(i, spec);
     }
 
@@ -320,11 +321,14 @@ private:
     }
 
     Schedule schedule_;
+    Target::Kind target_;
     BoundSchedule bound_;
 };
 
 }  // namespace
 
-BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule) { return Binder(algorithm, schedule).run(); }
+BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
+    return Binder(algorithm, schedule, target.kind).run();
+}
 
 }  // namespace tessera

@@ -9,23 +9,72 @@
 namespace tessera {
 namespace {
 
+bool all_integers(const Stage& stage) {
+    for (const DType t : stage.dtypes)
+        if (is_float(t)) return false;
+    return true;
+}
+
+// Whether the update combines to the same in any order.
+bool may_reorder(const Stage& stage) {
+    const Update& u = *stage.update;
+    return !u.sequential && u.monoid && u.monoid->traits.associative && u.monoid->traits.commutative &&
+           (stage.kind == Stage::Kind::scatter ? all_integers(stage) : u.order.kind == Order::Kind::any || all_integers(stage));
+}
+
 std::vector<std::string> names_of(const std::vector<Dim>& dims) {
     std::vector<std::string> out;
     for (const Dim& d : dims) out.push_back(d.name());
     return out;
 }
 
-void check_kind(const Stage& stage, const LoopSpec& spec) {
-    switch (spec.as) {
-        case LoopKind::serial:
-        case LoopKind::parallel:
-        case LoopKind::unroll:
-        case LoopKind::vector: return;
-        default:
-            throw Limit(L0903_schedule, stage.where,
-                        fmt::format("loop {} of {} is a {} loop; this target has serial, parallel, unroll and vector loops",
-                                    spec.dim, stage.name, word(spec.as)),
-                        {fix("use parallel outside and vector inside")});
+// What the loop tiles of its dim are: a name for messages.
+std::string spoken(const LoopSpec& spec) { return spec.name.empty() ? spec.dim : spec.name; }
+
+// Several iterations write one cell: each kind has its own way out.
+void check_reduction_kind(const Stage& stage, const LoopSpec& spec, const std::vector<Dim>& pure) {
+    if (spec.as == LoopKind::block && stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
+    if (spec.as == LoopKind::parallel || spec.as == LoopKind::vector || spec.as == LoopKind::block) {
+        const std::int64_t width = spec.tile.value_or(8);
+        throw Error(E0505_order, stage.where,
+                    fmt::format("loop {} of {} is {} but reduces: its iterations write one cell", spoken(spec), stage.name,
+                                word(spec.as)),
+                    {fix(fmt::format("make a partial: \"partial_of\": \"{}\", \"keep\": [\"{}{}{}\"]", stage.name, spec.dim,
+                                     spec.as == LoopKind::vector ? "%" : "/", width)),
+                     fix(fmt::format("use {} over one of {}", word(spec.as), join_names(names_of(pure))))});
+    }
+    const bool threads = spec.as == LoopKind::thread || spec.as == LoopKind::warp || spec.as == LoopKind::lane;
+    if (!threads || (stage.kind == Stage::Kind::reduction && may_reorder(stage))) return;
+    if (stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
+    throw Error(E0505_order, stage.where,
+                fmt::format("loop {} of {} is {} but combines in an order that is part of the algorithm", spoken(spec),
+                            stage.name, word(spec.as)),
+                {fix("run it serially and spread another dim over the threads"), fix("declare the reduction with order any")});
+}
+
+// Blocks outside, then warps, then lanes; or threads, which are both. Loops of one level with another kind between them would
+// need a barrier inside the spread.
+void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
+    const auto level = [](LoopKind kind) {
+        switch (kind) {
+            case LoopKind::block: return 1;
+            case LoopKind::warp: return 2;
+            case LoopKind::thread: return 3;
+            case LoopKind::lane: return 4;
+            default: return 0;
+        }
+    };
+    const BoundLoop* outer = nullptr;
+    for (const BoundLoop& loop : nest) {
+        const int here = level(loop.kind), before = outer ? level(outer->kind) : 0;
+        if (here == 0) continue;
+        if (here < before || (here == 4 && before == 3) || (here == 3 && before == 2))
+            throw Error(E0506_loop_kind, stage.where,
+                        fmt::format("{} loop {} of {} stands inside {} loop {}", word(loop.kind), loop.name, stage.name,
+                                    word(outer->kind), outer->name),
+                        {expected("block outside of warp outside of lane, or block outside of thread"),
+                         fix(fmt::format("move {} outside {}, or make it serial", loop.name, outer->name))});
+        outer = &loop;
     }
 }
 
@@ -53,7 +102,7 @@ void check_tail(const Stage& stage, const BoundLoop& loop, NestKind kind) {
 }  // namespace
 
 std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs, const std::vector<Dim>& pure,
-                                  const std::vector<Dim>& reduction, NestKind kind) {
+                                  const std::vector<Dim>& reduction, NestKind kind, Target::Kind target) {
     std::vector<Dim> all = pure;
     all.insert(all.end(), reduction.begin(), reduction.end());
     const auto find_dim = [&](const std::string& name) -> const Dim* {
@@ -74,26 +123,19 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
             throw Error(E0502_unknown_loop, stage.where,
                         fmt::format("{} has a loop over {}, which is none of its dims", stage.name, spec.dim),
                         {fix_spelling(spec.dim, names_of(all)), note("its dims are " + join_names(names_of(all)))});
-        check_kind(stage, spec);
         ++count[d->id()];
         const bool reduces = contains_dim(reduction, *d);
-        if (reduces && (spec.as == LoopKind::parallel || spec.as == LoopKind::vector)) {
-            const std::int64_t width = spec.tile.value_or(8);
-            throw Error(E0505_order, stage.where,
-                        fmt::format("loop {} of {} is {} but reduces: its iterations write one cell",
-                                    spec.name.empty() ? spec.dim : spec.name, stage.name, word(spec.as)),
-                        {fix(fmt::format("make a partial: \"partial_of\": \"{}\", \"keep\": [\"{}{}{}\"]", stage.name, spec.dim,
-                                         spec.as == LoopKind::vector ? "%" : "/", width)),
-                         fix(fmt::format("use {} over one of {}", word(spec.as), join_names(names_of(pure))))});
-        }
+        if (reduces) check_reduction_kind(stage, spec, pure);
         nest.push_back({.name = spec.name,
                         .dim = *d,
                         .tile = spec.tile.value_or(1),
                         .parts = spec.parts,
                         .kind = spec.as,
-                        .tail = spec.tail.value_or(reduces || kind == NestKind::in_place ? Tail::guard
-                                                   : kind == NestKind::update            ? Tail::round_up
-                                                                                         : Tail::shift_inwards),
+                        .tail = spec.tail.value_or(reduces || kind == NestKind::in_place ||
+                                                           (target == Target::Kind::cuda && kind != NestKind::update)
+                                                       ? Tail::guard
+                                                   : kind == NestKind::update ? Tail::round_up
+                                                                              : Tail::shift_inwards),
                         .partition = spec.partition,
                         .prefetch = spec.prefetch,
                         .reduction = reduces});
@@ -142,6 +184,7 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
         }
     for (const BoundLoop& loop : nest)
         if (loop.tile > 1 || loop.parts) check_tail(stage, loop, kind);
+    if (target != Target::Kind::cpu) check_kind_order(stage, nest);
     return nest;
 }
 
@@ -167,15 +210,8 @@ size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, c
 }
 
 void check_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
+    if (may_reorder(stage)) return;
     const Update& u = *stage.update;
-    const bool integers = [&] {
-        for (const DType t : stage.dtypes)
-            if (is_float(t)) return false;
-        return true;
-    }();
-    const bool free = !u.sequential && u.monoid && u.monoid->traits.associative && u.monoid->traits.commutative &&
-                      (stage.kind == Stage::Kind::scatter ? integers : u.order.kind == Order::Kind::any || integers);
-    if (free) return;
     // In definition order: all loops of an earlier dim stand outside those of a later one.
     size_t reached = 0;
     std::string previous;

@@ -13,9 +13,11 @@ enum class NestKind {
 
 /// The nest that `specs` describe over `pure` dims and `reduction` dims: dims that are not listed run serially, outermost, in the
 /// order given; names and tails filled in.
-/// Throws E0502 (unknown dim or two loops of one name), E0503 (tiles), E0506 (kinds), E0507 (tails), L0903 (GPU kinds).
+/// Throws E0502 (unknown dim or two loops of one name), E0503 (tiles), E0505 (a reduction that may not be split), E0506 (kinds),
+/// E0507 (tails), L0903 (kinds that the target does not have).
 [[nodiscard]] std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec>& specs,
-                                                const std::vector<Dim>& pure, const std::vector<Dim>& reduction, NestKind kind);
+                                                const std::vector<Dim>& pure, const std::vector<Dim>& reduction, NestKind kind,
+                                                Target::Kind target);
 
 /// The loop that `name` refers to: by its name, or by its dim when that has one loop. E0502 otherwise.
 [[nodiscard]] size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, const std::string& name,

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <tessera/schedule.h>
+#include <tessera/target.h>
 
 #include "schedule/stages.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,7 +56,8 @@ struct BoundStage {
     std::vector<BoundLoop> pure;      // loops of the definition or of the init
     std::vector<BoundLoop> update;    // loops over dims and reduction dims; empty for definitions
     StoreSpec storage;                // space, align, fold, buffers as written; names are user names
-    std::vector<size_t> users;        // stages that read it, ascending
+    std::optional<Method> method;
+    std::vector<size_t> users;  // stages that read it, ascending
 };
 
 /// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.
@@ -62,6 +65,7 @@ struct BoundStage {
 struct BoundSchedule {
     StageGraph graph;
     std::vector<BoundStage> stages;
+    std::map<std::string, KernelSpec> kernels;  // by the stage with the block loops
 
     [[nodiscard]] const std::vector<BoundLoop>& main_nest(size_t stage) const {
         return graph.stages[stage].update ? stages[stage].update : stages[stage].pure;
@@ -76,7 +80,8 @@ struct BoundSchedule {
     }
 };
 
-/// Throws E05xx naming stage, loop, reason and the nearest legal choice; L0903 for what no backend of `target_kind` "cpu" has.
-[[nodiscard]] BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule);
+/// Throws E05xx naming stage, loop, reason and the nearest legal choice; L0903 for what the target does not have. The interpreter
+/// takes what any backend has.
+[[nodiscard]] BoundSchedule bind(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {});
 
 }  // namespace tessera

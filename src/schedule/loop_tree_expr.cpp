@@ -262,6 +262,29 @@ std::string tree_name(const std::string& name) {
     return plain ? name : "`" + name + "`";
 }
 
+TreeScope tree_scope(const BoundSchedule& bound) {
+    TreeScope scope;
+    const auto add_extent = [&](const Dim& d) {
+        scope.extents.emplace(d.name(), resolve_weak(Expr(d.extent()), DType::i64, {}));
+        if (!d.state().extent) return;
+        for_each_node({Expr(*d.state().extent)}, [&](const Expr& n) {
+            if (n->op == Op::extent) scope.extents.emplace(n->dim().name(), resolve_weak(n, DType::i64, {}));
+        });
+    };
+    for (const Stage& s : bound.graph.stages) {
+        scope.stages.emplace(s.name, s.func);
+        for (const Dim& d : s.dims) add_extent(d);
+        if (s.update)
+            for (const Dim& d : s.update->reduction_dims) add_extent(d);
+    }
+    for (const Dim& d : bound.graph.algorithm.state().dims) add_extent(d);
+    for (const Argument& a : bound.graph.algorithm.arguments()) {
+        scope.inputs.emplace(a.state()->name, a.state());
+        for (const Dim& d : a.state()->dims) add_extent(d);
+    }
+    return scope;
+}
+
 TreeExprText tree_expr_text(const std::vector<Expr>& exprs) { return ExprWriter().run(exprs); }
 
 Expr parse_tree_expr(TreeLine& line, const TreeScope& scope) { return ExprReader(line, scope).infix(0); }

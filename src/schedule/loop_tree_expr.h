@@ -52,6 +52,8 @@ struct TreeScope {
     std::vector<std::pair<std::string, Expr>> variables;  // innermost last
     std::map<std::string, Expr> shared;                   // "%0"
 };
+/// The stages, inputs and extents of a bound schedule; no variables.
+[[nodiscard]] TreeScope tree_scope(const BoundSchedule& bound);
 [[nodiscard]] Expr parse_tree_expr(TreeLine& line, const TreeScope& scope);
 
 }  // namespace tessera

@@ -19,7 +19,7 @@ struct TextLine {
 
 class TreeReader {
 public:
-    TreeReader(std::string_view text, const BoundSchedule& bound) : bound_(bound) {
+    TreeReader(std::string_view text, const BoundSchedule& bound) : bound_(bound), scope_(tree_scope(bound)) {
         int number = 0;
         while (!text.empty()) {
             const size_t end = std::min(text.find('\n'), text.size());
@@ -29,7 +29,6 @@ public:
             const size_t indent = line.find_first_not_of(' ');
             if (indent != std::string_view::npos) lines_.push_back({indent, line.substr(indent), number});
         }
-        name_everything();
     }
 
     StatementPtr run() {
@@ -45,28 +44,6 @@ private:
     template <class Node>
     static StatementPtr statement(Node node) {
         return std::make_shared<const Statement>(Statement{std::move(node)});
-    }
-
-    void add_extent(const Dim& d) {
-        const Expr extent = resolve_weak(Expr(d.extent()), DType::i64, {});
-        scope_.extents.emplace(d.name(), extent);
-        if (!d.state().extent) return;
-        for_each_node({Expr(*d.state().extent)}, [&](const Expr& n) {
-            if (n->op == Op::extent) scope_.extents.emplace(n->dim().name(), resolve_weak(n, DType::i64, {}));
-        });
-    }
-    void name_everything() {
-        for (const Stage& s : bound_.graph.stages) {
-            scope_.stages.emplace(s.name, s.func);
-            for (const Dim& d : s.dims) add_extent(d);
-            if (s.update)
-                for (const Dim& d : s.update->reduction_dims) add_extent(d);
-        }
-        for (const Dim& d : bound_.graph.algorithm.state().dims) add_extent(d);
-        for (const Argument& a : bound_.graph.algorithm.arguments()) {
-            scope_.inputs.emplace(a.state()->name, a.state());
-            for (const Dim& d : a.state()->dims) add_extent(d);
-        }
     }
 
     // The statements of one indentation; a let has the rest of them as its body.

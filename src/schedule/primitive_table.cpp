@@ -61,8 +61,12 @@ const PrimitiveRow rows[] = {
      .forms = form_boolean,
      .doc = "a reduction reads the other's running value and rescales",
      .default_json = "false",
-     .cpu_alternative = "computing the reduction per block of rows"},
-    {.path = "stages.*.kernel", .forms = form_name, .doc = "groups root stages into one kernel"},
+     .cpu_alternative = "computing the reduction per block of rows",
+     .cuda_alternative = "computing the reduction per block of rows"},
+    {.path = "stages.*.kernel",
+     .forms = form_name,
+     .doc = "groups root stages into one kernel",
+     .cuda_alternative = "computing producers at the block loops of their consumer"},
 
     {.path = "stages.*.loops",
      .forms = form_list,
@@ -93,7 +97,10 @@ const PrimitiveRow rows[] = {
      .doc = "splits interior from boundary",
      .default_json = "\"auto\"",
      .words = partition_words},
-    {.path = "stages.*.loops[].prefetch", .forms = form_list, .doc = "for m: S -> for m: { prefetch of(m + distance); S }"},
+    {.path = "stages.*.loops[].prefetch",
+     .forms = form_list,
+     .doc = "for m: S -> for m: { prefetch of(m + distance); S }",
+     .cuda_alternative = "a copy in shared memory"},
     {.path = "stages.*.loops[].prefetch[]", .forms = form_record, .doc = "one prefetch"},
     {.path = "stages.*.loops[].prefetch[].of",
      .forms = form_name,
@@ -108,7 +115,8 @@ const PrimitiveRow rows[] = {
     {.path = "stages.*.init[]", .forms = form_record, .doc = "one loop", .same_as = "stages.*.loops[]"},
     {.path = "stages.*.tile",
      .forms = form_record,
-     .doc = "the short record instead of `loops`; expands to loops mb nb ks mw nw kk when bound"},
+     .doc = "the short record instead of `loops`; expands to loops mb nb ks mw nw kk when bound",
+     .cuda_alternative = "loops"},
     TESSERA_TILE_FIELD("tile_m", .doc = "rows of the innermost tile"),
     TESSERA_TILE_FIELD("tile_n", .doc = "columns of the innermost tile"),
     TESSERA_TILE_FIELD("tile_k", .doc = "depth of one step of the reduction"),
@@ -143,20 +151,27 @@ const PrimitiveRow rows[] = {
      .range_code = E0508_storage},
     {.path = "stages.*.store.align", .forms = form_map, .doc = "dim -> its allocated extent is rounded up to a multiple"},
     {.path = "stages.*.store.align.*", .forms = form_integer, .doc = "elements"},
-    {.path = "stages.*.store.fold", .forms = form_map, .doc = "dim -> circular extent: a(y) -> a(y % 4)"},
+    {.path = "stages.*.store.fold",
+     .forms = form_map,
+     .doc = "dim -> circular extent: a(y) -> a(y % 4)",
+     .cuda_alternative = "computing the stage for whole tiles"},
     {.path = "stages.*.store.fold.*", .forms = form_integer, .doc = "elements"},
     {.path = "stages.*.store.buffers",
      .forms = form_integer,
      .doc = "copies in flight over the compute loop (pipeline depth)",
      .default_json = "1",
      .high = 64,
-     .cpu_alternative = "buffers 1"},
+     .cpu_alternative = "buffers 1",
+     .cuda_alternative = "buffers 1"},
     {.path = "stages.*.store.swizzle",
      .forms = form_word,
      .doc = "permutes addresses against bank conflicts",
      .default_json = "\"none\"",
      .words = swizzle_words},
-    {.path = "stages.*.store.in", .forms = form_name, .doc = "alloc t; t; c = t -> c; lives in a consumer's buffer, same dtype"},
+    {.path = "stages.*.store.in",
+     .forms = form_name,
+     .doc = "alloc t; t; c = t -> c; lives in a consumer's buffer, same dtype",
+     .cuda_alternative = "memory of its own"},
 
     {.path = "stages.*.engine",
      .forms = form_word,
@@ -167,7 +182,8 @@ const PrimitiveRow rows[] = {
      .forms = form_integer,
      .doc = "elements that a copy moves at once",
      .high = 1024,
-     .cpu_alternative = "a vector loop"},
+     .cpu_alternative = "a vector loop",
+     .cuda_alternative = "a vector loop"},
     {.path = "stages.*.method",
      .forms = form_word,
      .doc = "how a scatter or scan is computed",
@@ -177,7 +193,8 @@ const PrimitiveRow rows[] = {
      .forms = form_record,
      .doc = "the unit that does a contraction",
      .whole = true,
-     .cpu_alternative = "loops"},
+     .cpu_alternative = "loops",
+     .cuda_alternative = "loops"},
     {.path = "stages.*.mma.atom",
      .forms = form_name,
      .doc = "\"wgmma.n256\", \"amx\", or a named micro-kernel",
@@ -194,10 +211,22 @@ const PrimitiveRow rows[] = {
 
     {.path = "kernels", .forms = form_map, .doc = "stage with the block loops -> choices of its kernel"},
     {.path = "kernels.*", .forms = form_record, .doc = "one kernel", .cpu_alternative = gpu},
-    {.path = "kernels.*.producer_regs", .forms = form_integer, .doc = "registers of a producer thread", .high = 255},
-    {.path = "kernels.*.consumer_regs", .forms = form_integer, .doc = "registers of a consumer thread", .high = 255},
+    {.path = "kernels.*.producer_regs",
+     .forms = form_integer,
+     .doc = "registers of a producer thread",
+     .high = 255,
+     .cuda_alternative = "min_ctas"},
+    {.path = "kernels.*.consumer_regs",
+     .forms = form_integer,
+     .doc = "registers of a consumer thread",
+     .high = 255,
+     .cuda_alternative = "min_ctas"},
     {.path = "kernels.*.overlap", .forms = form_word, .doc = "how consumers share the work", .words = overlap_words},
-    {.path = "kernels.*.raster", .forms = form_record, .doc = "the order in which blocks walk the grid", .whole = true},
+    {.path = "kernels.*.raster",
+     .forms = form_record,
+     .doc = "the order in which blocks walk the grid",
+     .whole = true,
+     .cuda_alternative = "the order of the block loops"},
     {.path = "kernels.*.raster.order", .forms = form_name, .doc = "the dim that is walked first", .required = true},
     {.path = "kernels.*.raster.group",
      .forms = form_integer,
@@ -207,7 +236,8 @@ const PrimitiveRow rows[] = {
     {.path = "kernels.*.persistent",
      .forms = form_boolean,
      .doc = "one block per unit walks many tiles",
-     .default_json = "false"},
+     .default_json = "false",
+     .cuda_alternative = "more blocks"},
     {.path = "kernels.*.min_ctas",
      .forms = form_integer,
      .doc = "blocks that fit one unit at least",
@@ -287,7 +317,7 @@ std::string forms_text(const PrimitiveRow& row) {
     return text;
 }
 
-std::string cpu_text(std::string_view alternative) {
+std::string support_text(std::string_view alternative) {
     return alternative.empty() ? "yes" : fmt::format("no; use {}", alternative);
 }
 
@@ -308,14 +338,15 @@ const PrimitiveNode& primitive_root() { return *primitive_tree().nodes.at(""); }
 std::string primitive_reference() {
     std::string out =
         "# Fields of a schedule\n\nGenerated from the table of primitives; a test keeps it equal.\n\n"
-        "| field | value | default | on the CPU | meaning |\n|---|---|---|---|---|\n";
+        "| field | value | default | on the CPU | on CUDA | meaning |\n|---|---|---|---|---|---|\n";
     for (const PrimitiveRow& row : primitive_rows()) {
         if (row.path.empty()) continue;
-        out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, forms_text(row),
-                           row.default_json.empty() ? "" : fmt::format("`{}`", row.default_json), cpu_text(row.cpu_alternative),
-                           row.doc);
+        out += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", row.path, forms_text(row),
+                           row.default_json.empty() ? "" : fmt::format("`{}`", row.default_json),
+                           support_text(row.cpu_alternative), support_text(row.cuda_alternative), row.doc);
         for (const WordRow& choice : row.words)
-            out += fmt::format("| | `\"{}\"` | | {} | {} |\n", choice.word, cpu_text(choice.cpu_alternative), choice.doc);
+            out += fmt::format("| | `\"{}\"` | | {} | {} | {} |\n", choice.word, support_text(choice.cpu_alternative),
+                               support_text(choice.cuda_alternative), choice.doc);
     }
     return out;
 }

@@ -37,8 +37,9 @@ struct PrimitiveRow {
     std::int64_t high = 2147483647;
     std::span<const WordRow> words = {};
     bool required = false;
-    bool whole = false;                     // a record that merges and diffs as one value
-    std::string_view cpu_alternative = "";  // what to do where the CPU backend refuses the field; "" where it has it
+    bool whole = false;                      // a record that merges and diffs as one value
+    std::string_view cpu_alternative = "";   // what to do where the CPU backend refuses the field; "" where it has it
+    std::string_view cuda_alternative = "";  // the same of the CUDA backend
     ErrorCode range_code = E0602_schema;
     std::string_view same_as = "";  // has the fields of this row
 };

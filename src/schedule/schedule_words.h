@@ -9,27 +9,28 @@
 
 namespace tessera {
 
-/// One word that a field may have: what it does to the loop tree, and what to write instead where the CPU backend refuses
-/// it ("" where it has it).
+/// One word that a field may have: what it does to the loop tree, and what to write instead where the CPU or the CUDA backend
+/// refuses it ("" where it has it).
 struct WordRow {
     std::string_view word;
     std::string_view doc;
     std::string_view cpu_alternative = "";
+    std::string_view cuda_alternative = "";
 };
 
 inline constexpr auto loop_kind_words = std::to_array<WordRow>({
     {"serial", "one iteration after the other"},
-    {"parallel", "for m: S -> parallel m: S; adjacent parallel loops are one linear space"},
+    {"parallel", "for m: S -> parallel m: S; adjacent parallel loops are one linear space", "", "block"},
     {"unroll", "for m in [0, 2): S(m) -> S(0); S(1); a constant extent"},
     {"vector", "for n in [0, 8): S(n) -> S(ramp(0, 1, 8)); a constant extent"},
     {"block", "blocks of the grid; the outermost one starts a kernel", "parallel"},
-    {"cluster", "the blocks of one cluster", "parallel"},
-    {"warpgroup", "four warps that issue one instruction", "unroll"},
+    {"cluster", "the blocks of one cluster", "parallel", "block"},
+    {"warpgroup", "four warps that issue one instruction", "unroll", "warp"},
     {"warp", "the warps of a block", "unroll"},
     {"lane", "the lanes of a warp", "vector"},
     {"thread", "all threads of the block, linear, strided when the region is larger", "vector"},
-    {"frag", "one tile value per warp or warpgroup, lanes by layout inference", "unroll and vector"},
-    {"mesh:<axis>", "the devices along one axis of the mesh", "parallel"},
+    {"frag", "one tile value per warp or warpgroup, lanes by layout inference", "unroll and vector", "thread and unroll"},
+    {"mesh:<axis>", "the devices along one axis of the mesh", "parallel", "block"},
 });
 inline constexpr auto tail_words = std::to_array<WordRow>({
     {"guard", "the last tile runs under `if (m < extent)`; always legal"},
@@ -41,22 +42,22 @@ inline constexpr auto tail_words = std::to_array<WordRow>({
 inline constexpr auto partition_words = std::to_array<WordRow>({
     {"auto", "splits where a boundary condition can be dropped"},
     {"never", "one loop"},
-    {"always", "for m -> prologue; for m in the interior; epilogue"},
+    {"always", "for m -> prologue; for m in the interior; epilogue", "", "auto"},
 });
 inline constexpr auto space_words = std::to_array<WordRow>({
     {"auto", "the backend's choice by size"},
-    {"heap", "allocated by the runtime"},
-    {"stack", "on the stack; a constant size"},
+    {"heap", "allocated by the runtime", "", "global"},
+    {"stack", "on the stack; a constant size", "", "register"},
     {"register", "in registers; a constant size, constant indices"},
     {"shared", "shared memory of a block", "stack"},
     {"global", "device memory", "heap"},
 });
 inline constexpr auto swizzle_words = std::to_array<WordRow>({
     {"none", "rows as they are"},
-    {"xor", "row bits are exclusive-ored into the vector index", "none"},
-    {"32B", "the 32 byte pattern of TMA", "none"},
-    {"64B", "the 64 byte pattern of TMA", "none"},
-    {"128B", "the 128 byte pattern of TMA", "none"},
+    {"xor", "row bits are exclusive-ored into the vector index", "none", "none"},
+    {"32B", "the 32 byte pattern of TMA", "none", "none"},
+    {"64B", "the 64 byte pattern of TMA", "none", "none"},
+    {"128B", "the 128 byte pattern of TMA", "none", "none"},
 });
 inline constexpr auto fuse_align_words = std::to_array<WordRow>({
     {"none", "each stage keeps its own first iteration"},
@@ -65,24 +66,24 @@ inline constexpr auto fuse_align_words = std::to_array<WordRow>({
 });
 inline constexpr auto method_words = std::to_array<WordRow>({
     {"serial", "in source order"},
-    {"owner", "each destination gathers what belongs to it", "serial"},
-    {"sort", "sources sorted by destination, then segments combined", "serial"},
-    {"private", "a private destination per worker, combined once", "serial"},
+    {"owner", "each destination gathers what belongs to it", "serial", "serial"},
+    {"sort", "sources sorted by destination, then segments combined", "serial", "serial"},
+    {"private", "a private destination per worker, combined once", "serial", "serial"},
     {"atomic", "integers only: atomic updates", "serial"},
-    {"blocked", "of scans: scan blocks, scan their ends, add", "serial"},
-    {"lookback", "of scans: one pass, each block waits for the one before", "serial"},
+    {"blocked", "of scans: scan blocks, scan their ends, add", "serial", "serial"},
+    {"lookback", "of scans: one pass, each block waits for the one before", "serial", "serial"},
 });
 inline constexpr auto engine_words = std::to_array<WordRow>({
     {"auto", "the backend's choice"},
     {"ldg", "through registers", "auto"},
-    {"cp_async", "asynchronous copies of 4, 8 or 16 bytes", "auto"},
-    {"tma", "the tensor memory accelerator, one box a copy", "auto"},
-    {"ldmatrix", "fragments from shared memory", "auto"},
-    {"stmatrix", "fragments to shared memory", "auto"},
+    {"cp_async", "asynchronous copies of 4, 8 or 16 bytes", "auto", "auto"},
+    {"tma", "the tensor memory accelerator, one box a copy", "auto", "auto"},
+    {"ldmatrix", "fragments from shared memory", "auto", "auto"},
+    {"stmatrix", "fragments to shared memory", "auto", "auto"},
 });
 inline constexpr auto overlap_words = std::to_array<WordRow>({
-    {"pingpong", "consumers take turns between mainloop and epilogue", "no overlap"},
-    {"cooperative", "consumers share one tile", "no overlap"},
+    {"pingpong", "consumers take turns between mainloop and epilogue", "no overlap", "no overlap"},
+    {"cooperative", "consumers share one tile", "no overlap", "no overlap"},
 });
 inline constexpr auto compute_words = std::to_array<WordRow>({
     {"inline", "recomputed at each use; a reduction gets a private instance in each user's innermost loop"},

@@ -153,7 +153,7 @@ TEST(GeneratorMain, MistakesAreNamedAndNothingIsWritten) {
         {{"-g", "scaled", "--dim", "half=8"}, "E0105", "follows from other dims"},
         {{"-g", "scaled", "--dim", "k=8", "--dim", "k=9"}, "E0805", "twice"},
         {{"-g", "scaled", "--target", "hsot"}, "E0802", "'host'"},
-        {{"-g", "scaled", "--target", "cuda-sm_80"}, "E0803", "GPU"},
+        {{"-g", "scaled", "--target", "cuda-sm_75"}, "E0803", "GPU"},
         {{"-g", "scalde"}, "E0805", "'scaled'"},
         {{}, "E0805", "-g"},
         {{"-g", "scaled", "--taget", "host"}, "E0805", "'--target'"},

@@ -47,8 +47,8 @@ using Outputs = std::map<std::string, AnyBuffer>;
 void evaluate(const Algorithm& algorithm, const Inputs& inputs, const Outputs& outputs);
 
 struct ExecuteOptions {
-    /// Not 0: the iterations of every parallel loop run in an order drawn from it, so that results that depend on the order
-    /// differ.
+    /// Not 0: the iterations of every parallel loop, and of blocks, warps, lanes and threads, run in an order drawn from it, so
+    /// that results that depend on the order differ.
     std::uint64_t shuffle_seed = 0;
 };
 

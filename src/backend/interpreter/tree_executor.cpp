@@ -187,7 +187,8 @@ private:
         std::int64_t count = 0;
         for (const Bits e : extents) count = std::max(count, static_cast<std::int64_t>(e));
         std::vector<std::int64_t> order;
-        if (l.kind == LoopKind::parallel && options_.shuffle_seed != 0) {
+        const bool any_order = l.kind == LoopKind::parallel || l.kind >= LoopKind::block;
+        if (any_order && options_.shuffle_seed != 0) {
             order.resize(static_cast<size_t>(count));
             std::iota(order.begin(), order.end(), 0);
             std::shuffle(order.begin(), order.end(), random_);

@@ -73,7 +73,7 @@ TEST(Compile, SchedulesAreCheckedForTheInterpreterToo) {
 }
 
 TEST(Compile, GpuIsRefused) {
-    EXPECT_EQ(code_of([] { (void)compile(scaled_rows(), {}, parse_target("cuda-sm_80")); }), E0803_target_unavailable);
+    EXPECT_EQ(code_of([] { (void)compile(scaled_rows(), {}, parse_target("cuda-sm_75")); }), E0803_target_unavailable);
 }
 
 #ifdef TESSERA_HAVE_HALIDE

@@ -277,12 +277,18 @@ TEST(ScheduleSupport, TheTableSaysWhatTheCpuHas) {
     for (const Unsupported& one : found) EXPECT_FALSE(one.alternative.empty()) << one.path;
     EXPECT_EQ(found[0].path, "/kernels/C.out");
     try {
-        require_cpu_support(of_stages(R"({"C":{"loops":[{"dim":"m","as":"block"}],"store":{"buffers":1,"swizzle":"none"}}})"));
+        require_support(of_stages(R"({"C":{"loops":[{"dim":"m","as":"block"}],"store":{"buffers":1,"swizzle":"none"}}})"),
+                        Target::Kind::cpu);
         FAIL();
     } catch (const Limit& limit) {
         EXPECT_EQ(limit.message(), "/stages/C/loops/0/as is \"block\", which the CPU backend does not have");
         EXPECT_EQ(limit.hints().size(), 1u);
     }
+    require_support(of_stages(R"({"C":{"loops":[{"dim":"m","as":"block"},{"dim":"n","as":"thread"}]}})"), Target::Kind::cuda);
+    require_support(of_stages(R"({"C":{"loops":[{"dim":"m","as":"block"},{"dim":"n","as":"vector"}]}})"),
+                    Target::Kind::interpreter);
+    EXPECT_EQ(unsupported_on_cuda(of_stages(R"({"C":{"loops":[{"dim":"m","as":"parallel"}],"store":{"swizzle":"xor"}}})")).size(),
+              2u);
 }
 
 TEST(ScheduleVariants, BuilderMakesDeltas) {

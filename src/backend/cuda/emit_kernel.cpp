@@ -1,0 +1,501 @@
+#include "backend/cuda/cuda_source.h"
+#include "backend/cuda/device_functions.h"
+#include "backend/cuda/scalar_text.h"
+#include "base/check.h"
+#include "base/match.h"
+#include "schedule/loop_split.h"
+#include "tile/environment.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace tessera::cuda {
+namespace {
+
+using tile::Alloc;
+using tile::Assign;
+using tile::Axis;
+using tile::Barrier;
+using tile::Combine;
+using tile::DealtAxis;
+using tile::Environment;
+using tile::For;
+using tile::If;
+using tile::Kernel;
+using tile::Let;
+using tile::Program;
+using tile::Scope;
+using tile::Scratch;
+using tile::Sequence;
+using tile::SharedPlan;
+using tile::Spread;
+using tile::Statement;
+using tile::StatementPtr;
+
+/// How a cell of a stage is reached.
+struct Address {
+    Expr offset;                       // undefined: none
+    std::string load, store, pointer;  // patterns: {0} the offset, {1} the value
+    bool shared = false;
+};
+
+Expr product_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::mul, DType::i64, {a, b})); }
+
+class KernelEmitter {
+public:
+    KernelEmitter(const Program& program, const Kernel& kernel, std::string name)
+        : program_(program), kernel_(kernel), plan_(plan_shared(program, kernel)),
+          scalars_(lines_, out_.functions,
+                   {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
+                    [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
+                    [this](const Expr& access, size_t d) { return boundary_extent(access, d); }}) {
+        out_.name = std::move(name);
+        out_.threads = kernel.threads;
+        out_.shared_bytes = plan_.bytes;
+    }
+
+    EmittedKernel run() {
+        for (const char* word : {"tid", "warp", "lane", "smem", "p", "t", "block"}) (void)lines_.fresh(word);
+        lines_.open("");
+        grid();
+        if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
+        emit(*kernel_.body);
+        lines_.close("}");
+        std::vector<std::string> params;
+        for (const KernelParam& p : out_.params) params.push_back(fmt::format("{} {}", p.type, p.name));
+        std::string body = lines_.text();
+        body.erase(0, body.find('\n') + 1);
+        out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}({}) {{\n{}", kernel_.threads, kernel_.min_ctas, out_.name,
+                                fmt::join(params, ", "), body);
+        return std::move(out_);
+    }
+
+private:
+    const Stage& stage(size_t i) const { return program_.bound.graph.stages[i]; }
+
+    // ---- names and parameters
+
+    std::string variable(const Expr& v) {
+        const auto found = names_.find(v.get());
+        TESSERA_CHECK(found != names_.end(), fmt::format("variable {} has no text", tile::name_of(v)));
+        return found->second;
+    }
+    const std::string& declare(const Expr& v) { return names_[v.get()] = lines_.fresh(tile::name_of(v)); }
+
+    // The parameter as an Expr; made at its first use.
+    Expr parameter(KernelParam wanted, const std::string& type) {
+        for (size_t i = 0; i < out_.params.size(); ++i) {
+            const KernelParam& p = out_.params[i];
+            if (p.kind == wanted.kind && p.index == wanted.index && p.axis == wanted.axis && p.dim.same_as(wanted.dim))
+                return param_exprs_[i];
+        }
+        wanted.name = lines_.fresh(wanted.name);
+        wanted.type = type;
+        param_exprs_.push_back(make_variable(wanted.name, DType::i64));
+        names_[param_exprs_.back().get()] = wanted.name;
+        out_.params.push_back(std::move(wanted));
+        return param_exprs_.back();
+    }
+    std::string extent(const Expr& e) {
+        return variable(parameter({KernelParam::Kind::extent, 0, 0, e, e->dim().name() + "_extent", ""}, "i64"));
+    }
+
+    void grid() {
+        Expr total = index_number(1);
+        for (const Axis& a : kernel_.grid) {
+            total = product_of(total, a.extent);
+            out_.grid.push_back(a.extent);
+            environment_.add_range(a.variable, a.extent);
+        }
+        if (kernel_.grid.empty()) return;
+        lines_.add(fmt::format("const i64 block = {}();", scalars_.call("cta_x")));
+        decode(kernel_.grid, "block");
+    }
+    // The axes' variables from a linear position, the last one fastest.
+    void decode(const std::vector<Axis>& axes, const std::string& position) {
+        std::string inner;
+        for (size_t i = axes.size(); i-- > 0;) {
+            const std::string size = i > 0 ? scalars_.index(axes[i].extent) : "";
+            std::string value = inner.empty() ? position : fmt::format("{} / ({})", position, inner);
+            if (i > 0) value += fmt::format(" % {}", size);
+            lines_.add(fmt::format("const i64 {} = {};", declare(axes[i].variable), value));
+            inner = inner.empty() ? size : fmt::format("{} * {}", inner, size);
+        }
+    }
+
+    // ---- statements
+
+    void emit(const Statement& s) {
+        match(
+            s.node,
+            [&](const Sequence& q) {
+                for (const StatementPtr& child : q.statements) emit(*child);
+            },
+            [&](const For& f) {
+                environment_.add_range(f.variable, f.extent);
+                const auto rounds = integer_constant(environment_.resolved(f.extent));
+                const std::string end = scalars_.index(f.extent);
+                if (f.unrolled || (rounds && *rounds <= 64 && uses_registers(*f.body))) lines_.add("TSR_UNROLL");
+                const std::string& name = declare(f.variable);
+                lines_.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", name, end));
+                emit(*f.body);
+                lines_.close();
+            },
+            [&](const Let& l) {
+                environment_.add_let(l.variable, l.value);
+                const std::string value = scalars_.index(l.value);
+                lines_.add(fmt::format("const i64 {} = {};", declare(l.variable), value));
+                emit(*l.body);
+            },
+            [&](const If& i) {
+                lines_.open(fmt::format("if ({}) {{", scalars_.index(i.condition)));
+                emit(*i.body);
+                lines_.close();
+            },
+            [&](const Spread& p) { emit_spread(p); }, [&](const Alloc& a) { emit_alloc(a); },
+            [&](const Assign& a) { emit_assign(a); }, [&](const Combine& c) { emit_combine(c); },
+            [&](const Barrier& b) {
+                lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
+            });
+    }
+
+    bool uses_registers(const Statement& s) const {
+        bool found = false;
+        const auto* a = std::get_if<Assign>(&s.node);
+        if (a && registers_.count(a->stage) != 0) return true;
+        for_each_node(expressions(s), [&](const Expr& n) {
+            if (n->op != Op::access || !n->target().func) return;
+            const auto i = program_.bound.graph.find(n->target().func.get());
+            found = found || (i && registers_.count(*i) != 0);
+        });
+        for (const StatementPtr& child : children(s)) found = found || uses_registers(*child);
+        return found;
+    }
+
+    std::string thread() { return fmt::format("{}()", scalars_.call("tid")); }
+
+    void emit_spread(const Spread& p) {
+        for (const Axis& a : p.axes) environment_.add_range(a.variable, a.extent);
+        const std::int64_t available = p.over == Scope::lane   ? 32
+                                       : p.over == Scope::warp ? kernel_.threads / 32
+                                                               : kernel_.threads;
+        const std::string own = p.over == Scope::lane   ? thread() + " % 32"
+                                : p.over == Scope::warp ? thread() + " / 32"
+                                                        : thread();
+        const size_t before = dealt_.size();
+        for (DealtAxis& a : dealt_axes(p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
+        const auto total = positions(p.axes, environment_);
+        const std::string position = lines_.fresh("p");
+        if (total && *total <= available) {
+            lines_.open(*total == available ? "{" : fmt::format("if ({} < {}) {{", own, *total));
+            if (!p.axes.empty()) lines_.add(fmt::format("const int {} = {};", position, own));
+        } else {
+            Expr all = index_number(1);
+            for (const Axis& a : p.axes) all = product_of(all, a.extent);
+            const std::string end = scalars_.index(all);
+            lines_.open(fmt::format("for ({0} {1} = {2}; {1} < {3}; {1} += {4}) {{", total ? "int" : "i64", position, own, end,
+                                    available));
+        }
+        decode(p.axes, position);
+        emit(*p.body);
+        lines_.close();
+        dealt_.resize(before);
+    }
+
+    void emit_alloc(const Alloc& a) {
+        const Stage& s = stage(a.stage);
+        if (a.space == Space::register_) {
+            registers_[a.stage] = &a;
+            std::int64_t cells = 1;
+            for (const std::int64_t e : own_extent(a)) cells *= e;
+            std::vector<std::string>& arrays = arrays_[a.stage];
+            arrays.clear();
+            for (const DType t : s.dtypes) {
+                arrays.push_back(lines_.fresh(s.name));
+                lines_.add(fmt::format("{} {}[{}];", cuda_type(t), arrays.back(), cells));
+            }
+        } else {
+            shared_[a.stage] = &a;
+        }
+        emit(*a.body);
+        registers_.erase(a.stage);
+        shared_.erase(a.stage);
+    }
+
+    void emit_assign(const Assign& a) {
+        const Stage& s = stage(a.stage);
+        std::vector<Expr> exprs = a.values;
+        if (a.atomic) exprs = {operand_of(s, a.values[0])};
+        std::vector<Address> addresses;
+        const size_t values = exprs.size();
+        std::vector<std::string> texts = scalars_.values(exprs);
+        for (size_t c = 0; c < s.dtypes.size(); ++c) {
+            addresses.push_back(address(a.stage, c, a.place));
+            texts.push_back(scalars_.index(addresses.back().offset));
+        }
+        std::vector<std::string> stored;
+        for (size_t c = 0; c < values; ++c) {
+            // All values are computed before the first is stored.
+            stored.push_back(texts[c]);
+            if (values > 1) {
+                stored.back() = lines_.fresh("t");
+                lines_.add(fmt::format("const {} {} = {};", cuda_type(s.dtypes[c]), stored.back(), texts[c]));
+            }
+        }
+        for (size_t c = 0; c < values; ++c) {
+            const std::string at = texts[values + c];
+            if (a.atomic)
+                emit_atomic(s, addresses[c], at, stored[c]);
+            else
+                lines_.add(filled_pattern(addresses[c].store, {at, stored[c]}));
+        }
+    }
+
+    // self + x -> x
+    static Expr operand_of(const Stage& s, const Expr& value) {
+        const auto is_self = [&](const Expr& e) { return e->op == Op::access && e->target().func == s.func; };
+        TESSERA_CHECK(value->args.size() == 2 && (is_self(value->args[0]) || is_self(value->args[1])),
+                      fmt::format("the update of {} is no operation on its cell", s.name));
+        return value->args[is_self(value->args[0]) ? 1 : 0];
+    }
+    void emit_atomic(const Stage& s, const Address& to, const std::string& at, const std::string& value) {
+        const std::string& monoid = s.update->monoid->name;
+        const std::string verb = monoid == "sum" ? "atom_add" : "atom_" + monoid;
+        const DType t = s.dtypes[0];
+        if (to.shared) {
+            const DType only = monoid == "sum" ? DType::u32 : DType::i32;
+            if (t != only && !(monoid == "sum" && t == DType::i32))
+                throw Limit(L0901_not_on_target, s.where,
+                            fmt::format("{} is updated atomically in shared memory, which takes no {} of {}", s.name, monoid,
+                                        dtype_name(t)),
+                            {fix("compute it at root"), fix(fmt::format("combine values of {}", dtype_name(only)))});
+            const std::string as = cuda_type(only);
+            lines_.add(fmt::format("{}(smem + static_cast<u32>({}), static_cast<{}>({}));", scalars_.call(verb + "_shared"), at,
+                                   as, value));
+            return;
+        }
+        // Two's complement sums are the same for both signs.
+        const bool unsigned_sum = monoid == "sum" && t == DType::i64;
+        const std::string type = unsigned_sum ? "u64" : cuda_type(t);
+        lines_.add(fmt::format("{}<{}>(reinterpret_cast<{}*>({}), static_cast<{}>({}));", scalars_.call(verb), type, type,
+                               filled_pattern(to.pointer, {at}), type, value));
+    }
+
+    // ---- combinations
+
+    void emit_combine(const Combine& c) {
+        const Stage& s = stage(c.stage);
+        std::int64_t cells = 1;
+        for (const std::int64_t e : own_extent(*registers_.at(c.stage))) cells *= e;
+        const std::string cell = lines_.fresh("c");
+        if (cells > 1) lines_.add("TSR_UNROLL");
+        lines_.open(cells > 1 ? fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", cell, cells) : "{");
+        std::vector<std::string> parts;
+        for (const std::string& array : arrays_.at(c.stage))
+            parts.push_back(fmt::format("{}[{}]", array, cells > 1 ? cell : "0"));
+        combine_lanes(s, parts);
+        if (c.over == Scope::thread && kernel_.threads > 32) {
+            const std::int64_t warps = kernel_.threads / 32;
+            std::vector<std::string> at;
+            for (size_t i = 0; i < parts.size(); ++i)
+                at.push_back(fmt::format("smem + {}", plan_.combine + static_cast<std::int64_t>(256 * i)));
+            const std::string sync = scalars_.call("sync_cta") + "();";
+            lines_.open(fmt::format("if ({} % 32 == 0) {{", thread()));
+            for (size_t i = 0; i < parts.size(); ++i)
+                lines_.add(fmt::format("{}<{}>({} + {} / 32 * 8, {});", scalars_.call("sts"), cuda_type(s.dtypes[i]), at[i],
+                                       thread(), parts[i]));
+            lines_.close();
+            lines_.add(sync);
+            lines_.open(fmt::format("if ({} % 32 < {}) {{", thread(), warps));
+            for (size_t i = 0; i < parts.size(); ++i)
+                lines_.add(fmt::format("{} = {}<{}>({} + {} % 32 * 8);", parts[i], scalars_.call("lds"), cuda_type(s.dtypes[i]),
+                                       at[i], thread()));
+            if (warps < 32) {
+                lines_.otherwise();
+                for (size_t i = 0; i < parts.size(); ++i)
+                    lines_.add(fmt::format("{} = {};", parts[i], scalars_.value(s.values[i])));
+            }
+            lines_.close();
+            combine_lanes(s, parts);
+        }
+        lines_.close();
+    }
+
+    // A butterfly in which the lower lane stands left, so that all lanes have the same bits.
+    void combine_lanes(const Stage& s, const std::vector<std::string>& parts) {
+        const std::string mask = lines_.fresh("mask");
+        lines_.add("TSR_UNROLL");
+        lines_.open(fmt::format("for (int {0} = 16; {0} > 0; {0} /= 2) {{", mask));
+        lines_.add(fmt::format("const bool upper = ({} & {}) != 0;", thread(), mask));
+        std::vector<Expr> left, right;
+        for (size_t i = 0; i < parts.size(); ++i) {
+            const std::string type = cuda_type(s.dtypes[i]), other = lines_.fresh("other");
+            lines_.add(fmt::format("const {} {} = {};", type, other, shuffled(s.dtypes[i], parts[i], mask)));
+            left.push_back(make_variable("left", s.dtypes[i]));
+            right.push_back(make_variable("right", s.dtypes[i]));
+            lines_.add(fmt::format("const {} {} = upper ? {} : {};", type, declare(left.back()), other, parts[i]));
+            lines_.add(fmt::format("const {} {} = upper ? {} : {};", type, declare(right.back()), parts[i], other));
+        }
+        const Tuple combined = s.update->monoid->combine(Tuple(left), Tuple(right));
+        std::vector<Expr> values;
+        for (size_t i = 0; i < parts.size(); ++i) values.push_back(resolve_weak(combined[i], s.dtypes[i], s.where));
+        const std::vector<std::string> texts = scalars_.values(values);
+        for (size_t i = 0; i < parts.size(); ++i) lines_.add(fmt::format("{} = {};", parts[i], texts[i]));
+        lines_.close();
+    }
+    std::string shuffled(DType t, const std::string& value, const std::string& mask) {
+        const std::string shuffle = scalars_.call("shfl_xor"), type = cuda_type(t);
+        if (t == DType::f16 || t == DType::bf16)
+            return fmt::format("{}{{static_cast<u16>({}(static_cast<u32>({}.x), {}))}}", type, shuffle, value, mask);
+        if (dtype_bits(t) < 32) return fmt::format("static_cast<{}>({}(static_cast<i32>({}), {}))", type, shuffle, value, mask);
+        return fmt::format("{}({}, {})", shuffle, value, mask);
+    }
+
+    // ---- memory
+
+    static Expr linear(const std::vector<Expr>& index, const std::vector<Expr>& strides) {
+        Expr out = index_number(0);
+        for (size_t d = 0; d < index.size(); ++d)
+            out = make_op(Op::add, DType::i64, {out, make_op(Op::mul, DType::i64, {index[d], strides[d]})});
+        return simplify_index(out);
+    }
+    // Strides of dense rows.
+    static std::vector<Expr> dense(const std::vector<Expr>& extent) {
+        std::vector<Expr> strides(extent.size(), index_number(1));
+        for (size_t d = extent.size(); d-- > 1;) strides[d - 1] = product_of(strides[d], extent[d]);
+        return strides;
+    }
+    static std::vector<Expr> numbers(const std::vector<std::int64_t>& values) {
+        std::vector<Expr> out;
+        for (const std::int64_t v : values) out.push_back(index_number(v));
+        return out;
+    }
+    static std::vector<Expr> relative(const std::vector<Expr>& place, const std::vector<Expr>& begin) {
+        std::vector<Expr> out;
+        for (size_t d = 0; d < place.size(); ++d) out.push_back(index_difference(place[d], begin[d]));
+        return out;
+    }
+
+    Address address(size_t i, size_t component, const std::vector<Expr>& place) {
+        const Stage& s = stage(i);
+        const std::string type = cuda_type(s.dtypes[component]);
+        Address out;
+        if (const auto own = registers_.find(i); own != registers_.end()) {
+            const auto index = own_index(*own->second, place, dealt_, environment_);
+            TESSERA_CHECK(index.has_value(), fmt::format("a thread uses registers of another for {}", s.name));
+            out.offset = linear(*index, dense(numbers(own_extent(*own->second))));
+            const std::string& array = arrays_.at(i)[component];
+            out.load = array + "[{0}]";
+            out.store = array + "[{0}] = {1};";
+            return out;
+        }
+        if (const auto shared = shared_.find(i); shared != shared_.end()) {
+            const Alloc& a = *shared->second;
+            std::int64_t base = plan_.offsets.at(i), cells = 1;
+            for (const std::int64_t e : a.extent) cells *= e;
+            for (size_t c = 0; c < component; ++c) base += (cells * dtype_bytes(s.dtypes[c]) + 15) / 16 * 16;
+            const Expr bytes = product_of(linear(relative(place, a.begin), dense(numbers(a.extent))),
+                                          index_number(dtype_bytes(s.dtypes[component])));
+            out.offset = index_sum(bytes, index_number(base));
+            out.load = fmt::format("{}<{}>(smem + static_cast<u32>({{0}}))", scalars_.call("lds"), type);
+            out.store = fmt::format("{}<{}>(smem + static_cast<u32>({{0}}), {{1}});", scalars_.call("sts"), type);
+            out.shared = true;
+            return out;
+        }
+        std::string pointer;
+        if (s.output) {
+            pointer = variable(parameter({KernelParam::Kind::output, *s.output, component, {}, s.name, ""}, type + "*"));
+            std::vector<Expr> strides;
+            for (size_t d = 0; d < place.size(); ++d)
+                strides.push_back(stride(KernelParam::Kind::output_stride, *s.output, d, place.size(), s.name));
+            out.offset = linear(place, strides);
+        } else {
+            const auto scratch = std::find_if(program_.scratch.begin(), program_.scratch.end(),
+                                              [&](const Scratch& each) { return each.stage == i; });
+            TESSERA_CHECK(scratch != program_.scratch.end(), fmt::format("{} has no memory", s.name));
+            const auto number = static_cast<size_t>(scratch - program_.scratch.begin());
+            pointer = variable(parameter({KernelParam::Kind::scratch, number, component, {}, s.name, ""}, type + "*"));
+            out.offset = linear(relative(place, scratch->begin), dense(scratch->extent));
+        }
+        global(out, pointer);
+        return out;
+    }
+    // The last dim is dense.
+    Expr stride(KernelParam::Kind kind, size_t index, size_t axis, size_t rank, const std::string& name) {
+        if (axis + 1 == rank) return index_number(1);
+        return parameter({kind, index, axis, {}, fmt::format("{}_stride{}", name, axis), ""}, "i64");
+    }
+    void global(Address& out, const std::string& pointer) {
+        out.pointer = pointer + " + {0}";
+        out.load = fmt::format("{}({} + {{0}})", scalars_.call("ldg"), pointer);
+        out.store = fmt::format("{}({} + {{0}}, {{1}});", scalars_.call("stg"), pointer);
+    }
+
+    std::pair<std::string, Expr> read(const Expr& access, const std::vector<Expr>& place) {
+        if (access->target().func) {
+            const auto i = program_.bound.graph.find(access->target().func.get());
+            const Address a = address(i.value(), static_cast<size_t>(access->component()), place);
+            return {a.load, a.offset};
+        }
+        const InputState& input = *access->target().input;
+        const auto& arguments = program_.bound.graph.algorithm.arguments();
+        const auto found =
+            std::find_if(arguments.begin(), arguments.end(), [&](const Argument& a) { return a.state().get() == &input; });
+        const auto number = static_cast<size_t>(found - arguments.begin());
+        const std::string type = cuda_type(input.dtype);
+        if (input.scalar) return {variable(parameter({KernelParam::Kind::scalar, number, 0, {}, input.name, ""}, type)), {}};
+        const std::string pointer =
+            variable(parameter({KernelParam::Kind::input, number, 0, {}, input.name, ""}, fmt::format("const {}*", type)));
+        std::vector<Expr> strides;
+        for (size_t d = 0; d < place.size(); ++d)
+            strides.push_back(stride(KernelParam::Kind::input_stride, number, d, place.size(), input.name));
+        Address a;
+        global(a, pointer);
+        return {a.load, linear(place, strides)};
+    }
+    static Expr boundary_extent(const Expr& access, size_t d) {
+        const AccessTarget& t = access->target();
+        return resolve_weak(Expr((t.input ? t.input->dims : t.func->dims)[d].extent()), DType::i64, {});
+    }
+
+    const Program& program_;
+    const Kernel& kernel_;
+    SharedPlan plan_;
+    EmittedKernel out_;
+    Lines lines_;
+    ScalarText scalars_;
+    Environment environment_;
+    std::vector<DealtAxis> dealt_;
+    std::vector<Expr> param_exprs_;
+    std::map<const ExprNode*, std::string> names_;
+    std::map<size_t, const Alloc*> registers_, shared_;
+    std::map<size_t, std::vector<std::string>> arrays_;
+};
+
+}  // namespace
+
+std::vector<EmittedKernel> emit_kernels(const Program& program, const std::string& prefix) {
+    std::vector<EmittedKernel> out;
+    for (const Kernel& k : program.kernels) out.push_back(KernelEmitter(program, k, prefix + "_" + k.name).run());
+    return out;
+}
+
+std::string cuda_source(const std::vector<EmittedKernel>& kernels, const Target& target, const std::string& comment) {
+    std::set<std::string> functions;
+    for (const EmittedKernel& k : kernels) functions.insert(k.functions.begin(), k.functions.end());
+    std::string out;
+    for (size_t at = 0; at < comment.size();) {
+        const size_t end = std::min(comment.find('\n', at), comment.size());
+        out += "// " + comment.substr(at, end - at) + "\n";
+        at = end + 1;
+    }
+    out += device_prelude(functions, target.arch) + "\nnamespace tsr {\n";
+    for (const EmittedKernel& k : kernels) out += "\n" + k.text;
+    return out + "\n}  // namespace tsr\n";
+}
+
+}  // namespace tessera::cuda

@@ -1,0 +1,29 @@
+#include "compile/cuda_kernels.h"
+
+#include "algorithm/graph.h"
+
+#include <fmt/format.h>
+
+namespace tessera {
+
+tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
+    const AlgorithmState& state = algorithm.state();
+    if (!state.in_place.empty())
+        throw Limit(
+            L0901_not_on_target, state.where,
+            fmt::format("{} writes {} into the memory of {}, which GPU kernels do not", state.name,
+                        state.outputs[state.in_place[0].second].name(), state.arguments[state.in_place[0].first].state()->name),
+            {fix("give the output memory of its own"), fix("compile for host")});
+    return tile::lower(build_loop_tree(bind(algorithm, schedule, target)), target);
+}
+
+CudaFile cuda_file(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const std::string& prefix) {
+    CudaFile out;
+    out.kernels = cuda::emit_kernels(cuda_program(algorithm, schedule, target), prefix);
+    out.source = cuda::cuda_source(out.kernels, target,
+                                   fmt::format("Compiled by Tessera for {}.\nDefinition:\n{}\nSchedule:\n{}\n", to_text(target),
+                                               algorithm.text(), to_json(schedule)));
+    return out;
+}
+
+}  // namespace tessera

@@ -1,0 +1,112 @@
+#include "compile/cuda_library.h"
+
+#include "algorithm/graph.h"
+#include "backend/cuda/kernel_report.h"
+#include "base/check.h"
+#include "compile/cuda_kernels.h"
+#include "compile/module.h"
+#include "compile/toolchain.h"
+
+#include <tessera/tessera_cuda.h>
+
+#include <fmt/format.h>
+
+namespace tessera {
+namespace {
+
+/// Extents as postfix code, and numbers of arguments and scratch buffers as the runtime counts them.
+class LaunchWriter {
+public:
+    LaunchWriter(const Algorithm& algorithm, const KernelSignature& signature, const tile::Program& program)
+        : algorithm_(algorithm), signature_(signature), program_(program) {}
+
+    [[nodiscard]] std::vector<Bytecode> scratch_bytes() const {
+        std::vector<Bytecode> out;
+        for (const tile::Scratch& s : program_.scratch)
+            for (const DType t : program_.bound.graph.stages[s.stage].dtypes) {
+                Expr bytes = make_constant(DType::i64, static_cast<std::int64_t>(dtype_bytes(t)));
+                for (const Expr& e : s.extent) bytes = make_op(Op::mul, DType::i64, {bytes, e});
+                out.push_back(code(bytes));
+            }
+        return out;
+    }
+
+    [[nodiscard]] CudaLaunch launch(const cuda::EmittedKernel& kernel) const {
+        CudaLaunch out{kernel.name, {}, kernel.threads, kernel.shared_bytes, {}};
+        Expr blocks = make_constant(DType::i64, std::int64_t{1});
+        for (const Expr& e : kernel.grid) blocks = make_op(Op::mul, DType::i64, {blocks, e});
+        out.grid = code(blocks);
+        for (const cuda::KernelParam& p : kernel.params) out.params.push_back(param(p));
+        return out;
+    }
+
+private:
+    [[nodiscard]] Bytecode code(const Expr& e) const {
+        const auto number = [](const auto& list, const std::string& name) {
+            for (size_t i = 0; i < list.size(); ++i)
+                if (list[i].name == name) return static_cast<std::int64_t>(i);
+            throw Bug(B0951_internal, {}, fmt::format("a launch needs {}, which is not known at entry", name));
+        };
+        return extent_bytecode(e, {[&](const Dim& d) { return number(signature_.dims, d.name()); },
+                                   [&](const InputState& s) { return number(signature_.args, s.name); }});
+    }
+
+    [[nodiscard]] CudaParam param(const cuda::KernelParam& p) const {
+        using Kind = cuda::KernelParam::Kind;
+        const auto axis = static_cast<std::int64_t>(p.axis);
+        switch (p.kind) {
+            case Kind::input:
+            case Kind::scalar: return {TESSERA_CUDA_PARAM_ARG, static_cast<std::int64_t>(p.index), 0, {}};
+            case Kind::input_stride: return {TESSERA_CUDA_PARAM_STRIDE, static_cast<std::int64_t>(p.index), axis, {}};
+            case Kind::output: return {TESSERA_CUDA_PARAM_ARG, output(p.index) + axis, 0, {}};
+            case Kind::output_stride: return {TESSERA_CUDA_PARAM_STRIDE, output(p.index), axis, {}};
+            case Kind::scratch: return {TESSERA_CUDA_PARAM_SCRATCH, scratch(p.index) + axis, 0, {}};
+            case Kind::extent: return {TESSERA_CUDA_PARAM_CODE_I64, 0, 0, code(p.dim)};
+        }
+        throw Bug(B0951_internal, {}, "a kernel has a parameter of no kind");
+    }
+    // Inputs and scalars stand first, then the components of every output.
+    [[nodiscard]] std::int64_t output(size_t index) const {
+        size_t number = algorithm_.arguments().size();
+        for (size_t o = 0; o < index; ++o) number += algorithm_.outputs()[o].state()->dtypes.size();
+        return static_cast<std::int64_t>(number);
+    }
+    [[nodiscard]] std::int64_t scratch(size_t index) const {
+        size_t number = 0;
+        for (size_t s = 0; s < index; ++s) number += program_.bound.graph.stages[program_.scratch[s].stage].dtypes.size();
+        return static_cast<std::int64_t>(number);
+    }
+
+    const Algorithm& algorithm_;
+    const KernelSignature& signature_;
+    const tile::Program& program_;
+};
+
+}  // namespace
+
+CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging) {
+    CFunction function{.symbol = kernel.name,
+                       .signature = kernel_signature(kernel.algorithm, true),
+                       .origin = kernel.origin,
+                       .schedule_hash = content_hash(kernel.schedule)};
+    function.signature.name = kernel.name;
+    function.signature.params.clear();
+    for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {
+        CudaVariant variant{.name = choice.name, .when = choice.when, .arch = target.arch};
+        if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
+        const std::string stem = fmt::format("{}_{}", kernel.name, choice.name);
+        const tile::Program program = cuda_program(kernel.algorithm, choice.schedule, target);
+        const CudaFile file = cuda_file(kernel.algorithm, choice.schedule, target, stem);
+        staging.write(stem + ".cu", file.source);
+        const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
+        (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
+        variant.image = read_text_file(staging.file(stem + ".cubin").string());
+        const LaunchWriter writer(kernel.algorithm, function.signature, program);
+        variant.scratch_bytes = writer.scratch_bytes();
+        for (const cuda::EmittedKernel& k : file.kernels) variant.launches.push_back(writer.launch(k));
+        function.cuda.push_back(std::move(variant));
+    }
+    return function;
+}
+
+}  // namespace tessera

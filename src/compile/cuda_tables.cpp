@@ -1,0 +1,72 @@
+#include "compile/c_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace tessera {
+namespace {
+
+std::string image_bytes(const std::string& image) {
+    std::string out;
+    for (size_t i = 0; i < image.size(); ++i)
+        out += fmt::format("{}{},", i % 24 == 0 ? "\n    " : "", static_cast<unsigned>(static_cast<unsigned char>(image[i])));
+    return out;
+}
+
+class TableWriter {
+public:
+    TableWriter(const CFunction& function, const std::function<std::string(const Bytecode&)>& code) : f_(function), code_(code) {}
+
+    std::string write() {
+        std::string variants;
+        for (size_t v = 0; v < f_.cuda.size(); ++v) variants += variant(f_.cuda[v], v);
+        return out_ + table("tessera_cuda_variant", "cuda_variants", variants) +
+               fmt::format("static const tessera_cuda_kernel {0}_cuda = {{&{0}_kernel, {1}, cuda_variants}};\n\n", f_.symbol,
+                           f_.cuda.size());
+    }
+
+private:
+    static std::string table(std::string_view type, const std::string& name, const std::string& rows) {
+        return rows.empty() ? "" : fmt::format("static const {} {}[] = {{\n{}}};\n", type, name, rows);
+    }
+    static std::string name_or_null(const std::string& name, bool there) { return there ? name : "0"; }
+
+    std::string variant(const CudaVariant& v, size_t number) {
+        const std::string image = fmt::format("image_{}", number), scratch = fmt::format("scratch_{}", number),
+                          launches = fmt::format("launches_{}", number);
+        out_ += fmt::format("static const unsigned char {}_bytes[] = {{{}}};\n", image, image_bytes(v.image));
+        out_ +=
+            table("tessera_cuda_image", image, fmt::format("    {{\"{}\", {}_bytes, sizeof {}_bytes}},\n", v.arch, image, image));
+        std::string rows;
+        for (const Bytecode& bytes : v.scratch_bytes) rows += fmt::format("    {},\n", code_(bytes));
+        out_ += table("tessera_code", scratch, rows);
+        rows.clear();
+        for (size_t l = 0; l < v.launches.size(); ++l) {
+            const CudaLaunch& launch = v.launches[l];
+            const std::string params = fmt::format("params_{}_{}", number, l);
+            std::string param_rows;
+            for (const CudaParam& p : launch.params)
+                param_rows += fmt::format("    {{{}, {}, {}, {}}},\n", p.kind, p.index, p.axis, code_(p.code));
+            out_ += table("tessera_cuda_param", params, param_rows);
+            rows += fmt::format("    {{\"{}\", {{{}, {{0, 0}}, {{0, 0}}}}, {}, {}, {}, {}}},\n", launch.function,
+                                code_(launch.grid), launch.threads, launch.shared_bytes, launch.params.size(),
+                                name_or_null(params, !launch.params.empty()));
+        }
+        out_ += table("tessera_cuda_launch", launches, rows);
+        return fmt::format("    {{\"{}\", {}, 0, 0, 1, {}, {}, {}, 0, 0, {}, {}}},\n", v.name, code_(v.code), image,
+                           v.scratch_bytes.size(), name_or_null(scratch, !v.scratch_bytes.empty()), v.launches.size(),
+                           name_or_null(launches, !v.launches.empty()));
+    }
+
+    const CFunction& f_;
+    const std::function<std::string(const Bytecode&)>& code_;
+    std::string out_;
+};
+
+}  // namespace
+
+std::string cuda_tables(const CFunction& function, const std::function<std::string(const Bytecode&)>& code) {
+    return TableWriter(function, code).write();
+}
+
+}  // namespace tessera

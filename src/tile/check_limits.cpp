@@ -1,0 +1,118 @@
+#include "base/match.h"
+#include "tile/environment.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tessera::tile {
+namespace {
+
+std::int64_t bytes_of(const Stage& s) {
+    std::int64_t bytes = 0;
+    for (const DType t : s.dtypes) bytes += dtype_bytes(t);
+    return bytes;
+}
+std::int64_t product(const std::vector<std::int64_t>& extents) {
+    std::int64_t out = 1;
+    for (const std::int64_t e : extents)
+        out = e > (std::int64_t{1} << 40) / std::max<std::int64_t>(out, 1) ? std::int64_t{1} << 40 : out * e;
+    return out;
+}
+
+class LimitCheck {
+public:
+    LimitCheck(const Program& program, const Kernel& kernel, const GpuLimits& limits)
+        : program_(program), kernel_(kernel), limits_(limits) {}
+
+    void run() {
+        if (kernel_.threads > limits_.threads || kernel_.threads % 32 != 0)
+            throw Error(E0506_loop_kind, {}, fmt::format("kernel {} has {} threads", kernel_.name, kernel_.threads),
+                        {expected(fmt::format("a multiple of 32, at most {}", limits_.threads)),
+                         fix("change threads in its record under kernels")});
+        const SharedPlan plan = plan_shared(program_, kernel_);
+        if (plan.bytes > limits_.shared_bytes) {
+            std::vector<Hint> hints{expected(fmt::format("at most {} bytes a block", limits_.shared_bytes))};
+            for (const auto& [stage, offset] : plan.offsets)
+                hints.push_back(note(fmt::format("{} starts at byte {}", program_.bound.graph.stages[stage].name, offset)));
+            hints.push_back(fix("use smaller tiles, or store a stage in registers or at root"));
+            throw Error(E0508_storage, {}, fmt::format("kernel {} needs {} bytes of shared memory", kernel_.name, plan.bytes),
+                        std::move(hints));
+        }
+        registers(*kernel_.body, 0);
+    }
+
+private:
+    void registers(const Statement& s, std::int64_t outside) {
+        if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::register_) {
+            const Stage& stage = program_.bound.graph.stages[a->stage];
+            const std::int64_t own = product(own_extent(*a)) * std::max<std::int64_t>(bytes_of(stage), 4);
+            if (own + outside > limits_.register_bytes)
+                throw Error(E0508_storage, stage.where,
+                            fmt::format("{} takes {} bytes of each thread's registers, {} together with what lives around it",
+                                        stage.name, own, own + outside),
+                            {expected(fmt::format("at most {}", limits_.register_bytes)),
+                             fix("use smaller tiles a thread, or store it in shared memory")});
+            outside += own;
+        }
+        for (const StatementPtr& child : children(s)) registers(*child, outside);
+    }
+
+    const Program& program_;
+    const Kernel& kernel_;
+    const GpuLimits& limits_;
+};
+
+void plan_statement(const Program& program, const Statement& s, SharedPlan& plan, std::int64_t threads, std::int64_t& partial) {
+    if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::shared && plan.offsets.count(a->stage) == 0) {
+        const Stage& stage = program.bound.graph.stages[a->stage];
+        plan.offsets[a->stage] = plan.bytes;
+        for (const DType t : stage.dtypes) plan.bytes += (product(a->extent) * dtype_bytes(t) + 15) / 16 * 16;
+    }
+    if (const auto* c = std::get_if<Combine>(&s.node); c && c->over == Scope::thread && threads > 32)
+        partial = std::max(partial, 32 * 8 * static_cast<std::int64_t>(program.bound.graph.stages[c->stage].dtypes.size()));
+    for (const StatementPtr& child : children(s)) plan_statement(program, *child, plan, threads, partial);
+}
+
+}  // namespace
+
+GpuLimits gpu_limits(const Target& target) {
+    // Shared memory a block may opt into: CUDA C++ Programming Guide, table of technical specifications per compute capability.
+    static const std::map<std::string, std::int64_t> kilobytes{{"sm_70", 96},   {"sm_75", 64},    {"sm_80", 163},
+                                                               {"sm_86", 99},   {"sm_89", 99},    {"sm_90", 227},
+                                                               {"sm_90a", 227}, {"sm_100a", 227}, {"sm_120a", 99}};
+    const auto found = kilobytes.find(target.arch);
+    if (target.kind != Target::Kind::cuda || found == kilobytes.end())
+        throw Error(E0803_target_unavailable, {}, fmt::format("target {} is no GPU that kernels are made for", to_text(target)),
+                    {fix("use cuda-sm_80 or cuda-sm_90a")});
+    GpuLimits limits;
+    limits.shared_bytes = found->second * 1024;
+    return limits;
+}
+
+SharedPlan plan_shared(const Program& program, const Kernel& kernel) {
+    SharedPlan plan;
+    std::int64_t partial = 0;
+    plan_statement(program, *kernel.body, plan, kernel.threads, partial);
+    plan.combine = plan.bytes;
+    plan.bytes += partial;
+    return plan;
+}
+
+void check_limits(const Program& program, const GpuLimits& limits) {
+    for (const Kernel& k : program.kernels) LimitCheck(program, k, limits).run();
+}
+
+Program lower(const LoopTree& tree, const Target& target) {
+    const GpuLimits limits = gpu_limits(target);
+    Program program = lower_kernels(tree);
+    check_limits(program, limits);
+    check_ownership(program);
+    program = insert_barriers(std::move(program));
+    verify(program);
+    check_barriers(program);
+    return program;
+}
+
+}  // namespace tessera::tile

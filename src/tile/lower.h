@@ -1,0 +1,45 @@
+#pragma once
+
+#include "tile/tile_ir.h"
+
+#include <tessera/target.h>
+
+#include <map>
+
+namespace tessera::tile {
+
+/// What one block may use.
+struct GpuLimits {
+    std::int64_t threads = 1024;
+    std::int64_t shared_bytes = 0;
+    std::int64_t register_bytes = 255 * 4;  // of one thread's buffers
+};
+/// Throws E0803 for an architecture without a row.
+[[nodiscard]] GpuLimits gpu_limits(const Target& target);
+
+/// Kernels for a loop tree that was bound for CUDA, synchronised: every root nest is a kernel, its block loops the grid. Throws
+/// E05xx and L0903 for what does not fit the limits or has no lowering, naming stage and loop.
+[[nodiscard]] Program lower(const LoopTree& tree, const Target& target);
+
+// The passes, in order.
+/// Root nests as kernels without barriers.
+[[nodiscard]] Program lower_kernels(const LoopTree& tree);
+/// Throws E0503, E0508 where a kernel needs more than a block has.
+void check_limits(const Program& program, const GpuLimits& limits);
+/// Throws L0903 where a thread reads or writes registers of another.
+void check_ownership(const Program& program);
+/// Puts a barrier before every statement that meets memory another thread may have used since the last one.
+[[nodiscard]] Program insert_barriers(Program program);
+/// Runs the loops of every kernel a few times on paper; throws Bug where two threads may meet in memory without a barrier
+/// between them. Shares nothing with insert_barriers().
+void check_barriers(const Program& program);
+
+/// Where the shared buffers of a kernel start, one behind the other, in bytes.
+struct SharedPlan {
+    std::map<size_t, std::int64_t> offsets;  // by stage
+    std::int64_t combine = 0;                // where warps leave their partials
+    std::int64_t bytes = 0;
+};
+[[nodiscard]] SharedPlan plan_shared(const Program& program, const Kernel& kernel);
+
+}  // namespace tessera::tile

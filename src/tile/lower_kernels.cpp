@@ -1,0 +1,448 @@
+#include "base/match.h"
+#include "schedule/loop_split.h"
+#include "tile/environment.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace tessera::tile {
+namespace {
+
+using Tree = tessera::Statement;
+using TreePtr = tessera::StatementPtr;
+
+/// Where a statement stands: among the block loops, run by all threads of the block, by one warp, by one thread.
+enum class Level { grid, block, warp, thread };
+
+bool is_spread(LoopKind kind) { return kind == LoopKind::thread || kind == LoopKind::warp || kind == LoopKind::lane; }
+
+/// Every statement of a tree, outermost first.
+template <class Visit>
+void visit(const Tree& s, Visit&& each) {
+    each(s);
+    match(
+        s.node,
+        [&](const tessera::Block& b) {
+            for (const TreePtr& child : b.statements) visit(*child, each);
+        },
+        [&](const tessera::Loop& l) { visit(*l.body, each); }, [&](const tessera::Let& l) { visit(*l.body, each); },
+        [&](const tessera::Guard& g) { visit(*g.body, each); }, [&](const tessera::Allocate& a) { visit(*a.body, each); },
+        [&](const tessera::Produce& p) { visit(*p.body, each); }, [&](const tessera::Store&) {});
+}
+
+class KernelLowering {
+public:
+    explicit KernelLowering(const LoopTree& tree) : tree_(tree), out_{tree.bound, {}, {}} {}
+
+    Program run() {
+        at_root(tree_.root);
+        return std::move(out_);
+    }
+
+private:
+    const Stage& stage(size_t i) const { return tree_.bound.graph.stages[i]; }
+    const BoundStage& placed(size_t i) const { return tree_.bound.stages[i]; }
+
+    // ---- the host: every nest is a kernel
+
+    void at_root(const TreePtr& s) {
+        match(
+            s->node,
+            [&](const tessera::Block& b) {
+                for (const TreePtr& child : b.statements) at_root(child);
+            },
+            [&](const tessera::Let& l) {
+                root_lets_.push_back(l);
+                environment_.add_let(l.variable, l.value);
+                at_root(l.body);
+            },
+            [&](const tessera::Allocate& a) {
+                Scratch scratch{a.stage, {}, {}};
+                for (const Expr& e : a.begin) scratch.begin.push_back(environment_.resolved(e));
+                for (const Expr& e : a.extent) scratch.extent.push_back(environment_.resolved(e));
+                if (a.space == Space::shared || a.space == Space::register_)
+                    throw Error(E0508_storage, stage(a.stage).where,
+                                fmt::format("{} is computed at root but stored in {} memory", stage(a.stage).name, word(a.space)),
+                                {fix("store it in global memory"), fix("compute it at a block loop of what reads it")});
+                out_.scratch.push_back(std::move(scratch));
+                at_root(a.body);
+            },
+            [&](const tessera::Produce& p) {
+                producing_ = p.stage;
+                if (is_combined(p.stage)) refuse_root_combination(p.stage);
+                at_root(p.body);
+            },
+            [&](const tessera::Loop&) { add_kernel(s); }, [&](const tessera::Guard&) { add_kernel(s); },
+            [&](const tessera::Store&) { add_kernel(s); });
+    }
+
+    void add_kernel(const TreePtr& s) {
+        Kernel kernel;
+        const std::string& root = stage(producing_).name;
+        for (const char c : root) kernel.name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+        kernel.name += fmt::format("_{}", out_.kernels.size());
+        const Environment outside = environment_;
+        kernel_ = &kernel;
+        most_threads_ = 32;
+        StatementPtr body = lower(s, Level::grid);
+        for (size_t i = root_lets_.size(); i-- > 0;) body = statement(Let{root_lets_[i].variable, root_lets_[i].value, body});
+        kernel.body = std::move(body);
+        const auto spec = tree_.bound.kernels.find(root);
+        const std::int64_t rounded = (std::min<std::int64_t>(most_threads_, 1024) + 31) / 32 * 32;
+        kernel.threads = rounded;
+        if (spec != tree_.bound.kernels.end()) {
+            kernel.threads = spec->second.threads.value_or(rounded);
+            kernel.min_ctas = spec->second.min_ctas.value_or(1);
+        }
+        environment_ = outside;
+        spaces_.clear();
+        out_.kernels.push_back(std::move(kernel));
+    }
+
+    // ---- statements of a kernel
+
+    StatementPtr lower(const TreePtr& s, Level level) {
+        if (level == Level::grid && !leads_to_blocks(*s)) level = Level::block;
+        if (level == Level::block || level == Level::warp)
+            if (const auto alone = lower_alone(s, level)) return alone;
+        return match(
+            s->node,
+            [&](const tessera::Block& b) {
+                std::vector<StatementPtr> out;
+                for (const TreePtr& child : b.statements) out.push_back(lower(child, level));
+                return sequence(std::move(out));
+            },
+            [&](const tessera::Let& l) {
+                environment_.add_let(l.variable, l.value);
+                return statement(Let{l.variable, l.value, lower(l.body, level)});
+            },
+            [&](const tessera::Guard& g) {
+                return statement(If{g.condition, lower(g.body, level)});
+            },
+            [&](const tessera::Loop& l) { return lower_loop(l, level); },
+            [&](const tessera::Allocate& a) { return lower_allocation(a, level); },
+            [&](const tessera::Produce& p) { return is_combined(p.stage) ? lower_combined(p, level) : lower(p.body, level); },
+            [&](const tessera::Store& w) { return lower_store(w); });
+    }
+
+    static bool leads_to_blocks(const Tree& s) {
+        const auto* l = std::get_if<tessera::Loop>(&s.node);
+        return (l && l->kind == LoopKind::block) || std::holds_alternative<tessera::Let>(s.node) ||
+               std::holds_alternative<tessera::Guard>(s.node);
+    }
+
+    // A statement without spreads that is not a sequence: registers are written by every thread, other memory by one.
+    StatementPtr lower_alone(const TreePtr& s, Level level) {
+        if (std::holds_alternative<tessera::Block>(s->node) || std::holds_alternative<tessera::Let>(s->node)) return nullptr;
+        bool spreads = false, registers = false, memory = false;
+        std::set<size_t> inside;
+        std::string names;
+        visit(*s, [&](const Tree& t) {
+            if (const auto* l = std::get_if<tessera::Loop>(&t.node))
+                spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::block;
+            if (const auto* a = std::get_if<tessera::Allocate>(&t.node)) inside.insert(a->stage);
+            const auto* w = std::get_if<tessera::Store>(&t.node);
+            if (!w || inside.count(w->stage)) return;
+            const auto space = spaces_.find(w->stage);
+            const bool own = space != spaces_.end() && space->second == Space::register_;
+            (own ? registers : memory) = true;
+            names = stage(w->stage).name;
+        });
+        if (spreads || !memory) return nullptr;
+        if (registers)
+            throw Limit(L0903_schedule, stage(producing_).where,
+                        fmt::format("one nest without thread loops writes registers and, in {}, other memory", names),
+                        {fix("give the stages loops of their own instead of fuse_with")});
+        Spread alone;
+        alone.over = level == Level::block ? Scope::thread : Scope::lane;
+        const Environment outside = environment_;
+        alone.body = lower(s, Level::thread);
+        environment_ = outside;
+        return statement(std::move(alone));
+    }
+
+    // The zero-based variable of a loop; `bound` wraps its body with the loop's own one.
+    static Expr zero_based(const tessera::Loop& l) {
+        if (integer_constant(l.begin) == 0) return l.variable;
+        return make_variable(name_of(l.variable) + ".at", DType::i64);
+    }
+    StatementPtr with_index(const tessera::Loop& l, const Expr& variable, StatementPtr body) const {
+        if (variable.same_as(l.variable)) return body;
+        return statement(Let{l.variable, index_sum(l.begin, variable), std::move(body)});
+    }
+    void enter(const tessera::Loop& l, const Expr& variable) {
+        environment_.add_range(variable, l.extent);
+        if (!variable.same_as(l.variable)) environment_.add_let(l.variable, index_sum(l.begin, variable));
+    }
+
+    StatementPtr lower_loop(const tessera::Loop& l, Level level) {
+        if (l.kind == LoopKind::block) return lower_block_loop(l, level);
+        if (is_spread(l.kind)) return lower_spread(l, level);
+        For f;
+        f.variable = zero_based(l);
+        f.extent = l.extent;
+        f.unrolled = l.kind != LoopKind::serial;
+        enter(l, f.variable);
+        f.body = with_index(l, f.variable, lower(l.body, level));
+        return statement(std::move(f));
+    }
+
+    StatementPtr lower_block_loop(const tessera::Loop& l, Level level) {
+        if (level != Level::grid)
+            throw Limit(
+                L0903_schedule, stage(producing_).where,
+                fmt::format("block loop {} stands inside other loops of its kernel", l.name),
+                {fix("put the block loops outermost, and compute what stands inside at one of them without block loops")});
+        const Expr extent = environment_.resolved(l.extent);
+        for_each_node({extent}, [&](const Expr& n) {
+            if (n->op == Op::variable || (n->op == Op::access && n->index_count() > 0))
+                throw Limit(L0903_schedule, stage(producing_).where,
+                            fmt::format("the extent of block loop {} is not known before the kernel starts", l.name),
+                            {fix("make it a serial loop inside")});
+        });
+        const Expr variable = zero_based(l);
+        kernel_->grid.push_back({variable, extent});
+        enter(l, variable);
+        return with_index(l, variable, lower(l.body, Level::grid));
+    }
+
+    // ---- spreads
+
+    StatementPtr lower_spread(const tessera::Loop& l, Level level) {
+        const Level needed = l.kind == LoopKind::lane ? Level::warp : Level::block;
+        if (level != needed) {
+            const bool lane = l.kind == LoopKind::lane;
+            throw Error(E0506_loop_kind, stage(producing_).where,
+                        fmt::format("{} loop {} stands {}", word(l.kind), l.name,
+                                    lane && level != Level::thread ? "outside all warp loops"
+                                                                   : "inside a loop that a thread or warp runs alone"),
+                        {lane ? fix("put a warp loop around it, or make it a thread loop")
+                              : fix("compute the stage at a block loop, or make the loop serial")});
+        }
+        Spread spread;
+        spread.over = l.kind == LoopKind::thread ? Scope::thread : l.kind == LoopKind::warp ? Scope::warp : Scope::lane;
+        const Environment outside = environment_;
+        std::set<const ExprNode*> inside;
+        spread.body = spread_loop(l, spread, inside);
+        environment_ = outside;
+        note_threads(spread);
+        return statement(std::move(spread));
+    }
+
+    // An extent that is not constant but bounded gives an axis of the bound, with a guard: which thread has which position is
+    // then known when the kernel is compiled.
+    StatementPtr spread_loop(const tessera::Loop& l, Spread& spread, std::set<const ExprNode*>& inside) {
+        const Expr variable = zero_based(l), extent = extent_outside(l, spread, inside);
+        const auto most = environment_.constant_bound(extent);
+        const bool guarded = most && *most >= 1 && *most <= 1024 && !integer_constant(environment_.resolved(extent));
+        spread.axes.push_back({variable, guarded ? index_number(*most) : extent});
+        inside.insert(l.variable.get());
+        enter(l, variable);
+        StatementPtr body = with_index(l, variable, spread_body(l.body, l.kind, spread, inside));
+        return guarded ? statement(If{make_op(Op::lt, DType::bool_, {variable, extent}), std::move(body)}) : body;
+    }
+    // Adjacent loops of one kind, with names and guards between them at most, are one space.
+    StatementPtr spread_body(const TreePtr& s, LoopKind kind, Spread& spread, std::set<const ExprNode*>& inside) {
+        if (const auto* l = std::get_if<tessera::Let>(&s->node)) {
+            environment_.add_let(l->variable, l->value);
+            inside.insert(l->variable.get());
+            return statement(Let{l->variable, l->value, spread_body(l->body, kind, spread, inside)});
+        }
+        if (const auto* g = std::get_if<tessera::Guard>(&s->node))
+            return statement(If{g->condition, spread_body(g->body, kind, spread, inside)});
+        if (const auto* l = std::get_if<tessera::Loop>(&s->node))
+            if (l->kind == kind) return spread_loop(*l, spread, inside);
+        return lower(s, kind == LoopKind::warp ? Level::warp : Level::thread);
+    }
+    Expr extent_outside(const tessera::Loop& l, const Spread& spread, const std::set<const ExprNode*>& inside) const {
+        bool names_inside = false;
+        for_each_node({l.extent}, [&](const Expr& n) { names_inside = names_inside || inside.count(n.get()) != 0; });
+        if (!names_inside) return l.extent;
+        const Expr extent = environment_.resolved(l.extent);
+        for_each_node({extent}, [&](const Expr& n) {
+            for (const Axis& a : spread.axes)
+                if (n.same_as(a.variable))
+                    throw Limit(L0903_schedule, stage(producing_).where,
+                                fmt::format("the extent of {} loop {} depends on the position in the loop around it",
+                                            word(l.kind), l.name),
+                                {fix("make the inner loop serial"), fix("give the outer loop tail guard")});
+        });
+        return extent;
+    }
+
+    void note_threads(const Spread& spread) {
+        const std::int64_t unit = spread.over == Scope::warp ? 32 : 1;
+        const std::int64_t several = spread.over == Scope::warp ? 8 : spread.over == Scope::lane ? 32 : 256;
+        const std::int64_t wanted = positions(spread.axes, environment_).value_or(several);
+        most_threads_ = std::max(most_threads_, std::min<std::int64_t>(wanted, 1024 / unit) * unit);
+    }
+
+    // ---- memory
+
+    StatementPtr lower_allocation(const tessera::Allocate& a, Level level) {
+        const Stage& s = stage(a.stage);
+        const auto refuse = [&](std::string_view what, std::string_view instead) {
+            throw Limit(L0903_schedule, s.where, fmt::format("{} is stored in {} memory where {}", s.name, word(a.space), what),
+                        {fix(std::string(instead))});
+        };
+        bool spread = false;
+        visit(*a.body, [&](const Tree& t) {
+            const auto* p = std::get_if<tessera::Produce>(&t.node);
+            if (p && p->stage == a.stage)
+                visit(*p->body, [&](const Tree& inner) {
+                    const auto* l = std::get_if<tessera::Loop>(&inner.node);
+                    spread = spread || (l && is_spread(l->kind));
+                });
+        });
+        const bool own = a.space == Space::register_ || a.space == Space::stack;
+        Alloc out;
+        out.stage = a.stage;
+        out.space = own || level == Level::thread || is_combined(a.stage) || (a.space == Space::auto_ && !spread)
+                        ? Space::register_
+                        : Space::shared;
+        if (a.space == Space::global || a.space == Space::heap)
+            refuse("it is computed inside a kernel", "compute it at root, or store it in shared memory or registers");
+        if (a.space == Space::shared && level == Level::thread)
+            refuse("one thread computes it", "compute it at a block loop, or store it in registers");
+        if (a.space == Space::shared && is_combined(a.stage))
+            refuse("threads combine it", "store it in registers: all threads have the result");
+        if (out.space == Space::shared && level == Level::warp)
+            refuse("one warp computes it", "compute it at a block loop, or store it in registers");
+        out.begin = a.begin;
+        for (size_t d = 0; d < a.extent.size(); ++d) {
+            const auto most = environment_.constant_bound(a.extent[d]);
+            if (!most)
+                throw Error(E0508_storage, s.where,
+                            fmt::format("{} is stored in {} memory, but how much of dim {} one {} needs has no constant bound",
+                                        s.name, word(out.space), s.dims[d].name(), level == Level::thread ? "thread" : "block"),
+                            {fix("tile the loops that it is computed at"), fix(fmt::format("compute {} at root", s.name)),
+                             fix(fmt::format("promise a bound: Dim {}.at_most(…)", s.dims[d].name()))});
+            out.extent.push_back(std::max<std::int64_t>(*most, 1));
+        }
+        if (out.space == Space::register_) out.shares = shares_of(a.stage, out.extent, level, spread);
+        const auto before = spaces_.find(a.stage) == spaces_.end() ? std::optional<Space>() : spaces_[a.stage];
+        spaces_[a.stage] = out.space;
+        out.body = lower(a.body, level);
+        if (before)
+            spaces_[a.stage] = *before;
+        else
+            spaces_.erase(a.stage);
+        return statement(std::move(out));
+    }
+
+    // Which cells of a register buffer belong to which threads: by the spread loops of its own nest.
+    std::vector<Share> shares_of(size_t i, const std::vector<std::int64_t>& extent, Level level, bool spread) const {
+        const Stage& s = stage(i);
+        std::vector<Share> shares(s.dims.size());
+        if (level == Level::thread || is_combined(i) || !spread) return shares;
+        const std::vector<BoundLoop>& nest = placed(i).pure;
+        std::int64_t threads = 1, warps = 32;
+        for (size_t l = nest.size(); l-- > 0;) {
+            const BoundLoop& loop = nest[l];
+            if (!is_spread(loop.kind)) continue;
+            size_t d = 0;
+            while (s.dims[d].id() != loop.dim.id()) ++d;
+            for (size_t outer = 0; outer < nest.size(); ++outer)
+                if (nest[outer].dim.id() == loop.dim.id() && outer != l && (outer < l || is_spread(nest[outer].kind)))
+                    throw Limit(
+                        L0903_schedule, s.where,
+                        fmt::format("{} is stored in registers, but its loops {} and {} split dim {} over threads together",
+                                    s.name, nest[outer].name, loop.name, loop.dim.name()),
+                        {fix(fmt::format("spread {} by one loop, the first over that dim", loop.dim.name())),
+                         fix("store it in shared memory")});
+            std::int64_t& stride = loop.kind == LoopKind::warp ? warps : threads;
+            shares[d] = {loop.tile, stride, (extent[d] + loop.tile - 1) / loop.tile};
+            stride *= shares[d].count;
+        }
+        return shares;
+    }
+
+    // ---- reductions that threads share
+
+    bool is_combined(size_t i) const {
+        if (stage(i).kind != Stage::Kind::reduction) return false;
+        for (const BoundLoop& l : placed(i).update)
+            if (l.reduction && is_spread(l.kind)) return true;
+        return false;
+    }
+
+    [[noreturn]] void refuse_root_combination(size_t i) const {
+        throw Limit(
+            L0903_schedule, stage(i).where,
+            fmt::format("{} is computed at root and its reduction runs on threads", stage(i).name),
+            {fix("compute it at a block loop of what reads it"), fix("reduce serially, with thread loops over its dims")});
+    }
+
+    // { init; update over threads }  ->  { init everywhere; update of each thread's own partial; combine }
+    StatementPtr lower_combined(const tessera::Produce& p, Level level) {
+        const Stage& s = stage(p.stage);
+        const auto space = spaces_.find(p.stage);
+        if (space == spaces_.end()) refuse_root_combination(p.stage);
+        Scope scope = Scope::lane;
+        for (const BoundLoop& l : placed(p.stage).update) {
+            if (!is_spread(l.kind)) continue;
+            if (l.reduction && l.kind == LoopKind::warp)
+                throw Limit(L0903_schedule, s.where, fmt::format("loop {} of {} reduces over warps", l.name, s.name),
+                            {fix("use a thread loop, which is warps and lanes")});
+            if (!l.reduction)
+                throw Limit(
+                    L0903_schedule, s.where,
+                    fmt::format("loop {} of {} is a {} loop beside a reduction on threads", l.name, s.name, word(l.kind)),
+                    {fix(fmt::format("compute {} at a warp loop and reduce over lanes", s.name)), fix("make the loop serial")});
+            if (l.kind == LoopKind::thread) scope = Scope::thread;
+        }
+        if ((scope == Scope::thread) != (level == Level::block) || level == Level::thread)
+            throw Error(
+                E0506_loop_kind, s.where,
+                fmt::format("{} reduces over {}s where {} computes it", s.name, scope == Scope::thread ? "thread" : "lane",
+                            level == Level::block  ? "the whole block"
+                            : level == Level::warp ? "one warp"
+                                                   : "one thread"),
+                {fix(level == Level::block  ? "use thread loops"
+                     : level == Level::warp ? "use lane loops"
+                                            : "reduce serially")});
+        return sequence({lower(p.body, level), statement(Combine{p.stage, scope})});
+    }
+
+    StatementPtr lower_store(const tessera::Store& w) {
+        Assign out{w.stage, w.place, w.values, false};
+        const Stage& s = stage(w.stage);
+        if (s.kind != Stage::Kind::scatter) return statement(std::move(out));
+        bool shared = false, update = false;
+        for (const BoundLoop& l : placed(w.stage).update)
+            shared = shared || (l.reduction && (is_spread(l.kind) || l.kind == LoopKind::block));
+        for_each_node(w.values, [&](const Expr& n) { update = update || (n->op == Op::access && n->target().func == s.func); });
+        out.atomic = shared && update;
+        if (!out.atomic) return statement(std::move(out));
+        const std::string& monoid = s.update->monoid->name;
+        if (placed(w.stage).method != Method::atomic)
+            throw Error(E0505_order, s.where, fmt::format("{} combines its sources on several threads", s.name),
+                        {fix("use method atomic"), fix("run the loops over its sources serially")});
+        if (s.dtypes.size() != 1 || dtype_bits(s.dtypes[0]) < 32 || (monoid != "sum" && monoid != "min" && monoid != "max"))
+            throw Limit(
+                L0903_schedule, s.where,
+                fmt::format("{} has no atomic update: it combines {} values of {} by {}", s.name, s.dtypes.size(),
+                            dtype_name(s.dtypes[0]), monoid),
+                {fix("combine one i32, u32, i64 or u64 by sum, min or max"), fix("run the loops over its sources serially")});
+        return statement(std::move(out));
+    }
+
+    const LoopTree& tree_;
+    Program out_;
+    std::vector<tessera::Let> root_lets_;
+    size_t producing_ = 0;
+    Environment environment_;
+    Kernel* kernel_ = nullptr;
+    std::int64_t most_threads_ = 32;
+    std::map<size_t, Space> spaces_;  // of the stages allocated around the statement
+};
+
+}  // namespace
+
+Program lower_kernels(const LoopTree& tree) { return KernelLowering(tree).run(); }
+
+}  // namespace tessera::tile

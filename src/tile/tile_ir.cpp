@@ -1,0 +1,75 @@
+#include "tile/tile_ir.h"
+
+#include "base/match.h"
+
+namespace tessera::tile {
+
+StatementPtr sequence(std::vector<StatementPtr> statements) {
+    std::vector<StatementPtr> flat;
+    for (StatementPtr& s : statements) {
+        if (const auto* inner = std::get_if<Sequence>(&s->node))
+            flat.insert(flat.end(), inner->statements.begin(), inner->statements.end());
+        else
+            flat.push_back(std::move(s));
+    }
+    return flat.size() == 1 ? flat[0] : statement(Sequence{std::move(flat)});
+}
+
+StatementPtr map_children(const StatementPtr& s, const std::function<StatementPtr(const StatementPtr&)>& replace) {
+    const auto with_body = [&](auto node) {
+        node.body = replace(node.body);
+        return statement(std::move(node));
+    };
+    return match(
+        s->node,
+        [&](const Sequence& q) {
+            std::vector<StatementPtr> out;
+            for (const StatementPtr& child : q.statements) out.push_back(replace(child));
+            return sequence(std::move(out));
+        },
+        [&](const For& f) { return with_body(f); }, [&](const Let& l) { return with_body(l); },
+        [&](const If& i) { return with_body(i); }, [&](const Spread& p) { return with_body(p); },
+        [&](const Alloc& a) { return with_body(a); }, [&](const Assign&) { return s; }, [&](const Combine&) { return s; },
+        [&](const Barrier&) { return s; });
+}
+
+std::vector<StatementPtr> children(const Statement& s) {
+    using List = std::vector<StatementPtr>;
+    return match(
+        s.node, [](const Sequence& q) { return q.statements; }, [](const For& f) { return List{f.body}; },
+        [](const Let& l) { return List{l.body}; }, [](const If& i) { return List{i.body}; },
+        [](const Spread& p) { return List{p.body}; }, [](const Alloc& a) { return List{a.body}; },
+        [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Barrier&) { return List{}; });
+}
+
+std::vector<Expr> expressions(const Statement& s) {
+    using List = std::vector<Expr>;
+    return match(
+        s.node, [](const Sequence&) { return List{}; }, [](const For& f) { return List{f.extent}; },
+        [](const Let& l) { return List{l.value}; }, [](const If& i) { return List{i.condition}; },
+        [](const Spread& p) {
+            List out;
+            for (const Axis& a : p.axes) out.push_back(a.extent);
+            return out;
+        },
+        [](const Alloc& a) { return a.begin; },
+        [](const Assign& a) {
+            List out = a.place;
+            out.insert(out.end(), a.values.begin(), a.values.end());
+            return out;
+        },
+        [](const Combine&) { return List{}; }, [](const Barrier&) { return List{}; });
+}
+
+std::string_view word(Scope scope) {
+    switch (scope) {
+        case Scope::thread: return "thread";
+        case Scope::warp: return "warp";
+        case Scope::lane: return "lane";
+    }
+    return "";
+}
+
+const std::string& name_of(const Expr& variable) { return std::get<std::shared_ptr<const Variable>>(variable->attribute)->name; }
+
+}  // namespace tessera::tile

@@ -1,0 +1,135 @@
+#pragma once
+
+#include "schedule/loop_tree.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+/// Tile IR: kernels in which every statement says who executes it. Outside all spreads the threads of a block run one program
+/// together; a spread deals positions out to threads, warps or lanes; memory has a space; barriers stand where they are needed.
+/// Expressions are those of the loop tree: accesses name stages and inputs at absolute coordinates.
+namespace tessera::tile {
+
+struct Statement;
+using StatementPtr = std::shared_ptr<const Statement>;
+
+/// Who a spread deals positions to, and who meets at a barrier or combines: all threads of the block, its warps, the lanes of one
+/// warp.
+enum class Scope { thread, warp, lane };
+
+struct Sequence {
+    std::vector<StatementPtr> statements;
+};
+/// for variable in [0, extent)
+struct For {
+    Expr variable;
+    Expr extent;
+    bool unrolled = false;
+    StatementPtr body;
+};
+struct Let {
+    Expr variable;
+    Expr value;
+    StatementPtr body;
+};
+struct If {
+    Expr condition;
+    StatementPtr body;
+};
+/// One axis of a spread or of the grid: variable in [0, extent).
+struct Axis {
+    Expr variable;
+    Expr extent;
+};
+/// The positions of the box of axes, the last one fastest, are dealt out in turn; without axes the first one of the scope runs
+/// the body alone. The body of one position does not wait for another.
+struct Spread {
+    Scope over = Scope::thread;
+    std::vector<Axis> axes;
+    StatementPtr body;
+};
+/// Of a register buffer: cells [tile * c, tile * (c + 1)) of a dim belong to the threads t with t / stride % count = c. tile 0:
+/// every thread has its own copy of the whole dim.
+struct Share {
+    std::int64_t tile = 0, stride = 1, count = 1;
+    bool operator==(const Share&) const = default;
+};
+/// Memory of `stage` while the body runs: cells [begin, begin + extent) per dim.
+struct Alloc {
+    size_t stage = 0;
+    Space space = Space::shared;  // shared or register
+    std::vector<Expr> begin;
+    std::vector<std::int64_t> extent;
+    std::vector<Share> shares;  // of registers, one per dim
+    StatementPtr body;
+};
+/// stage(place) = values. `atomic`: the update of an integer cell that other threads update as well.
+struct Assign {
+    size_t stage = 0;
+    std::vector<Expr> place;
+    std::vector<Expr> values;
+    bool atomic = false;
+};
+/// Every thread of the scope holds a partial of each cell of a register buffer; all get the combination, in a fixed tree.
+struct Combine {
+    size_t stage = 0;
+    Scope over = Scope::thread;
+};
+/// All threads of the block, or of the warp, meet; memory written before is seen after.
+struct Barrier {
+    Scope over = Scope::thread;
+};
+
+struct Statement {
+    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Barrier> node;
+};
+
+struct Kernel {
+    std::string name;        // of a C function
+    std::vector<Axis> grid;  // the last one fastest; extents are known at launch
+    std::int64_t threads = 0;
+    std::int64_t min_ctas = 1;
+    StatementPtr body;
+};
+
+/// Device memory of a stage that lives across kernels.
+struct Scratch {
+    size_t stage = 0;
+    std::vector<Expr> begin, extent;  // over extents and scalars
+};
+
+/// Kernels in the order of their launches.
+struct Program {
+    BoundSchedule bound;
+    std::vector<Scratch> scratch;
+    std::vector<Kernel> kernels;
+};
+
+template <class Node>
+[[nodiscard]] StatementPtr statement(Node node) {
+    return std::make_shared<const Statement>(Statement{std::move(node)});
+}
+[[nodiscard]] StatementPtr sequence(std::vector<StatementPtr> statements);
+/// The statement with every child replaced.
+[[nodiscard]] StatementPtr map_children(const StatementPtr& s, const std::function<StatementPtr(const StatementPtr&)>& replace);
+/// The children of a statement, in order.
+[[nodiscard]] std::vector<StatementPtr> children(const Statement& s);
+/// The Exprs of the statement itself, without its children's.
+[[nodiscard]] std::vector<Expr> expressions(const Statement& s);
+[[nodiscard]] std::string_view word(Scope scope);
+/// The name of a variable.
+[[nodiscard]] const std::string& name_of(const Expr& variable);
+
+/// parse_program(to_text(p), p.bound) prints the same. Throws E0601.
+[[nodiscard]] std::string to_text(const Program& program);
+[[nodiscard]] Program parse_program(std::string_view text, const BoundSchedule& bound);
+/// Throws Bug for a program that means nothing: unbound variables, memory used outside its allocation, spreads inside spreads
+/// that do not nest, barriers and combinations where not all of their threads come by, registers used by who does not own them.
+void verify(const Program& program);
+
+}  // namespace tessera::tile

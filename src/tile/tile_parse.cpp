@@ -1,0 +1,289 @@
+#include "schedule/loop_tree_expr.h"
+#include "tile/tile_ir.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+namespace tessera::tile {
+namespace {
+
+struct TextLine {
+    size_t indent;
+    std::string_view text;
+    int number;
+};
+
+class ProgramReader {
+public:
+    ProgramReader(std::string_view text, const BoundSchedule& bound) : bound_(bound), scope_(tree_scope(bound)) {
+        int number = 0;
+        while (!text.empty()) {
+            const size_t end = std::min(text.find('\n'), text.size());
+            const std::string_view line = text.substr(0, end);
+            text.remove_prefix(std::min(end + 1, text.size()));
+            ++number;
+            const size_t indent = line.find_first_not_of(' ');
+            if (indent != std::string_view::npos) lines_.push_back({indent, line.substr(indent), number});
+        }
+    }
+
+    Program run() {
+        Program out{bound_, {}, {}};
+        while (at_ < lines_.size()) {
+            TreeLine line = next(0);
+            if (line.accept("scratch"))
+                out.scratch.push_back(scratch(line));
+            else
+                out.kernels.push_back(kernel(line));
+        }
+        return out;
+    }
+
+private:
+    static constexpr size_t deepest = 2000;
+
+    // The next line with the shared expressions before it read.
+    TreeLine next(size_t indent) {
+        while (true) {
+            if (at_ >= lines_.size() || lines_[at_].indent != indent) {
+                const TextLine& near = lines_[std::min(at_, lines_.size() - 1)];
+                TreeLine(near.text, near.number).fail("the line stands at another indentation than those around it");
+            }
+            TreeLine line(lines_[at_].text, lines_[at_].number);
+            ++at_;
+            const std::string first = line.peek();
+            if (first[0] != '%') return line;
+            line.take();
+            line.expect("=");
+            scope_.shared[first] = expression(line);
+        }
+    }
+    void finish(TreeLine& line) {
+        if (!line.at_end()) line.fail(fmt::format("'{}' is left over", line.peek()));
+        scope_.shared.clear();
+    }
+    Expr expression(TreeLine& line) { return parse_tree_expr(line, scope_); }
+    std::int64_t number(TreeLine& line) {
+        const auto value = integer_constant(expression(line));
+        if (!value) line.fail("a number is missing");
+        return *value;
+    }
+    size_t stage(TreeLine& line) {
+        const std::string name = line.name();
+        const auto found = bound_.graph.find(name);
+        if (!found) line.fail(fmt::format("{} is no stage", name));
+        return *found;
+    }
+    void dim(TreeLine& line, const Stage& s, size_t d) {
+        if (d) line.expect(",");
+        const std::string name = line.name();
+        if (name != s.dims[d].name())
+            line.fail(fmt::format("{} stands where dim {} of {} belongs", name, s.dims[d].name(), s.name));
+        line.expect("[");
+    }
+
+    Scratch scratch(TreeLine& line) {
+        Scratch s;
+        s.stage = stage(line);
+        const Stage& of = bound_.graph.stages[s.stage];
+        for (size_t d = 0; d < of.dims.size(); ++d) {
+            dim(line, of, d);
+            s.begin.push_back(expression(line));
+            line.expect(",");
+            line.expect("+");
+            s.extent.push_back(expression(line));
+            line.expect(")");
+        }
+        finish(line);
+        return s;
+    }
+
+    // "(a in [0, 4), b in [0, n))"; the variables stay bound.
+    std::vector<Axis> axes(TreeLine& line) {
+        std::vector<Axis> out;
+        line.expect("(");
+        while (!line.accept(")")) {
+            if (!out.empty()) line.expect(",");
+            const std::string name = line.name();
+            out.push_back({make_variable(name, DType::i64), range(line)});
+        }
+        for (const Axis& a : out) scope_.variables.emplace_back(name_of(a.variable), a.variable);
+        return out;
+    }
+    Expr range(TreeLine& line) {
+        line.expect("in");
+        line.expect("[");
+        if (number(line) != 0) line.fail("a range starts at 0");
+        line.expect(",");
+        const Expr extent = expression(line);
+        line.expect(")");
+        return extent;
+    }
+
+    Kernel kernel(TreeLine& line) {
+        Kernel k;
+        line.expect("kernel");
+        k.name = line.name();
+        line.expect("blocks");
+        k.grid = axes(line);
+        line.expect("threads");
+        k.threads = number(line);
+        line.expect("ctas");
+        k.min_ctas = number(line);
+        finish(line);
+        k.body = body(0, 0);
+        scope_.variables.clear();
+        return k;
+    }
+
+    StatementPtr body(size_t indent, size_t depth) {
+        if (at_ >= lines_.size() || lines_[at_].indent <= indent) return statement(Sequence{});
+        return block(depth + 1);
+    }
+    // The statements of one indentation; a let has the rest of them as its body.
+    StatementPtr block(size_t depth) {
+        if (depth > deepest)
+            throw Error(E0604_size, {}, "a tile program is nested too deeply",
+                        {expected(fmt::format("at most {} levels", deepest))});
+        std::vector<StatementPtr> statements;
+        if (at_ < lines_.size()) {
+            const size_t indent = lines_[at_].indent;
+            while (at_ < lines_.size() && lines_[at_].indent == indent) statements.push_back(one(indent, depth));
+        }
+        return sequence(std::move(statements));
+    }
+
+    StatementPtr one(size_t indent, size_t depth) {
+        TreeLine line = next(indent);
+        const std::string head = line.name();
+        if (head == "for" || head == "unroll") {
+            For f;
+            const std::string name = line.name();
+            f.extent = range(line);
+            f.unrolled = head == "unroll";
+            finish(line);
+            f.variable = make_variable(name, DType::i64);
+            scope_.variables.emplace_back(name, f.variable);
+            f.body = body(indent, depth);
+            scope_.variables.pop_back();
+            return statement(std::move(f));
+        }
+        if (head == "let") return let(line, indent, depth);
+        if (head == "if") {
+            If i;
+            i.condition = expression(line);
+            finish(line);
+            i.body = body(indent, depth);
+            return statement(std::move(i));
+        }
+        if (head == "spread") {
+            Spread p;
+            p.over = scope(line);
+            p.axes = axes(line);
+            finish(line);
+            p.body = body(indent, depth);
+            scope_.variables.resize(scope_.variables.size() - p.axes.size());
+            return statement(std::move(p));
+        }
+        if (head == "alloc") return alloc(line, indent, depth);
+        if (head == "store" || head == "atomic") return assign(line, head == "atomic");
+        if (head == "combine") {
+            Combine c;
+            c.over = scope(line);
+            c.stage = stage(line);
+            finish(line);
+            return statement(c);
+        }
+        if (head != "barrier") line.fail(fmt::format("{} starts no statement", head));
+        const Barrier b{scope(line)};
+        finish(line);
+        return statement(b);
+    }
+
+    StatementPtr let(TreeLine& line, size_t indent, size_t depth) {
+        Let l;
+        const std::string name = line.name();
+        line.expect("=");
+        l.value = expression(line);
+        finish(line);
+        l.variable = make_variable(name, DType::i64);
+        scope_.variables.emplace_back(name, l.variable);
+        l.body = at_ < lines_.size() && lines_[at_].indent == indent ? block(depth + 1) : statement(Sequence{});
+        scope_.variables.pop_back();
+        return statement(std::move(l));
+    }
+
+    static Scope scope(TreeLine& line) {
+        const std::string token = line.take();
+        for (const Scope s : {Scope::thread, Scope::warp, Scope::lane})
+            if (token == word(s)) return s;
+        line.fail(fmt::format("{} is no scope", token));
+    }
+
+    StatementPtr alloc(TreeLine& line, size_t indent, size_t depth) {
+        Alloc a;
+        const std::string space = line.take();
+        if (space != word(Space::shared) && space != word(Space::register_)) line.fail(fmt::format("{} is no memory", space));
+        a.space = space == word(Space::shared) ? Space::shared : Space::register_;
+        a.stage = stage(line);
+        const Stage& of = bound_.graph.stages[a.stage];
+        for (size_t d = 0; d < of.dims.size(); ++d) {
+            dim(line, of, d);
+            a.begin.push_back(expression(line));
+            line.expect(",");
+            line.expect("+");
+            a.extent.push_back(number(line));
+            line.expect(")");
+            Share share;
+            if (line.accept("by")) {
+                share.tile = number(line);
+                line.expect("of");
+                share.count = number(line);
+                line.expect("threads");
+                share.stride = number(line);
+            }
+            if (a.space == Space::register_) a.shares.push_back(share);
+        }
+        finish(line);
+        a.body = body(indent, depth);
+        return statement(std::move(a));
+    }
+
+    StatementPtr assign(TreeLine& line, bool atomic) {
+        Assign w;
+        w.atomic = atomic;
+        w.stage = stage(line);
+        const Stage& s = bound_.graph.stages[w.stage];
+        line.expect("(");
+        for (size_t d = 0; d < s.dims.size(); ++d) {
+            if (d) line.expect(",");
+            w.place.push_back(expression(line));
+        }
+        line.expect(")");
+        line.expect("=");
+        const bool tuple = s.dtypes.size() > 1;
+        if (tuple) line.expect("{");
+        for (size_t c = 0; c < s.dtypes.size(); ++c) {
+            if (c) line.expect(",");
+            w.values.push_back(expression(line));
+            if (w.values.back()->dtype != s.dtypes[c])
+                line.fail(fmt::format("the value is {}, but {} keeps {}", dtype_name(w.values.back()->dtype), s.name,
+                                      dtype_name(s.dtypes[c])));
+        }
+        if (tuple) line.expect("}");
+        finish(line);
+        return statement(std::move(w));
+    }
+
+    const BoundSchedule& bound_;
+    TreeScope scope_;
+    std::vector<TextLine> lines_;
+    size_t at_ = 0;
+};
+
+}  // namespace
+
+Program parse_program(std::string_view text, const BoundSchedule& bound) { return ProgramReader(text, bound).run(); }
+
+}  // namespace tessera::tile

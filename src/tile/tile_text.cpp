@@ -1,0 +1,119 @@
+#include "tile/tile_ir.h"
+
+#include "base/match.h"
+#include "schedule/loop_tree_expr.h"
+
+#include <fmt/format.h>
+
+namespace tessera::tile {
+namespace {
+
+class ProgramWriter {
+public:
+    explicit ProgramWriter(const Program& program) : program_(program) {}
+
+    std::string run() {
+        for (const Scratch& s : program_.scratch) {
+            std::vector<Expr> exprs = s.begin;
+            exprs.insert(exprs.end(), s.extent.begin(), s.extent.end());
+            const TreeExprText text = tree_expr_text(exprs);
+            std::string head = fmt::format("scratch {}", tree_name(stage(s.stage).name));
+            for (size_t d = 0; d < s.begin.size(); ++d)
+                head += fmt::format("{}{} [{}, +{})", d ? ", " : " ", tree_name(stage(s.stage).dims[d].name()), text.texts[d],
+                                    text.texts[s.begin.size() + d]);
+            line("", text, head);
+        }
+        for (const Kernel& k : program_.kernels) {
+            const auto [grid, text] = axes_text(k.grid);
+            line("", text, fmt::format("kernel {} blocks {} threads {} ctas {}", tree_name(k.name), grid, k.threads, k.min_ctas));
+            write(*k.body, "  ");
+        }
+        return std::move(out_);
+    }
+
+private:
+    const Stage& stage(size_t i) const { return program_.bound.graph.stages[i]; }
+
+    void line(const std::string& indent, const TreeExprText& exprs, const std::string& text) {
+        for (const std::string& s : exprs.shared) out_ += indent + s + "\n";
+        out_ += indent + text + "\n";
+    }
+    void line(const std::string& indent, const std::string& text) { out_ += indent + text + "\n"; }
+
+    static std::pair<std::string, TreeExprText> axes_text(const std::vector<Axis>& axes) {
+        std::vector<Expr> extents;
+        for (const Axis& a : axes) extents.push_back(a.extent);
+        TreeExprText text = tree_expr_text(extents);
+        std::string out = "(";
+        for (size_t i = 0; i < axes.size(); ++i)
+            out += fmt::format("{}{} in [0, {})", i ? ", " : "", tree_name(name_of(axes[i].variable)), text.texts[i]);
+        return {out + ")", std::move(text)};
+    }
+
+    void write(const Statement& s, const std::string& indent) {
+        const std::string deeper = indent + "  ";
+        match(
+            s.node,
+            [&](const Sequence& q) {
+                for (const StatementPtr& child : q.statements) write(*child, indent);
+            },
+            [&](const For& f) {
+                const TreeExprText text = tree_expr_text({f.extent});
+                line(indent, text,
+                     fmt::format("{} {} in [0, {})", f.unrolled ? "unroll" : "for", tree_name(name_of(f.variable)),
+                                 text.texts[0]));
+                write(*f.body, deeper);
+            },
+            [&](const Let& l) {
+                const TreeExprText text = tree_expr_text({l.value});
+                line(indent, text, fmt::format("let {} = {}", tree_name(name_of(l.variable)), text.texts[0]));
+                write(*l.body, indent);
+            },
+            [&](const If& i) {
+                const TreeExprText text = tree_expr_text({i.condition});
+                line(indent, text, fmt::format("if {}", text.texts[0]));
+                write(*i.body, deeper);
+            },
+            [&](const Spread& p) {
+                const auto [axes, text] = axes_text(p.axes);
+                line(indent, text, fmt::format("spread {} {}", word(p.over), axes));
+                write(*p.body, deeper);
+            },
+            [&](const Alloc& a) { write_alloc(a, indent); }, [&](const Assign& a) { write_assign(a, indent); },
+            [&](const Combine& c) { line(indent, fmt::format("combine {} {}", word(c.over), tree_name(stage(c.stage).name))); },
+            [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
+    }
+
+    void write_alloc(const Alloc& a, const std::string& indent) {
+        const TreeExprText text = tree_expr_text(a.begin);
+        std::string head = fmt::format("alloc {} {}", word(a.space), tree_name(stage(a.stage).name));
+        for (size_t d = 0; d < a.begin.size(); ++d) {
+            head += fmt::format("{}{} [{}, +{})", d ? ", " : " ", tree_name(stage(a.stage).dims[d].name()), text.texts[d],
+                                a.extent[d]);
+            if (!a.shares.empty() && a.shares[d].tile != 0)
+                head += fmt::format(" by {} of {} threads {}", a.shares[d].tile, a.shares[d].count, a.shares[d].stride);
+        }
+        line(indent, text, head);
+        write(*a.body, indent + "  ");
+    }
+
+    void write_assign(const Assign& a, const std::string& indent) {
+        std::vector<Expr> all = a.place;
+        all.insert(all.end(), a.values.begin(), a.values.end());
+        const TreeExprText exprs = tree_expr_text(all);
+        std::string text = fmt::format("{} {}(", a.atomic ? "atomic" : "store", tree_name(stage(a.stage).name));
+        for (size_t i = 0; i < a.place.size(); ++i) text += (i ? ", " : "") + exprs.texts[i];
+        text += a.values.size() > 1 ? ") = {" : ") = ";
+        for (size_t i = 0; i < a.values.size(); ++i) text += (i ? ", " : "") + exprs.texts[a.place.size() + i];
+        line(indent, exprs, text + (a.values.size() > 1 ? "}" : ""));
+    }
+
+    const Program& program_;
+    std::string out_;
+};
+
+}  // namespace
+
+std::string to_text(const Program& program) { return ProgramWriter(program).run(); }
+
+}  // namespace tessera::tile

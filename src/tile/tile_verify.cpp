@@ -1,0 +1,168 @@
+#include "base/match.h"
+#include "tile/environment.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+namespace tessera::tile {
+namespace {
+
+class Verifier {
+public:
+    Verifier(const Program& program, const Kernel& kernel) : program_(program), kernel_(kernel) {
+        for (size_t i = 0; i < stages().size(); ++i)
+            if (stages()[i].output) global_.insert(i);
+        for (const Scratch& s : program.scratch) global_.insert(s.stage);
+    }
+
+    void run() {
+        for (const Axis& a : kernel_.grid) bind(a.variable);
+        visit(*kernel_.body, Scope::thread, false);
+    }
+
+private:
+    const std::vector<Stage>& stages() const { return program_.bound.graph.stages; }
+    [[noreturn]] void fail(const std::string& message) const {
+        throw Bug(B0951_internal, {}, message, {note(fmt::format("found in kernel {}", kernel_.name))});
+    }
+    void bind(const Expr& variable) {
+        if (!bound_.insert(variable.get()).second) fail(fmt::format("variable {} is bound twice", name_of(variable)));
+    }
+    bool available(size_t stage) const { return global_.count(stage) != 0 || local_.count(stage) != 0; }
+
+    void check(const std::vector<Expr>& exprs) {
+        for_each_node(exprs, [&](const Expr& n) {
+            if (n->op == Op::variable && !bound_.count(n.get()))
+                fail(fmt::format("variable {} is used where it is not bound", name_of(n)));
+            if (n->op == Op::dim) fail(fmt::format("dim {} is left over", n->dim().name()));
+            if (n->op != Op::access || !n->target().func) return;
+            const auto i = program_.bound.graph.find(n->target().func.get());
+            if (!i || !available(*i)) fail(fmt::format("{} is read outside its memory", n->target().func->name));
+        });
+    }
+
+    // `scope`: who meets at a barrier here; `alone`: a position of a thread or lane.
+    void visit(const Statement& s, Scope scope, bool alone) {
+        check(expressions(s));
+        const auto scoped = [&](const Expr& variable, const StatementPtr& body) {
+            bind(variable);
+            visit(*body, scope, alone);
+            bound_.erase(variable.get());
+        };
+        match(
+            s.node,
+            [&](const Sequence& q) {
+                for (const StatementPtr& child : q.statements) visit(*child, scope, alone);
+            },
+            [&](const For& f) { scoped(f.variable, f.body); }, [&](const Let& l) { scoped(l.variable, l.body); },
+            [&](const If& i) { visit(*i.body, scope, alone); },
+            [&](const Spread& p) {
+                if (alone || (p.over == Scope::lane) != (scope == Scope::lane)) fail("a spread stands inside a spread");
+                for (const Axis& a : p.axes) bind(a.variable);
+                visit(*p.body, p.over == Scope::warp ? Scope::lane : scope, p.over != Scope::warp);
+                for (const Axis& a : p.axes) bound_.erase(a.variable.get());
+            },
+            [&](const Alloc& a) {
+                if (a.begin.size() != stages()[a.stage].dims.size() || a.extent.size() != a.begin.size())
+                    fail(fmt::format("the memory of {} has another rank", stages()[a.stage].name));
+                if (a.space == Space::shared && (alone || scope == Scope::lane))
+                    fail(fmt::format("{} is in shared memory of one warp or thread", stages()[a.stage].name));
+                if (!local_.insert(a.stage).second)
+                    fail(fmt::format("{} is allocated inside its allocation", stages()[a.stage].name));
+                if (a.space == Space::register_) registers_.insert(a.stage);
+                visit(*a.body, scope, alone);
+                local_.erase(a.stage);
+                registers_.erase(a.stage);
+            },
+            [&](const Assign& a) {
+                const Stage& target = stages()[a.stage];
+                if (!available(a.stage)) fail(fmt::format("{} is stored outside its memory", target.name));
+                if (!alone && registers_.count(a.stage) == 0) fail(fmt::format("all threads store {}", target.name));
+                if (a.place.size() != target.dims.size() || a.values.size() != target.dtypes.size())
+                    fail(fmt::format("a store of {} has another shape", target.name));
+                for (size_t c = 0; c < a.values.size(); ++c)
+                    if (a.values[c]->dtype != target.dtypes[c]) fail(fmt::format("a store of {} has another dtype", target.name));
+            },
+            [&](const Combine& c) {
+                if (alone || (c.over == Scope::lane) != (scope == Scope::lane) || c.over == Scope::warp)
+                    fail("a combination stands where not all of its threads come by");
+                if (registers_.count(c.stage) == 0)
+                    fail(fmt::format("{} is combined but not in registers", stages()[c.stage].name));
+            },
+            [&](const Barrier& b) {
+                if (alone || (b.over == Scope::lane) != (scope == Scope::lane))
+                    fail("a barrier stands where not all of its threads come by");
+            });
+    }
+
+    const Program& program_;
+    const Kernel& kernel_;
+    std::set<const ExprNode*> bound_;
+    std::set<size_t> global_, local_, registers_;
+};
+
+// Every access of a register buffer is by the thread that owns the cell.
+class OwnershipCheck {
+public:
+    OwnershipCheck(const Program& program, const Kernel& kernel) : program_(program), kernel_(kernel) {}
+
+    void run() {
+        for (const Axis& a : kernel_.grid) environment_.add_range(a.variable, a.extent);
+        visit(*kernel_.body);
+    }
+
+private:
+    void check(size_t stage, const std::vector<Expr>& place, std::string_view use) {
+        const auto found = registers_.find(stage);
+        if (found == registers_.end() || own_index(*found->second, place, dealt_, environment_)) return;
+        const Stage& s = program_.bound.graph.stages[stage];
+        throw Limit(
+            L0903_schedule, s.where,
+            fmt::format("{} is stored in registers, but a thread {} cells of other threads", s.name, use),
+            {note(fmt::format("kernel {} has {} threads", kernel_.name, kernel_.threads)), fix("store it in shared memory"),
+             fix("give its loops and those of what reads it the same thread loops over the same dims")});
+    }
+
+    void visit(const Statement& s) {
+        if (const auto* a = std::get_if<Assign>(&s.node)) check(a->stage, a->place, "writes");
+        for_each_node(expressions(s), [&](const Expr& n) {
+            if (n->op != Op::access || !n->target().func) return;
+            const auto i = program_.bound.graph.find(n->target().func.get());
+            const std::vector<Expr> place(n->args.begin(), n->args.begin() + static_cast<std::ptrdiff_t>(n->index_count()));
+            if (i) check(*i, place, "reads");
+        });
+        if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
+        if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);
+        const size_t before = dealt_.size();
+        if (const auto* p = std::get_if<Spread>(&s.node)) {
+            for (const Axis& a : p->axes) environment_.add_range(a.variable, a.extent);
+            for (DealtAxis& a : dealt_axes(*p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
+        }
+        const auto* alloc = std::get_if<Alloc>(&s.node);
+        if (alloc && alloc->space == Space::register_) registers_[alloc->stage] = alloc;
+        for (const StatementPtr& child : children(s)) visit(*child);
+        if (alloc) registers_.erase(alloc->stage);
+        dealt_.resize(before);
+    }
+
+    const Program& program_;
+    const Kernel& kernel_;
+    Environment environment_;
+    std::vector<DealtAxis> dealt_;
+    std::map<size_t, const Alloc*> registers_;
+};
+
+}  // namespace
+
+void verify(const Program& program) {
+    for (const Kernel& k : program.kernels) Verifier(program, k).run();
+}
+
+void check_ownership(const Program& program) {
+    for (const Kernel& k : program.kernels) OwnershipCheck(program, k).run();
+}
+
+}  // namespace tessera::tile

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <tessera/schedule.h>
+#include <tessera/tessera.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tessera::cuda_test {
+
+/// An algorithm with a schedule for the GPU, and extents of its inputs' dims to run it with.
+struct CorpusKernel {
+    std::string name;
+    Algorithm algorithm;
+    Schedule schedule;
+    /// By the names of dims that inputs bind; the first case is the smallest.
+    std::vector<std::map<std::string, std::int64_t>> cases;
+    std::int64_t length = 1;  // of reductions, for tolerances; 0: bits must be equal
+};
+
+[[nodiscard]] const std::vector<CorpusKernel>& corpus();
+[[nodiscard]] const CorpusKernel& corpus_kernel(const std::string& name);
+
+}  // namespace tessera::cuda_test

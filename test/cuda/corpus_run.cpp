@@ -1,0 +1,78 @@
+#include "cuda/corpus_run.h"
+
+#include "backend/interpreter/scalar_ops.h"
+
+#include <fmt/format.h>
+
+namespace tessera::cuda_test {
+namespace {
+
+std::vector<std::int64_t> shape(const std::vector<Dim>& dims, const std::map<std::string, std::int64_t>& extents) {
+    std::vector<std::int64_t> out;
+    for (const Dim& d : dims) out.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
+    return out;
+}
+
+double real_value(DType dtype, const void* memory, std::int64_t element) {
+    const interpreter::Bits bits = interpreter::load_function(dtype)(memory, element);
+    const interpreter::Bits as_f64 = interpreter::scalar_function(Op::cast, dtype, DType::f64)(&bits);
+    return interpreter::from_bits<double>(as_f64);
+}
+
+void fill(AnyBuffer& buffer, DType dtype, unsigned seed) {
+    std::mt19937 random(seed);
+    for (std::int64_t i = 0; i < buffer.size(); ++i) {
+        // Every integer; floats around 0 with a full mantissa, so that sums depend on their order.
+        if (!is_float(dtype)) {
+            const interpreter::Bits bits = random();
+            interpreter::store_function(dtype)(buffer.data(), i, bits);
+            continue;
+        }
+        const float value = std::normal_distribution<float>()(random);
+        const interpreter::Bits bits = interpreter::to_bits(value);
+        interpreter::store_function(dtype)(buffer.data(), i, interpreter::scalar_function(Op::cast, DType::f32, dtype)(&bits));
+    }
+}
+
+}  // namespace
+
+CorpusBuffers corpus_buffers(const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents, unsigned seed) {
+    CorpusBuffers out;
+    for (const Argument& a : kernel.algorithm.arguments()) {
+        AnyBuffer buffer(interpreter::buffer_dtype(a.state()->dtype), shape(a.state()->dims, extents));
+        fill(buffer, a.state()->dtype, ++seed);
+        out.inputs.emplace(a.state()->name, buffer);
+    }
+    for (const Func& f : kernel.algorithm.outputs()) {
+        const std::vector<std::string> names = interpreter::output_names(f);
+        for (size_t c = 0; c < names.size(); ++c)
+            out.outputs.emplace(names[c], AnyBuffer(interpreter::buffer_dtype(f.state()->dtypes[c]), shape(f.dims(), extents)));
+    }
+    return out;
+}
+
+std::string difference(const AnyBuffer& want, const AnyBuffer& got, std::int64_t length) {
+    for (const DType t : {DType::f16, DType::bf16, DType::f32, DType::f64}) {
+        if (length == 0 || interpreter::buffer_dtype(t) != want.dtype()) continue;
+        double largest = 0;
+        for (std::int64_t i = 0; i < want.size(); ++i) largest = std::max(largest, std::fabs(real_value(t, want.data(), i)));
+        const int digits = t == DType::f64 ? 53 : t == DType::f32 ? 24 : t == DType::f16 ? 11 : 8;
+        const double near = std::ldexp(largest * static_cast<double>(length + 2), -digits);
+        for (std::int64_t i = 0; i < want.size(); ++i) {
+            const double a = real_value(t, want.data(), i), b = real_value(t, got.data(), i);
+            if (!(std::fabs(a - b) <= near)) return fmt::format("cell {} is {}, but {} is due (near {})", i, b, a, near);
+        }
+        return "";
+    }
+    const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(want.dtype()));
+    for (std::int64_t i = 0; i < want.size() * bytes; ++i)
+        if (static_cast<const char*>(want.data())[i] != static_cast<const char*>(got.data())[i])
+            return fmt::format("cell {} has other bits than are due", i / bytes);
+    return "";
+}
+
+LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target) {
+    return build_loop_tree(bind(kernel.algorithm, kernel.schedule, parse_target(target)));
+}
+
+}  // namespace tessera::cuda_test

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+// Emitted kernels that were compiled for the emulator, by name, and the switch that leaves one synchronisation of them out.
+namespace tessera::cuda_test {
+
+/// Calls a kernel with pointers to its parameters.
+using EmulatedCall = void (*)(void* const* params);
+
+/// Makes a kernel known while the program starts.
+struct EmulatedKernel {
+    EmulatedKernel(const std::string& name, EmulatedCall call);
+};
+/// Null for a name that was not emitted when the tests were built.
+[[nodiscard]] EmulatedCall emulated_call(const std::string& name);
+
+/// The place whose synchronisation is left out, counted in its corpus kernel; -1: none.
+void leave_out(int place);
+[[nodiscard]] bool left_out(int place);
+
+}  // namespace tessera::cuda_test

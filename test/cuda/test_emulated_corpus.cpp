@@ -1,0 +1,156 @@
+#include <gtest/gtest.h>
+
+#include "backend/cuda/cuda_source.h"
+#include "backend/interpreter/bound_arguments.h"
+#include "cuda/corpus_run.h"
+#include "cuda/emulated_kernels.h"
+#include "emulator/launch.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+// The emitted text of every corpus kernel runs in the emulator and must give what the interpreter gives.
+namespace tessera::cuda_test {
+namespace {
+
+using cuda::KernelParam;
+
+/// The launches of one corpus kernel with one set of arguments.
+class EmulatedRun {
+public:
+    EmulatedRun(const CorpusKernel& kernel, CorpusBuffers buffers)
+        : kernel_(kernel), buffers_(std::move(buffers)), program_(tile::lower(corpus_tree(kernel), parse_target("cuda-sm_80"))),
+          emitted_(cuda::emit_kernels(program_, kernel.name)),
+          arguments_(interpreter::bind_arguments(kernel.algorithm, buffers_.inputs, buffers_.outputs)) {
+        for (const tile::Scratch& s : program_.scratch) {
+            std::int64_t cells = 1;
+            for (const Expr& e : s.extent) cells *= std::max<std::int64_t>(arguments_.value(e), 0);
+            std::vector<std::vector<char>> components;
+            for (const DType t : program_.bound.graph.stages[s.stage].dtypes)
+                components.emplace_back(static_cast<size_t>(cells * dtype_bytes(t)), char(0x5a));
+            scratch_.push_back(std::move(components));
+        }
+    }
+
+    void run(emulator::Options options) {
+        for (const auto& [name, value] : buffers_.inputs) {
+            const AnyBuffer& b = std::get<AnyBuffer>(value);
+            options.memory.push_back({b.data(), bytes(b), true});
+        }
+        for (const auto& [name, b] : buffers_.outputs) options.memory.push_back({b.data(), bytes(b), false});
+        for (auto& components : scratch_)
+            for (auto& memory : components) options.memory.push_back({memory.data(), memory.size(), false});
+        for (const cuda::EmittedKernel& e : emitted_) launch(e, options);
+    }
+    [[nodiscard]] const interpreter::Outputs& outputs() const { return buffers_.outputs; }
+
+private:
+    static size_t bytes(const AnyBuffer& b) { return static_cast<size_t>(b.size()) * tessera_dtype_bytes(b.dtype()); }
+
+    void launch(const cuda::EmittedKernel& e, const emulator::Options& options) {
+        const EmulatedCall call = emulated_call(e.name);
+        ASSERT_NE(call, nullptr) << e.name << " was not compiled: add " << kernel_.name << " to the list in test/CMakeLists.txt";
+        std::int64_t blocks = 1;
+        for (const Expr& g : e.grid) blocks *= arguments_.value(g);
+        if (blocks == 0) return;
+        std::vector<std::uint64_t> words(e.params.size());
+        std::vector<void*> pointers;
+        for (size_t i = 0; i < words.size(); ++i) {
+            set(words[i], e.params[i]);
+            pointers.push_back(&words[i]);
+        }
+        emulator::Shape shape;
+        shape.grid_x = static_cast<int>(blocks);
+        shape.threads = static_cast<int>(e.threads);
+        shape.shared_bytes = static_cast<std::uint32_t>(e.shared_bytes);
+        (void)emulator::launch(shape, options, [&] { call(pointers.data()); });
+    }
+
+    void set(std::uint64_t& word, const KernelParam& p) {
+        const auto address = [](const void* memory) { return reinterpret_cast<std::uint64_t>(memory); };
+        const auto input = [&] { return arguments_.inputs.at(kernel_.algorithm.arguments()[p.index].state().get()).buffer; };
+        switch (p.kind) {
+            case KernelParam::Kind::input: word = address(input().data()); return;
+            case KernelParam::Kind::input_stride:
+                word = static_cast<std::uint64_t>(input().stride(static_cast<int>(p.axis)));
+                return;
+            case KernelParam::Kind::scalar: std::memcpy(&word, input().data(), tessera_dtype_bytes(input().dtype())); return;
+            case KernelParam::Kind::output: word = address(arguments_.outputs[p.index][p.axis].buffer.data()); return;
+            case KernelParam::Kind::output_stride:
+                word = static_cast<std::uint64_t>(arguments_.outputs[p.index][0].buffer.stride(static_cast<int>(p.axis)));
+                return;
+            case KernelParam::Kind::scratch: word = address(scratch_[p.index][p.axis].data()); return;
+            case KernelParam::Kind::extent: word = static_cast<std::uint64_t>(arguments_.value(p.dim)); return;
+        }
+    }
+
+    const CorpusKernel& kernel_;
+    CorpusBuffers buffers_;
+    tile::Program program_;
+    std::vector<cuda::EmittedKernel> emitted_;
+    interpreter::BoundArguments arguments_;
+    std::vector<std::vector<std::vector<char>>> scratch_;
+};
+
+class EmulatedCorpus : public testing::TestWithParam<std::string> {};
+
+TEST_P(EmulatedCorpus, GivesWhatTheInterpreterGives) {
+    const CorpusKernel& k = corpus_kernel(GetParam());
+    for (const auto& extents : k.cases) {
+        CorpusBuffers want = corpus_buffers(k, extents, 3);
+        interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
+        for (const emulator::Async async : {emulator::Async::eager, emulator::Async::lazy, emulator::Async::random}) {
+            EmulatedRun run(k, corpus_buffers(k, extents, 3));
+            emulator::Options options;
+            options.async = async;
+            options.seed = static_cast<std::uint64_t>(async) * 7;
+            try {
+                run.run(options);
+            } catch (const emulator::Fault& f) {
+                ADD_FAILURE() << f.what();
+                return;
+            }
+            for (const auto& [name, buffer] : want.outputs)
+                EXPECT_EQ(difference(buffer, run.outputs().at(name), k.length), "") << name;
+        }
+    }
+}
+
+// Without any one of its synchronisations a kernel must be seen to race or hang, or compute something else.
+TEST_P(EmulatedCorpus, EverySynchronisationThatIsLostIsSeen) {
+    const CorpusKernel& k = corpus_kernel(GetParam());
+    int places = 0;
+    for (const cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(corpus_tree(k), parse_target("cuda-sm_80")), k.name))
+        for (const char* word : {" sync_cta()", " sync_warp()"})
+            for (size_t at = e.text.find(word); at != std::string::npos; at = e.text.find(word, at + 1)) ++places;
+    CorpusBuffers want = corpus_buffers(k, k.cases.back(), 3);
+    interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
+    for (int place = 0; place < places; ++place) {
+        bool seen = false;
+        for (std::uint64_t seed = 0; seed < 3 && !seen; ++seed) {
+            EmulatedRun run(k, corpus_buffers(k, k.cases.back(), 3));
+            emulator::Options options;
+            options.seed = seed;
+            leave_out(place);
+            try {
+                run.run(options);
+            } catch (const emulator::Fault&) {
+                seen = true;
+            }
+            leave_out(-1);
+            for (const auto& [name, buffer] : want.outputs)
+                seen = seen || !difference(buffer, run.outputs().at(name), k.length).empty();
+        }
+        EXPECT_TRUE(seen) << "place " << place << " of " << places;
+    }
+}
+
+std::vector<std::string> names() {
+    std::vector<std::string> out;
+    for (const CorpusKernel& k : corpus()) out.push_back(k.name);
+    return out;
+}
+INSTANTIATE_TEST_SUITE_P(Corpus, EmulatedCorpus, testing::ValuesIn(names()), [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace tessera::cuda_test

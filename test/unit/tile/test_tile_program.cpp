@@ -1,0 +1,223 @@
+#include <gtest/gtest.h>
+
+#include <tessera/schedule_default.h>
+#include "cuda/corpus_run.h"
+#include "tessera_paths.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace tessera::cuda_test {
+namespace {
+
+using tile::Barrier;
+using tile::Program;
+
+Program program_of(const CorpusKernel& kernel) { return tile::lower(corpus_tree(kernel), parse_target("cuda-sm_80")); }
+
+TEST(TileProgram, SchedulesForTheGpuMeanTheAlgorithm) {
+    for (const CorpusKernel& k : corpus())
+        for (const auto& extents : k.cases) {
+            SCOPED_TRACE(k.name);
+            CorpusBuffers want = corpus_buffers(k, extents, 1), got = corpus_buffers(k, extents, 1);
+            interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
+            const LoopTree tree = corpus_tree(k);
+            verify(tree);
+            for (const std::uint64_t seed : {0, 5}) {
+                interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = seed});
+                for (const auto& [name, buffer] : want.outputs)
+                    EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length), "") << name << "\n" << to_text(tree);
+            }
+        }
+}
+
+TEST(TileProgram, DefaultSchedulesAreLegalAndMeanTheAlgorithm) {
+    for (CorpusKernel k : corpus()) {
+        SCOPED_TRACE(k.name);
+        k.schedule = default_schedule(k.algorithm, parse_target("cuda-sm_80"));
+        try {
+            (void)program_of(k);
+            const LoopTree tree = corpus_tree(k);
+            CorpusBuffers want = corpus_buffers(k, k.cases.back(), 2), got = corpus_buffers(k, k.cases.back(), 2);
+            interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
+            interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = 3});
+            for (const auto& [name, buffer] : want.outputs)
+                EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length), "") << name << "\n" << to_json(k.schedule);
+        } catch (const Exception& e) {
+            ADD_FAILURE() << e.what() << "\n" << to_json(k.schedule);
+        }
+    }
+}
+
+TEST(TileProgram, TextParsesBack) {
+    for (const CorpusKernel& k : corpus()) {
+        const Program program = program_of(k);
+        const std::string text = to_text(program);
+        const Program parsed = tile::parse_program(text, program.bound);
+        tile::verify(parsed);
+        EXPECT_EQ(to_text(parsed), text);
+    }
+}
+
+TEST(TileProgram, TextIsChecked) {
+    const Program program = program_of(corpus_kernel("blur"));
+    const auto message = [&](const std::string& text) {
+        try {
+            (void)tile::parse_program(text, program.bound);
+        } catch (const Error& e) {
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    EXPECT_NE(message("kernel k blocks () threads 32 ctas 1\n  spread warps ()\n").find("warps is no scope"), std::string::npos);
+    EXPECT_NE(message("kernel k blocks () threads 32 ctas 1\n  jump\n").find("jump starts no statement"), std::string::npos);
+    EXPECT_NE(message("kernel k blocks () threads n ctas 1\n").find("neither a variable nor a dim"), std::string::npos);
+    EXPECT_NE(message("kernel k blocks () threads 32 ctas 1\n  alloc heap rows y [0, +1), x [0, +1)\n").find("heap is no memory"),
+              std::string::npos);
+}
+
+void expect_golden(const std::string& name, const std::string& text) {
+    const auto path = std::filesystem::path(TESSERA_SOURCE_DIR) / "test/golden/tile" / name;
+    if (std::getenv("TESSERA_UPDATE_GOLDEN") != nullptr) {
+        std::filesystem::create_directories(path.parent_path());
+        std::ofstream(path, std::ios::binary) << text;
+    }
+    std::ifstream in(path, std::ios::binary);
+    std::stringstream wanted;
+    wanted << in.rdbuf();
+    EXPECT_EQ(wanted.str(), text) << "TESSERA_UPDATE_GOLDEN=1 writes it";
+}
+
+TEST(TileProgram, Text) {
+    for (const char* name : {"blur", "matmul_simt", "softmax_warp", "histogram"})
+        expect_golden(fmt::format("{}.golden", name), to_text(program_of(corpus_kernel(name))));
+}
+
+// ---- barriers
+
+// The program with its barrier number `at` left out; nothing when it has fewer.
+struct WithoutOne {
+    int at;
+    bool found = false;
+    tile::StatementPtr operator()(const tile::StatementPtr& s) {
+        if (std::holds_alternative<Barrier>(s->node) && at-- == 0) {
+            found = true;
+            return tile::statement(tile::Sequence{});
+        }
+        return tile::map_children(s, [&](const tile::StatementPtr& child) { return (*this)(child); });
+    }
+};
+
+TEST(TileBarriers, EveryBarrierIsNeededAndItsLossIsSeen) {
+    int removed = 0;
+    for (const CorpusKernel& k : corpus()) {
+        const Program program = program_of(k);
+        for (size_t i = 0; i < program.kernels.size(); ++i)
+            for (int at = 0;; ++at) {
+                Program without = program;
+                WithoutOne pass{at};
+                without.kernels[i].body = pass(program.kernels[i].body);
+                if (!pass.found) break;
+                ++removed;
+                EXPECT_THROW(tile::check_barriers(without), Bug) << k.name << " without barrier " << at << "\n"
+                                                                 << to_text(program);
+            }
+    }
+    EXPECT_GE(removed, 8);
+}
+
+// ---- limits
+
+std::string refusal(const Algorithm& algorithm, const Schedule& schedule, const std::string& target = "cuda-sm_80") {
+    try {
+        const Target t = parse_target(target);
+        (void)tile::lower(build_loop_tree(bind(algorithm, schedule, t)), t);
+    } catch (const Exception& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+void expect_refused(const std::string& text, const std::string& part) { EXPECT_NE(text.find(part), std::string::npos) << text; }
+
+LoopSpec loop(LoopKind as, std::string dim, std::int64_t tile = 0, std::string name = "") {
+    LoopSpec l{.dim = std::move(dim), .as = as, .name = std::move(name)};
+    if (tile != 0) l.tile = tile;
+    return l;
+}
+
+TEST(TileLimits, SharedMemoryIsCountedBeforeAnyCompilerRuns) {
+    CorpusKernel k = corpus_kernel("stencil");
+    Schedule& s = k.schedule;
+    s.stages.at("next").loops = {{loop(LoopKind::block, "y", 256, "yb"), loop(LoopKind::block, "x", 200, "xb"),
+                                  loop(LoopKind::thread, "y"), loop(LoopKind::thread, "x")}};
+    const std::string on_a100 = refusal(k.algorithm, s);
+    expect_refused(on_a100, "needs 208464 bytes of shared memory");
+    expect_refused(on_a100, "at most 166912 bytes a block");
+    EXPECT_EQ(refusal(k.algorithm, s, "cuda-sm_90a"), "accepted");
+}
+
+TEST(TileLimits, RegistersAreCounted) {
+    CorpusKernel k = corpus_kernel("matmul_simt");
+    for (const char* stage : {"C", "C.sum"})
+        for (LoopSpec& l : *k.schedule.stages.at(stage).loops) {
+            if (l.name == "mb" || l.name == "nb") l.tile = 256;
+            if (l.name == "mt" || l.name == "nt") l.tile = 32;
+        }
+    expect_refused(refusal(k.algorithm, k.schedule), "C.sum takes 4096 bytes of each thread's registers");
+}
+
+TEST(TileLimits, RegistersOfOtherThreads) {
+    CorpusKernel k = corpus_kernel("matmul_simt");
+    for (LoopSpec& l : *k.schedule.stages.at("C").loops)
+        if (l.name == "mt") l.tile = 8;
+    expect_refused(refusal(k.algorithm, k.schedule), "C.sum is stored in registers, but a thread reads cells of other threads");
+}
+
+TEST(TileLimits, KindsAndPlaces) {
+    const CorpusKernel k = corpus_kernel("softmax_block");
+    const auto with = [&](const std::vector<LoopSpec>& loops) {
+        Schedule s;
+        for (const LoopSpec& l : loops) s.stage("out").root().loop(l);
+        return refusal(k.algorithm, s);
+    };
+    expect_refused(with({loop(LoopKind::thread, "r"), loop(LoopKind::block, "c")}),
+                   "block loop c of out stands inside thread loop r");
+    expect_refused(with({loop(LoopKind::serial, "r"), loop(LoopKind::block, "c")}), "stands inside other loops of its kernel");
+    expect_refused(with({loop(LoopKind::block, "r"), loop(LoopKind::lane, "c")}),
+                   "lane loop out.c stands outside all warp loops");
+    expect_refused(with({loop(LoopKind::parallel, "r")}), "\"parallel\", which the CUDA backend does not have");
+    Schedule s = k.schedule;
+    s.stages.at("m.max").loops = {{loop(LoopKind::warp, "c")}};
+    expect_refused(refusal(k.algorithm, s), "loop c of m.max reduces over warps");
+    s = k.schedule;
+    s.stages.at("m.max").loops = {{loop(LoopKind::block, "c")}};
+    expect_refused(refusal(k.algorithm, s), "its iterations write one cell");
+    s = k.schedule;
+    s.stages.at("m.max").compute = Compute{Compute::Kind::root, {}};
+    expect_refused(refusal(k.algorithm, s), "is computed at root and its reduction runs on threads");
+    s = k.schedule;
+    s.kernels["out"].threads = 100;
+    expect_refused(refusal(k.algorithm, s), "has 100 threads");
+    s = corpus_kernel("histogram").schedule;
+    s.stages.at("h.scatter").method.reset();
+    expect_refused(refusal(corpus_kernel("histogram").algorithm, s), "use method atomic");
+}
+
+TEST(TileLimits, AnOrderOfTheAlgorithmIsNotSplit) {
+    Dim r("r"), c("c");
+    Input a("a", f32, {r, c});
+    Func out("out");
+    out(r) = sum({c}, a(r, c), {}, {.order = Order::ascending()});
+    Schedule s;
+    s.stage("out").root().loop(loop(LoopKind::block, "r"));
+    s.stage("out.sum").at("out", "r").loop(loop(LoopKind::thread, "c"));
+    expect_refused(refusal(Algorithm({out}, {a}), s), "combines in an order that is part of the algorithm");
+}
+
+}  // namespace
+}  // namespace tessera::cuda_test
