@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "definitions.h"
+#include "pipeline_cases.h"
 #include "rivals/halide_rivals.h"
 #include "tessera_kernels.h"
 
@@ -200,6 +201,8 @@ std::vector<Case> benchmark_cases(const CaseOptions& options, const rivals::Open
         {"unsharp", true, [&] { return unsharp_cases(photo); }},
         {"harris", true, [&] { return harris_cases(photo); }},
     };
+    for (PipelineCase& pipeline : pipeline_cases(photo))
+        table.push_back({pipeline.name, pipeline.quick, std::move(pipeline.make)});
     const auto matmul = [&](MatmulSize size, bool quick) {
         table.push_back({"matmul", quick, [size, &blas] { return matmul_cases(size, blas); }});
     };

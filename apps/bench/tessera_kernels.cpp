@@ -8,10 +8,16 @@
 
 #include <bench_blur_default.h>
 #include <bench_blur_hand.h>
+#include <bench_equalize_default.h>
+#include <bench_equalize_hand.h>
 #include <bench_harris_default.h>
 #include <bench_harris_hand.h>
 #include <bench_matmul_default.h>
 #include <bench_matmul_hand.h>
+#include <bench_max_filter_default.h>
+#include <bench_max_filter_hand.h>
+#include <bench_stencil_chain_default.h>
+#include <bench_stencil_chain_hand.h>
 #include <bench_unsharp_default.h>
 #include <bench_unsharp_hand.h>
 
@@ -19,6 +25,7 @@ namespace bench {
 namespace {
 
 int32_t dtype_of(const float*) { return TESSERA_F32; }
+int32_t dtype_of(const std::uint8_t*) { return TESSERA_U8; }
 int32_t dtype_of(const std::uint16_t*) { return TESSERA_U16; }
 
 /// A dense array and its extents, outermost first.
@@ -83,6 +90,21 @@ OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize 
         tessera_buffer to = product.view();
         check(function(&from_left, &from_right, &to));
     };
+}
+
+OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_equalize_hand : bench_equalize_default,
+                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+}
+
+OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_stencil_chain_hand : bench_stencil_chain_default,
+                     DenseArray<2>(in, {image.height, image.width}), DenseArray<2>(out, {image.height, image.width}));
+}
+
+OurKernel tessera_max_filter(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_max_filter_hand : bench_max_filter_default,
+                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 void use_tessera_threads(int threads) { tessera_set_num_threads(threads); }

@@ -7,9 +7,20 @@
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
+#include <set>
 
 namespace tessera {
 namespace {
+
+constexpr double cheaper_than_memory = 32;  // operations that are not worth a store to memory and a load from there
+
+/// A graph and who reads what in it.
+struct Reading {
+    const StageGraph& graph;
+    std::vector<std::vector<Read>> by_producer;
+    explicit Reading(const StageGraph& of) : graph(of), by_producer(all_reads(of)) {}
+    [[nodiscard]] const Stage& stage(size_t i) const { return graph.stages[i]; }
+};
 
 // One operation on what other definitions hold at the same point: no dearer than reading the result back.
 bool is_light(const StageGraph& graph, const Stage& s) {
@@ -26,14 +37,44 @@ bool is_light(const StageGraph& graph, const Stage& s) {
     return same_point && operations <= 1;
 }
 
-bool is_reduced(const StageGraph& graph, size_t i) {
-    const auto reads = reads_of(graph, i);
-    return std::any_of(reads.begin(), reads.end(), [&](const Read& r) { return graph.stages[r.user].update && !r.in_init; });
+bool is_reduced(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    return std::any_of(reads.begin(), reads.end(), [&](const Read& r) { return in.stage(r.user).update && !r.in_init; });
+}
+
+bool is_scattered(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    return std::any_of(reads.begin(), reads.end(),
+                       [&](const Read& r) { return in.stage(r.user).kind == Stage::Kind::scatter && !r.in_init; });
+}
+
+bool is_read_at_own_points(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    return std::all_of(reads.begin(), reads.end(), [](const Read& r) { return !r.in_init && is_pointwise(r.access); });
+}
+
+// How many passes read a definition at its own points, definitions that are themselves read only so looked through.
+size_t passes_over(const Reading& in, size_t definition) {
+    std::set<size_t> passes, seen;
+    std::vector<size_t> open{definition};
+    while (!open.empty()) {
+        const size_t i = open.back();
+        open.pop_back();
+        for (const Read& r : in.by_producer[i]) {
+            if (!seen.insert(r.user).second) continue;
+            const Stage& user = in.stage(r.user);
+            if (!user.update && !user.output && !is_scattered(in, r.user) && is_read_at_own_points(in, r.user))
+                open.push_back(r.user);
+            else
+                passes.insert(r.user);
+        }
+    }
+    return passes.size();
 }
 
 // Readers take one component each: inline they share no operations, but neither store nor load any.
-bool keeps_tuple(const StageGraph& graph, size_t i, double reuse) {
-    const Stage& s = graph.stages[i];
+bool keeps_tuple(const Reading& in, size_t i, double reuse) {
+    const Stage& s = in.stage(i);
     const auto cost = [&](const std::vector<Expr>& values) {
         double sum = 0;
         // What does not change along the last dim is computed outside of its loop.
@@ -41,7 +82,7 @@ bool keeps_tuple(const StageGraph& graph, size_t i, double reuse) {
         return sum;
     };
     if (s.dims.empty()) return true;
-    const auto reads = reads_of(graph, i);
+    const auto& reads = in.by_producer[i];
     double apart = 0;
     for (const Read& r : reads)
         apart += cost({s.values[static_cast<size_t>(r.access->component())]}) * reuse / static_cast<double>(reads.size());
@@ -49,16 +90,22 @@ bool keeps_tuple(const StageGraph& graph, size_t i, double reuse) {
 }
 
 // A definition is stored when its cells are read several times and cost more than reading them back.
-bool keeps(const StageGraph& graph, size_t i) {
-    const double cost = cost_with_reductions(graph, i);
-    const double reuse = reuse_of(graph, i);
+bool keeps(const Reading& in, size_t i) {
+    const Stage& s = in.stage(i);
+    const double cost = cost_with_reductions(in.graph, i);
+    const double reuse = reuse_of(in.graph, i, in.by_producer[i]);
     bool wrapped = false;
-    for (const Read& r : reads_of(graph, i)) wrapped = wrapped || r.access->target().boundary != Boundary::none;
+    for (const Read& r : in.by_producer[i]) wrapped = wrapped || r.access->target().boundary != Boundary::none;
     if (wrapped && cost > 2) return true;
     // A contraction has its register tiles in a definition; reductions that read it add nothing to them.
-    if (contraction_of(graph, i) && is_reduced(graph, i)) return true;
-    if (is_light(graph, graph.stages[i])) return false;
-    if (graph.stages[i].values.size() > 1 && !graph.stages[i].update) return keeps_tuple(graph, i, reuse);
+    if (contraction_of(in.graph, i) && is_reduced(in, i)) return true;
+    if (is_light(in.graph, s)) return false;
+    if (s.values.size() > 1 && !s.update) return keeps_tuple(in, i, reuse);
+    // A scatter runs element by element: what it reads is computed in vectors before.
+    if (cost > 2 && is_scattered(in, i)) return true;
+    // Passes over the same points at different times: in between, values are in memory.
+    const size_t passes = is_read_at_own_points(in, i) ? passes_over(in, i) : 0;
+    if (passes > 1) return cost * static_cast<double>(passes - 1) > cheaper_than_memory;
     return cost * (reuse - 1) > cheap_recompute && cost > 2;
 }
 
@@ -72,15 +119,16 @@ double cost_with_reductions(const StageGraph& graph, size_t i) {
 }
 
 void inline_definitions(StageGraph& graph) {
-    for (size_t i = 0; i < graph.stages.size();) {
-        const Stage& s = graph.stages[i];
-        if (s.update || s.output || keeps(graph, i)) {
-            ++i;
-            continue;
+    for (bool changed = true; changed;) {
+        changed = false;
+        const Reading in(graph);
+        for (size_t i = 0; i < graph.stages.size() && !changed; ++i) {
+            const Stage& s = graph.stages[i];
+            if (s.update || s.output || keeps(in, i)) continue;
+            inline_stage(graph, i);
+            sort_producers_first(graph);
+            changed = true;
         }
-        inline_stage(graph, i);
-        sort_producers_first(graph);
-        i = 0;
     }
 }
 

@@ -1,9 +1,11 @@
 #include "schedule/default_schedule.h"
 
 #include "schedule/default_contraction.h"
+#include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
 #include "schedule/default_updates.h"
+#include "schedule/default_windows.h"
 #include "schedule/derived_stages.h"
 #include "schedule/row_window.h"
 #include "schedule/stage_cost.h"
@@ -21,6 +23,7 @@ constexpr std::int64_t rows_per_window_task = 64;  // where each task computes r
 constexpr double most_recompute = 4;               // operations a cell, for values that then stay in registers
 constexpr std::int64_t most_rows = 8;              // of a block computed together
 constexpr std::int64_t most_unrolled = 4;
+constexpr std::int64_t tall_window = 8;  // rows of one definition beside those of its readers
 
 class Scheduler {
 public:
@@ -28,11 +31,14 @@ public:
 
     Schedule run() {
         inline_definitions(graph_);
+        reads_ = all_reads(graph_);
         const size_t count = graph_.stages.size();
         placed_.assign(count, false);
         // Consumers first: a producer's place is a loop of a stage that has its loops.
         for (size_t i = count; i-- > 0;) schedule_stage(i);
         share_row_loops(graph_, out_);
+        copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
+        narrow_windows(graph_, model_, out_);
         return std::move(out_);
     }
 
@@ -97,10 +103,17 @@ private:
         return std::any_of(graph_.stages.begin(), graph_.stages.end(),
                            [](const Stage& p) { return !p.update && !p.output && p.dims.size() >= 2; });
     }
-    static const LoopSpec* loop_named(const StageSpec& spec, std::string_view name) {
-        for (const LoopSpec& l : *spec.loops)
-            if (l.name == name) return &l;
-        return nullptr;
+
+    // Whether something is computed once for several positions of the leading dims; where there are no stored definitions, inputs
+    // are.
+    bool reads_what_lacks_leading_dims(const Stage& s) const {
+        bool all = false;
+        for (const Stage& p : graph_.stages) {
+            if (p.name == s.name || p.dims.size() < 2 || !reads(s, p.func.get())) continue;
+            if (p.update || p.dims.size() < s.dims.size()) return true;
+            all = true;
+        }
+        return !all;
     }
 
     // Parallel over blocks of rows (or of elements), vectors along the last dim.
@@ -117,7 +130,8 @@ private:
         }
         const Dim& y = s.dims[rank - 2];
         // Small leading dims (colours) run inside a row, so that what does not depend on them is computed once.
-        const auto small = [](const Dim& d) { return d.extent().constant() && *d.extent().constant() <= 16; };
+        const bool shared = reads_what_lacks_leading_dims(s);
+        const auto small = [&](const Dim& d) { return shared && d.extent().constant() && *d.extent().constant() <= 16; };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
         const std::int64_t together =
@@ -156,7 +170,7 @@ private:
     // consumer's row dim, plus small reduced dims.
     std::optional<size_t> row_dim(size_t producer, const Dim& row, const std::string& root) const {
         std::optional<size_t> found;
-        for (const Read& r : reads_of(graph_, producer)) {
+        for (const Read& r : reads_[producer]) {
             const Stage& user = stage(r.user);
             Dim user_row = row;
             if (user.name != root) {
@@ -192,7 +206,7 @@ private:
     // The output in whose rows all readers of the producer live, with that output's row dim.
     std::optional<std::pair<std::string, size_t>> home(size_t producer) const {
         std::set<std::string> roots;
-        for (const Read& r : reads_of(graph_, producer)) {
+        for (const Read& r : reads_[producer]) {
             const Stage& user = stage(r.user);
             const auto at = rows_.find(user.name);
             if (at != rows_.end())
@@ -239,7 +253,7 @@ private:
         const std::int64_t rows = line ? loop_named(block, "row")->tile.value_or(1) : 1;
         std::int64_t low = 0, high = 0;
         bool first = true;
-        for (const Read& r : reads_of(graph_, i)) {
+        for (const Read& r : reads_[i]) {
             const Stage& user = stage(r.user);
             const Compute& at = *out_.stages.at(user.name).compute;
             const bool in_block = user.name == root.name || (user.update && at.kind == Compute::Kind::at &&
@@ -279,12 +293,13 @@ private:
         const auto where = home(i);
         if (!where) return false;
         const Stage& s = stage(i);
-        const std::int64_t together = row_loops(i, *where, edit);
         const auto step = rows_needed(i, *where);
+        if (step && has_task_loop(where->first) && !fit_task(i, where->first, *step)) return false;
+        const std::int64_t together = row_loops(i, *where, edit);
         if (step) steps_[s.name] = (*step + together - 1) / together * together;
         edit.at(where->first, "row");
         bool shifted = false;
-        for (const Read& r : reads_of(graph_, i)) shifted = shifted || !is_pointwise(r.access);
+        for (const Read& r : reads_[i]) shifted = shifted || !is_pointwise(r.access);
         // A sliding window: rows computed once per task are kept while later rows read them.
         if (shifted && has_task_loop(where->first)) {
             edit.store_at(where->first, "task");
@@ -296,11 +311,27 @@ private:
         return true;
     }
 
+    // Whether windows of `step` rows are worth it. Every task computes what they reach beyond its rows again: a tall window gets
+    // larger tasks, a long chain of small ones is cut.
+    bool fit_task(size_t i, const std::string& root, std::int64_t step) {
+        const auto own = steps_.find(root);
+        const std::int64_t reach = step - (own == steps_.end() ? 1 : own->second);
+        LoopSpec* const task = loop_named(out_.stages.at(root), "task");
+        const auto rows = task_rows_for(reach, *task->tile);
+        if (rows == task->tile) return true;
+        std::int64_t readers = 1;
+        for (const Read& r : reads_[i])
+            if (const auto of = steps_.find(stage(r.user).name); of != steps_.end()) readers = std::max(readers, of->second);
+        if (!rows || step - readers < tall_window) return false;
+        task->tile = *rows;
+        return true;
+    }
+
     // Rows of a stage that one step over the output's rows needs, where all reads are at a fixed distance from one row.
     std::optional<std::int64_t> rows_needed(size_t i, const std::pair<std::string, size_t>& where) const {
         std::optional<Dim> row;
         std::int64_t low = std::numeric_limits<std::int64_t>::max(), high = std::numeric_limits<std::int64_t>::min();
-        for (const Read& r : reads_of(graph_, i)) {
+        for (const Read& r : reads_[i]) {
             const Stage& user = stage(r.user);
             const auto step = steps_.find(user.name);
             if (r.access->target().boundary != Boundary::none || step == steps_.end()) return {};
@@ -347,7 +378,7 @@ private:
         double points = 1;
         for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
         const bool plain = s.kind == Stage::Kind::reduction;
-        const auto all = reads_of(graph_, i);
+        const auto& all = reads_[i];
         StageEdit edit = out_.stage(s.name);
         if (plain && points <= small_reduction && in_registers(i, all, edit)) return;
         if (plain && place_in_rows(i, edit)) {
@@ -368,7 +399,7 @@ private:
     // The output that is this scatter and nothing else: its memory will do.
     std::optional<std::string> output_that_renames(size_t i) const {
         const Stage& s = stage(i);
-        const auto reads = reads_of(graph_, i);
+        const auto& reads = reads_[i];
         if (s.kind != Stage::Kind::scatter || reads.size() != 1 || reads[0].in_init || s.dtypes.size() != 1) return std::nullopt;
         const Stage& user = stage(reads[0].user);
         if (!user.output || user.update || user.dtypes != s.dtypes || !user.values[0].same_as(reads[0].access))
@@ -454,6 +485,7 @@ private:
     Schedule out_;
     std::vector<bool> placed_;
     std::map<std::string, std::pair<std::string, size_t>> rows_;  // stage -> output in whose rows it lives, its dim that follows
+    std::vector<std::vector<Read>> reads_;                        // of each stage by others
     std::map<std::string, std::int64_t> steps_;                   // rows of a stage that one step over those rows takes
 };
 

@@ -10,6 +10,8 @@ namespace tessera {
 namespace {
 
 constexpr std::int64_t small_extent = 64;
+constexpr std::int64_t few_rows = 4;
+constexpr size_t side_by_side = 4;
 
 }  // namespace
 
@@ -73,9 +75,13 @@ std::int64_t rows_together(const std::vector<RowStream>& streams, std::int64_t r
     if (std::none_of(streams.begin(), streams.end(), [](const RowStream& s) { return s.span() > 0; })) return 1;
     std::int64_t rows = most;
     for (; rows > 1; rows /= 2) {
-        std::int64_t used = 0;
-        for (const RowStream& s : streams) used += s.places * (rows + s.span());
-        if (used <= registers) break;
+        std::int64_t used = 0, widest = 0;
+        for (const RowStream& s : streams) {
+            used += s.places * (rows + s.span());
+            widest = std::max(widest, rows + s.span());
+        }
+        // Sums over many places hold one place at a time beside the sums.
+        if (used <= registers || (rows == few_rows && streams.size() >= side_by_side && widest + rows <= registers)) break;
     }
     return rows;
 }

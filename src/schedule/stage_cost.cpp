@@ -4,6 +4,7 @@
 #include "schedule/derived_stages.h"
 
 #include <algorithm>
+#include <map>
 
 namespace tessera {
 
@@ -31,15 +32,17 @@ double cell_cost(const Stage& stage) {
     return cost;
 }
 
-std::vector<Read> reads_of(const StageGraph& graph, size_t producer) {
-    std::vector<Read> out;
-    const FuncState* func = graph.stages[producer].func.get();
+std::vector<std::vector<Read>> all_reads(const StageGraph& graph) {
+    std::map<const FuncState*, size_t> index;
+    for (size_t i = 0; i < graph.stages.size(); ++i) index[graph.stages[i].func.get()] = i;
+    std::vector<std::vector<Read>> out(graph.stages.size());
     for (size_t u = 0; u < graph.stages.size(); ++u) {
-        if (u == producer) continue;
         const Stage& user = graph.stages[u];
         const auto collect = [&](const std::vector<Expr>& roots, bool in_init) {
             for_each_node(roots, [&](const Expr& n) {
-                if (n->op == Op::access && n->target().func.get() == func) out.push_back({u, in_init, n});
+                if (n->op != Op::access || !n->target().func) return;
+                const auto producer = index.find(n->target().func.get());
+                if (producer != index.end() && producer->second != u) out[producer->second].push_back({u, in_init, n});
             });
         };
         collect(user.values, user.update.has_value());
@@ -53,10 +56,11 @@ std::vector<Read> reads_of(const StageGraph& graph, size_t producer) {
     return out;
 }
 
-double reuse_of(const StageGraph& graph, size_t producer) {
+std::vector<Read> reads_of(const StageGraph& graph, size_t producer) { return all_reads(graph)[producer]; }
+
+double reuse_of(const StageGraph& graph, size_t producer, const std::vector<Read>& all) {
     double reads = 0;
     double cells = 1;
-    const auto all = reads_of(graph, producer);
     std::vector<double> span(graph.stages[producer].dims.size(), 1);
     for (const Read& r : all) {
         const Stage& user = graph.stages[r.user];

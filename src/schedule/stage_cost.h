@@ -19,8 +19,10 @@ struct Read {
 };
 /// All reads of `producer` by other stages.
 [[nodiscard]] std::vector<Read> reads_of(const StageGraph& graph, size_t producer);
-/// How often a cell of the producer is read, summed over all reads.
-[[nodiscard]] double reuse_of(const StageGraph& graph, size_t producer);
+/// The same of every stage, in one pass.
+[[nodiscard]] std::vector<std::vector<Read>> all_reads(const StageGraph& graph);
+/// How often a cell of the producer is read, summed over all `reads` of it.
+[[nodiscard]] double reuse_of(const StageGraph& graph, size_t producer, const std::vector<Read>& reads);
 /// Every index is a plain dim, each at most once.
 [[nodiscard]] bool is_pointwise(const Expr& access);
 

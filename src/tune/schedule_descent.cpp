@@ -63,7 +63,7 @@ private:
     bool decide_inline(size_t i) {
         const Stage& s = graph_.stages[i];
         if (s.update || s.output) return false;
-        const bool cheap = cell_cost(s) * std::max(reuse_of(graph_, i), 1.0) <= worst_recompute;
+        const bool cheap = cell_cost(s) * std::max(reuse_of(graph_, i, reads_of(graph_, i)), 1.0) <= worst_recompute;
         if (cheap && choose(s.name + ".inline", {0, 1}) == 1) {
             inline_stage(graph_, i);
             return true;

@@ -1,3 +1,5 @@
+#include <dlfcn.h>
+
 #include <fmt/format.h>
 
 #include "halide_kernel.h"
@@ -10,6 +12,32 @@ Halide::Target target_of(Arithmetic arithmetic) {
 }
 
 int native_floats() { return Halide::get_host_target().natural_vector_size<float>(); }
+
+namespace {
+
+/// Loads a plugin that lies beside libHalide, once.
+void load_autoscheduler(const std::string& name) {
+    Dl_info library{};
+    if (dladdr(reinterpret_cast<const void*>(&Halide::get_host_target), &library) == 0) return;
+    const std::string file = library.dli_fname;
+    Halide::load_plugin(fmt::format("{}/libautoschedule_{}.so", file.substr(0, file.rfind('/')), name));
+}
+
+}  // namespace
+
+Halide::Callable callable_of(Halide::Func func, const std::vector<Halide::Argument>& arguments, Plan plan,
+                             Arithmetic arithmetic) {
+    const Halide::Target target = target_of(arithmetic);
+    if (plan == Plan::mullapudi2016) {
+        static const bool loaded = (load_autoscheduler("mullapudi2016"), true);
+        if (loaded) Halide::Pipeline(func).apply_autoscheduler(target, {"Mullapudi2016", {{"parallelism", "2"}}});
+    }
+    if (plan == Plan::adams2019) {
+        static const bool loaded = (load_autoscheduler("adams2019"), true);
+        if (loaded) Halide::Pipeline(func).apply_autoscheduler(target, {"Adams2019", {{"parallelism", "2"}}});
+    }
+    return func.compile_to_callable(arguments, target);
+}
 
 namespace {
 

@@ -12,8 +12,9 @@ namespace bench::rivals {
 
 using Kernel = std::function<void()>;
 
-/// published: the schedule of Halide's own app. tuned: the best found by hand, starting from it.
-enum class Plan { published, tuned };
+/// published: the schedule of Halide's own app. tuned: the best found by hand, starting from it. The others: what the
+/// autoschedulers of Halide's wheel make for two processors, untuned; not every function takes them.
+enum class Plan { published, tuned, mullapudi2016, adams2019 };
 /// relaxed: Halide's default, which reassociates, contracts and assumes no NaN. strict: IEEE, the bits of definitions.h.
 enum class Arithmetic { relaxed, strict };
 
@@ -22,6 +23,12 @@ enum class Arithmetic { relaxed, strict };
 [[nodiscard]] Kernel halide_harris(const float* in, float* out, Size2 out_size, Plan, Arithmetic);
 /// Always strict: explicit fused multiply-adds in ascending k. size.m is at least 6.
 [[nodiscard]] Kernel halide_matmul(const float* a, const float* b, float* out, MatmulSize size);
+
+inline constexpr int stencils_in_chain = 32;
+inline constexpr int disc_radius = 26;
+[[nodiscard]] Kernel halide_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, Plan, Arithmetic);
+[[nodiscard]] Kernel halide_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, Plan, Arithmetic);
+[[nodiscard]] Kernel halide_max_filter(const float* in, float* out, Size2 image, Plan, Arithmetic);
 
 /// Threads of Halide's pool, for every kernel of this header.
 void use_halide_threads(int threads);

@@ -77,7 +77,19 @@ E to_half(DType from, DType to, const E& x) {
 
 // ---- conversions
 
+// Below 32 bits the limits are floats, so that what lies between them needs no test of its own; `>` takes NaN to 0.
+E real_to_small_integer(DType to, const E& x) {
+    const Halide::Type type = value_type(to), real = x.type();
+    const int digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
+    const E low = number(real, is_unsigned(to) ? 0.0 : -std::ldexp(1.0, digits)),
+            high = number(real, std::ldexp(1.0, digits) - 1);
+    const E above = select(x > low, x, low);
+    const E converted = cast(type, cast(Halide::Int(32), select(above < high, above, high)));
+    return is_unsigned(to) ? converted : select(x != x, Halide::Internal::make_zero(type), converted);
+}
+
 E real_to_integer(DType to, const E& x) {
+    if (dtype_bits(to) < 32) return real_to_small_integer(to, x);
     const Halide::Type type = value_type(to), real = x.type();
     const int digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
     const double end = std::ldexp(1.0, digits);
@@ -85,9 +97,8 @@ E real_to_integer(DType to, const E& x) {
         real.bits() == 32 ? static_cast<double>(std::nextafter(static_cast<float>(end), 0.0F)) : std::nextafter(end, 0.0);
     const double first = is_unsigned(to) ? 0.0 : -end;
     const E inside = Halide::max(Halide::min(x, number(real, last)), number(real, first));
-    const E converted = dtype_bits(to) < 32 ? cast(type, cast(Halide::Int(32), inside)) : cast(type, inside);
     return select(x != x, Halide::Internal::make_zero(type), x >= number(real, end), type.max(), x <= number(real, first),
-                  type.min(), converted);
+                  type.min(), cast(type, inside));
 }
 
 E convert(DType from, DType to, const E& x) {
@@ -183,8 +194,22 @@ E floor_mod(const E& a, const E& b) {
     return is_positive_constant(b) ? a % b : divide(a, b).remainder;
 }
 
-E smaller(const E& a, const E& b) { return a.type().is_float() ? select(a < b || a != a, a, b) : Halide::min(a, b); }
-E larger(const E& a, const E& b) { return a.type().is_float() ? select(a > b || a != a, a, b) : Halide::max(a, b); }
+// A constant other than 0 and NaN equals only itself: one comparison, which is the machine's min or max, keeps NaN and every bit.
+bool is_plain_constant(const E& b) {
+    const auto value = Halide::Internal::as_const_float(b);
+    return value && *value == *value && *value != 0;
+}
+
+E smaller(const E& a, const E& b) {
+    if (!a.type().is_float()) return Halide::min(a, b);
+    if (is_plain_constant(b)) return select(b < a, b, a);
+    return select(!(a < b) && a == a, b, a);
+}
+E larger(const E& a, const E& b) {
+    if (!a.type().is_float()) return Halide::max(a, b);
+    if (is_plain_constant(b)) return select(b > a, b, a);
+    return select(!(a > b) && a == a, b, a);
+}
 
 E fused_multiply_add(const E& a, const E& b, const E& c) {
     return a.type().bits() == 32 ? HalideMathBuilder<32>().fma(a, b, c) : HalideMathBuilder<64>().fma(a, b, c);

@@ -155,6 +155,11 @@ TEST_P(Ops, equal_the_interpreter) {
         if (row.arity == 2 && is_integer(t) && (row.op == Op::div || row.op == Op::mod || row.op == Op::shl || row.op == Op::shr))
             cases.push_back({fmt::format("{} {} by 7", dtype_name(t), row.name), build_op(row.op, {in[0](i), 7})});
     }
+    for (const double limit : {-2.0, -0.0, 0.0, 7.0})
+        if (is_float(t))
+            for (const Op op : {Op::min, Op::max})
+                cases.push_back({fmt::format("{} {} by {}", dtype_name(t), op == Op::min ? "min" : "max", limit),
+                                 build_op(op, {in[0](i), constant(t, limit)})});
     // Every argument is read.
     cases.push_back({"all", select(in[0](i) == in[1](i), in[2](i), in[0](i))});
     compare(in, i, cases, {samples(t, -100, 100, 1), samples(t, -8, 8, 2), samples(t, -2, 2, 3)});

@@ -4,6 +4,8 @@
 #include "schedule/bound.h"
 #include "schedule/default_schedule.h"
 
+#include <set>
+
 namespace tessera {
 namespace {
 
@@ -109,6 +111,63 @@ TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
     const Schedule s = scheduled(Algorithm({y}, {x}));
     EXPECT_EQ(s.stages.at("y.sum").compute->at, (LoopRef{"y", "row"})) << to_json(s);
     EXPECT_TRUE(s.stages.count("y.sum.lanes")) << to_json(s);
+}
+
+// `count` sums over (2 reach + 1) rows, one after the other, of planes.
+Algorithm row_sums(int count, int reach) {
+    Dim c("c", 3), y("y"), x("x");
+    Input photo("photo", f32, {c, y, x});
+    const Bounded edged = clamp(photo);
+    std::vector<Func> stages;
+    for (int s = 0; s < count; ++s) {
+        Func stage("stage_" + std::to_string(s));
+        Expr total;
+        for (int dy = -reach; dy <= reach; ++dy)
+            for (int dx = -1; dx <= 1; ++dx) {
+                const Expr term = s == 0 ? Expr(edged(c, y + dy, x + dx)) : Expr(stages.back()(c, y + dy, x + dx));
+                total = total.defined() ? total + term : term;
+            }
+        stage(c, y, x) = total;
+        stages.push_back(stage);
+    }
+    return Algorithm({stages.back()}, {photo});
+}
+
+// The rows that a chain of windows computes again grow with its length.
+TEST(DefaultSchedule, LongChainsOfWindowsAreCut) {
+    const Schedule s = scheduled(row_sums(9, 1));
+    std::set<std::string> roots;
+    for (const auto& [name, spec] : s.stages)
+        if (spec.compute->kind == Compute::Kind::root) roots.insert(name);
+    EXPECT_GE(roots.size(), 2u) << to_json(s);
+    EXPECT_LE(roots.size(), 4u) << to_json(s);
+}
+
+TEST(DefaultSchedule, TallWindowsHaveTallTasksAndNarrowStrips) {
+    const Schedule s = scheduled(row_sums(2, 16));
+    const auto& loops = *s.stages.at("stage_1").loops;
+    EXPECT_EQ(loops[0].dim, "c") << to_json(s);  // each plane for itself
+    EXPECT_EQ(loops[1].tile, 128) << to_json(s);
+    Schedule wide = default_schedule(row_sums(2, 16), {.vector_bytes = 64, .vector_registers = 32, .l2_bytes = 1 << 17});
+    EXPECT_TRUE(wide.stages.at("stage_0").store.at == (LoopRef{"stage_1", "strip"})) << to_json(wide);
+    EXPECT_NO_THROW((void)bind(row_sums(2, 16), wide));
+}
+
+// A value that two passes over the same points need is computed twice rather than stored; a scatter's index is stored.
+TEST(DefaultSchedule, PassesOverTheSamePointsRecomputeWhatIsCheap) {
+    Dim y("y"), x("x"), level("level", 256);
+    Input photo("photo", u8, {y, x});
+    Func luma("luma"), bin("bin"), rows("rows"), out("out");
+    luma(y, x) = 0.5f * cast(f32, photo(y, x)) + 3.0f;
+    bin(y, x) = cast(u8, luma(y, x));
+    rows(y, level) = scatter(tessera::plus, {to(level, bin(y, x))}, {x}, constant(i32, std::int64_t{1}));
+    out(y, x) = luma(y, x) * cast(f32, rows(y, bin(y, x)));
+    const Schedule s = scheduled(Algorithm({out}, {photo}));
+    EXPECT_FALSE(s.stages.count("luma")) << to_json(s);
+    EXPECT_TRUE(s.stages.count("bin")) << to_json(s);
+    const auto& init = *s.stages.at("rows.scatter").init;
+    EXPECT_EQ(init.front().as, LoopKind::parallel) << to_json(s);
+    EXPECT_EQ(init.back().as, LoopKind::vector) << to_json(s);
 }
 
 TEST(DefaultSchedule, EverythingElseBinds) {

@@ -1,0 +1,115 @@
+#include "pipeline_cases.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "rivals/halide_rivals.h"
+#include "tessera_kernels.h"
+
+namespace bench {
+namespace {
+
+using rivals::Arithmetic;
+using rivals::Kernel;
+using rivals::Plan;
+
+template <typename T>
+void fill(std::vector<T>& values, unsigned rng_start) {
+    std::mt19937 rng(rng_start);
+    for (T& value : values) {
+        if constexpr (std::is_floating_point_v<T>)
+            value = 0.05f + 0.95f * float(rng() >> 8) * 0x1p-24f;
+        else
+            value = static_cast<T>(rng());
+    }
+}
+
+/// Where two outputs are further apart than `tolerance`; "" when nowhere.
+template <typename T>
+std::string difference(const std::vector<T>& ours, const std::vector<T>& theirs, double tolerance) {
+    std::size_t count = 0, first = 0;
+    double largest = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        const double apart = std::abs(double(ours[i]) - double(theirs[i]));
+        if (apart <= tolerance) continue;
+        if (count++ == 0) first = i;
+        largest = std::max(largest, apart);
+    }
+    if (count == 0) return "";
+    return fmt::format("{} of {} elements differ by up to {:.3g} (tolerance {:.3g}), the first at {}: {} against {}", count,
+                       ours.size(), largest, tolerance, first, ours[first], theirs[first]);
+}
+
+struct RivalPlan {
+    const char* name;
+    Plan plan;
+    Arithmetic arithmetic;
+};
+constexpr RivalPlan rival_plans[] = {{"Halide, published", Plan::published, Arithmetic::relaxed},
+                                     {"Halide, tuned", Plan::tuned, Arithmetic::relaxed},
+                                     {"Halide, tuned, strict", Plan::tuned, Arithmetic::strict},
+                                     {"Halide, Mullapudi2016", Plan::mullapudi2016, Arithmetic::relaxed},
+                                     {"Halide, Adams2019", Plan::adams2019, Arithmetic::relaxed}};
+
+/// A pipeline of one input: planes of the photo in, planes out. `apart` is how far relaxed arithmetic may take an element.
+template <typename In, typename Out>
+struct Pipeline {
+    const char* name;
+    Size2 size;
+    int in_planes, out_planes;
+    double apart;
+    Kernel (*ours)(const In*, Out*, Size2, OurSchedule);
+    Kernel (*rival)(const In*, Out*, Size2, Plan, Arithmetic);
+
+    std::vector<Case> cases() const {
+        struct Arrays {
+            std::vector<In> in;
+            std::vector<Out> out, rival_out;
+        };
+        const auto arrays = std::make_shared<Arrays>();
+        const std::size_t plane = std::size_t(size.height) * size.width;
+        arrays->in.resize(plane * in_planes);
+        fill(arrays->in, 21);
+        arrays->out.resize(plane * out_planes);
+        arrays->rival_out.resize(arrays->out.size());
+        std::vector<Rival> rivals;
+        for (const RivalPlan& r : rival_plans) {
+            const double tolerance = r.arithmetic == Arithmetic::strict ? 0 : apart;
+            if (apart == 0 && r.arithmetic == Arithmetic::strict) continue;  // both arithmetics are one
+            Kernel kernel = rival(arrays->in.data(), arrays->rival_out.data(), size, r.plan, r.arithmetic);
+            rivals.push_back({{r.name, [arrays, kernel] { kernel(); }, rivals::use_halide_threads},
+                              [arrays, tolerance] { return difference(arrays->out, arrays->rival_out, tolerance); }});
+        }
+        std::vector<Case> made;
+        for (const OurSchedule schedule : {OurSchedule::hand, OurSchedule::standard}) {
+            made.push_back(
+                {fmt::format("{} {}x{}/{}", name, size.width, size.height, name_of(schedule)),
+                 {"Tessera", [arrays, kernel = ours(arrays->in.data(), arrays->out.data(), size, schedule)] { kernel(); },
+                  use_tessera_threads},
+                 rivals});
+        }
+        return made;
+    }
+};
+
+template <typename In, typename Out>
+PipelineCase listed(Pipeline<In, Out> pipeline, bool quick) {
+    return {pipeline.name, quick, [pipeline] { return pipeline.cases(); }};
+}
+
+}  // namespace
+
+std::vector<PipelineCase> pipeline_cases(Size2 photo) {
+    using U8 = std::uint8_t;
+    using U16 = std::uint16_t;
+    return {
+        listed(Pipeline<U8, U8>{"equalize", photo, 3, 3, 3, tessera_equalize, rivals::halide_equalize}, true),
+        listed(Pipeline<U16, U16>{"stencil_chain", photo, 1, 1, 0, tessera_stencil_chain, rivals::halide_stencil_chain}, false),
+        listed(Pipeline<float, float>{"max_filter", photo, 3, 3, 0, tessera_max_filter, rivals::halide_max_filter}, false)};
+}
+
+}  // namespace bench

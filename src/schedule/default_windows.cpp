@@ -1,0 +1,73 @@
+#include "schedule/default_windows.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+namespace tessera {
+namespace {
+
+constexpr std::int64_t most_task_rows = 256;
+constexpr std::int64_t usual_columns = 2048;  // of a photo
+constexpr std::int64_t least_columns = 128;
+constexpr std::int64_t input_bytes = 4;  // an element of a copied Input
+
+bool slides_over(const StageSpec& spec, const std::string& root) {
+    return spec.store.at && spec.store.at->stage == root && spec.store.at->loop == "task";
+}
+
+// Bytes of all windows over one column of the output.
+std::int64_t column_bytes(const StageGraph& graph, const Schedule& schedule, const std::string& root, std::int64_t task_rows) {
+    std::int64_t bytes = 0;
+    for (const auto& [name, spec] : schedule.stages) {
+        if (!slides_over(spec, root)) continue;
+        std::int64_t element = 0;
+        if (const auto i = graph.find(name))
+            for (const DType t : graph.stages[*i].dtypes) element += dtype_bytes(t);
+        else
+            element = input_bytes;
+        bytes += element * (spec.store.fold.empty() ? task_rows : spec.store.fold.begin()->second);
+    }
+    return bytes;
+}
+
+void compute_in_strips(Schedule& schedule, const std::string& root, const std::string& dim, std::int64_t columns) {
+    auto& loops = *schedule.stages.at(root).loops;
+    const auto task = std::find_if(loops.begin(), loops.end(), [](const LoopSpec& l) { return l.name == "task"; });
+    loops.insert(task + 1, LoopSpec{.dim = dim, .tile = columns, .name = "strip"});
+    for (auto& entry : schedule.stages)
+        if (slides_over(entry.second, root)) entry.second.store.at->loop = "strip";
+}
+
+}  // namespace
+
+LoopSpec* loop_named(StageSpec& spec, std::string_view name) {
+    if (!spec.loops) return nullptr;
+    for (LoopSpec& l : *spec.loops)
+        if (l.name == name) return &l;
+    return nullptr;
+}
+
+std::optional<std::int64_t> task_rows_for(std::int64_t reach, std::int64_t task_rows) {
+    const auto wanted =
+        static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(4 * std::max<std::int64_t>(reach, 1))));
+    if (wanted > most_task_rows) return {};
+    return std::max(wanted, task_rows);
+}
+
+void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule) {
+    for (const Stage& s : graph.stages) {
+        const auto found = schedule.stages.find(s.name);
+        if (s.update || s.dims.size() < 2 || found == schedule.stages.end()) continue;
+        const LoopSpec* task = loop_named(found->second, "task");
+        const LoopSpec* columns = loop_named(found->second, "columns");
+        if (!task || !columns || task->dim == columns->dim || columns->dim != s.dims.back().name()) continue;
+        const std::int64_t bytes = column_bytes(graph, schedule, s.name, task->tile.value_or(1));
+        if (bytes * usual_columns <= model.l2_bytes) continue;
+        const auto fitting = std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(model.l2_bytes / 2 / bytes, 1)));
+        const std::int64_t width = std::max(static_cast<std::int64_t>(fitting), std::max(least_columns, *columns->tile));
+        compute_in_strips(schedule, s.name, columns->dim, width);
+    }
+}
+
+}  // namespace tessera

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "schedule/default_schedule.h"
+#include "schedule/stages.h"
+
+#include <optional>
+#include <string_view>
+
+namespace tessera {
+
+/// The loop of that name, or null.
+[[nodiscard]] LoopSpec* loop_named(StageSpec& spec, std::string_view name);
+[[nodiscard]] inline const LoopSpec* loop_named(const StageSpec& spec, std::string_view name) {
+    return loop_named(const_cast<StageSpec&>(spec), name);
+}
+
+/// Where the windows that slide over an output's rows do not fit the L2 cache together, the output is computed in strips of
+/// columns, narrow enough: for task: for row -> for task: for strip: for row.
+void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule);
+
+/// Rows that a task takes so that those computed by its neighbours as well are at most a quarter, for windows that reach `reach`
+/// rows further than one step; nothing where a window is too tall for that.
+[[nodiscard]] std::optional<std::int64_t> task_rows_for(std::int64_t reach, std::int64_t task_rows);
+
+}  // namespace tessera
