@@ -1,6 +1,7 @@
 #include "schedule/default_contraction.h"
 
 #include "base/json_text.h"
+#include "expr/op_cost.h"
 #include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
 #include "schedule/stage_cost.h"
@@ -62,7 +63,9 @@ public:
         const std::int64_t bytes = dtype_bytes(sum.dtypes[0]);
         width_ = std::max<std::int64_t>(model.vector_bytes / bytes, 2);
         const double columns = estimated_extent(n_);
-        vectors_ = columns >= static_cast<double>(width_);
+        // A part of a vector is worth one where the factor is copied into whole ones.
+        ragged_ = columns < static_cast<double>(width_) && 2 * columns >= static_cast<double>(width_);
+        vectors_ = ragged_ || columns >= static_cast<double>(width_);
         const auto fitting = static_cast<std::int64_t>(columns) / width_;
         tile_ = register_tile(model, std::clamp<std::int64_t>(fitting, 1, 4));
         n_tile_ = tile_.vectors * width_;
@@ -112,7 +115,8 @@ private:
         std::string name, of, use;
         std::vector<Dim> dims;
         std::size_t column, outer;  // outer: so many of the outer dims it varies along
-        bool in_place;              // a matrix whose rows run along the columns
+        bool contiguous;            // rows run along the columns
+        bool in_place;              // a matrix of which blocks are taken as they are needed
     };
 
     // The sum runs through its dims so that the factor of the rows is read in the order of its memory.
@@ -232,12 +236,14 @@ private:
             std::size_t column = 0;
             while (e->args[column]->dim().id() != n_.id()) ++column;
             const bool contiguous = column + 1 == e->index_count();
-            if (contiguous && !(blocks_ && tile_.vectors == 4 && e->target().input && e->index_count() == 2)) continue;
+            if (contiguous && !ragged_ && !(blocks_ && tile_.vectors == 4 && e->target().input && e->index_count() == 2))
+                continue;
             Packed p = copy_for(e, ".p", out);
             p.column = column;
             p.outer = static_cast<std::size_t>(
                 std::count_if(outer_.begin(), outer_.end(), [&](const Dim& d) { return varies_along(e, d); }));
-            p.in_place = contiguous;
+            p.contiguous = contiguous;
+            p.in_place = contiguous && blocks_;
             return p;
         }
         return {};
@@ -264,7 +270,7 @@ private:
             edit.root().parallel(column, n_tile_, "panel");
         else
             edit.at(at, loop).serial(column, n_tile_, "panel");
-        if (packed.in_place) {
+        if (packed.contiguous) {
             for (const std::string& d : others) edit.serial(d);
             edit.unroll(column, width_, "nu").vector(column);
             return;
@@ -328,8 +334,15 @@ private:
     std::vector<Dim> outer_, reduced_;
     RegisterTile tile_{};
     std::int64_t width_ = 0, n_tile_ = 0, n_block_ = 0, k_block_ = 0;
-    bool vectors_ = false, wide_ = false, blocks_ = false;
+    bool vectors_ = false, ragged_ = false, wide_ = false, blocks_ = false;
 };
+
+// Operations on floats of the body, which a tile's code has some tens of times.
+double tiled_cost(const Stage& sum) {
+    double cost = 0;
+    for_each_node({sum.update->values[0]}, [&](const Expr& n) { cost += n.dtype() != DType::i64 ? op_cost(*n) : 0; });
+    return cost;
+}
 
 // A sum of products with reuse in both directions of a register tile, read at its own point by one definition.
 bool is_contraction(const StageGraph& graph, size_t sum) {
@@ -340,8 +353,7 @@ bool is_contraction(const StageGraph& graph, size_t sum) {
     if (body != Op::fma && body != Op::add) return false;
     double points = 1;
     for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
-    // A tile's code has the body some tens of times.
-    if (points < small_reduction || expression_cost(s.update->values[0]) > most_tiled) return false;
+    if (points < small_reduction || tiled_cost(s) > most_tiled) return false;
     const auto reads = reads_of(graph, sum);
     if (reads.size() != 1 || reads[0].in_init || !is_pointwise(reads[0].access) || graph.stages[reads[0].user].update)
         return false;

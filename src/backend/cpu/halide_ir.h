@@ -22,6 +22,10 @@ namespace tessera::cpu {
 [[nodiscard]] Halide::Expr floor_division(const Halide::Expr& a, const Halide::Expr& b);
 [[nodiscard]] Halide::Expr floor_remainder(const Halide::Expr& a, const Halide::Expr& b);
 
+/// `made`, the translation of `value`, with its shared parts named where written out it would be large: several of Halide's
+/// passes walk an expression as the tree that it is not.
+[[nodiscard]] Halide::Expr with_named_parts(const Expr& value, const Halide::Expr& made);
+
 // ---- stages
 
 /// A stage as a Func, or as the last update of the Func of the stage in whose memory it replaces the values. Row-major where the

@@ -173,7 +173,7 @@ private:
         note_vectorised(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;
-        for (const Expr& v : s.values) values.push_back(value(v, scope));
+        for (const Expr& v : s.values) values.push_back(with_named_parts(v, value(v, scope)));
         define_as(made.func, {made.vars.rbegin(), made.vars.rend()}, values);
         if (s.update) define_update(i);
     }
@@ -223,7 +223,7 @@ private:
             condition = condition.defined() ? condition && wanted : wanted;
         }
         for (size_t c = 0; c < u.values.size(); ++c) {
-            E v = show_reads(s, made, c, place, value(u.values[c], scope));
+            E v = show_reads(s, made, c, place, with_named_parts(u.values[c], value(u.values[c], scope)));
             if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
             values.push_back(c == 0 ? show_domain(made, v) : v);
         }

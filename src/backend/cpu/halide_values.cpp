@@ -2,6 +2,7 @@
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/halide_math_builder.h"
 #include "base/check.h"
+#include "expr/op_cost.h"
 
 #include <tessera/half.h>
 
@@ -11,6 +12,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 
 namespace tessera::cpu {
 namespace {
@@ -372,5 +374,17 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
 
 E floor_division(const E& a, const E& b) { return floor_div(a, b); }
 E floor_remainder(const E& a, const E& b) { return floor_mod(a, b); }
+
+Halide::Expr with_named_parts(const Expr& value, const Halide::Expr& made) {
+    constexpr double large = 1000;
+    constexpr double reads_of_operand = 4;  // in what a transcendental function becomes
+    std::unordered_map<const ExprNode*, double> size;
+    for_each_node({value}, [&](const Expr& n) {
+        double sum = op_cost(*n) + 1;
+        for (const Expr& a : n->args) sum += size.at(a.get()) * (op_cost(*n) >= 10 ? reads_of_operand : 1);
+        size[n.get()] = sum;
+    });
+    return size.at(value.get()) < large ? made : Halide::Internal::common_subexpression_elimination(made);
+}
 
 }  // namespace tessera::cpu

@@ -57,7 +57,7 @@ void expect_same(const std::vector<Func>& outputs) {
 // Both gradients of a product: one factor strides across the columns, one across the rows.
 TEST(DefaultContractions, GradientsOfProducts) {
     for (const auto& [rows, columns, depth] :
-         std::vector<std::array<std::int64_t, 3>>{{7, 300, 33}, {64, 70, 40}, {1, 16, 64}, {50, 5, 35}}) {
+         std::vector<std::array<std::int64_t, 3>>{{7, 300, 33}, {64, 70, 40}, {1, 16, 64}, {50, 5, 35}, {1000, 20, 40}}) {
         Dim m("m", rows), n("n", columns), k("k", depth);
         const Input A("A", f32, {m, k}), B("B", f32, {k, n}), given("given", f32, {m, n});
         Func C("C");
@@ -85,6 +85,31 @@ TEST(DefaultContractions, ConvolutionsAndTheirGradients) {
     EXPECT_TRUE(default_schedule(Algorithm({out}, {image, weight})).stages.count("image.padded"));
     const ValuesAndGrads g = value_and_vjp({{out, given}}, {image, weight});
     expect_same({g.values[0], g.gradients[0], g.gradients[1]});
+}
+
+// As the library writes it: strides and paddings stand in the indices.
+TEST(DefaultContractions, ConvolutionsOfTheLibraryAreContractions) {
+    Dim i("i", 2), y("y", 8), x("x", 9), c("c", 5), r("r", 3), s("s", 3), o("o", 16);
+    const Input image("image", f32, {i, y, x, c}), weight("weight", f32, {r, s, c, o});
+    const Func out = ops::conv2d("out", image, weight, {}, {.y = {.padding = 1}, .x = {.padding = 1}});
+    const Algorithm algorithm({out}, {image, weight});
+    EXPECT_EQ(default_schedule(algorithm).stages.at("out.sum").compute->at.loop, "mt") << to_json(default_schedule(algorithm));
+    expect_same({out});
+}
+
+// A recurrence whose step is large when it is written out as a tree: parts that are shared are computed once, and named.
+TEST(DefaultContractions, StepsWithSharedParts) {
+    Dim t("t", 7), b("b", 5);
+    const Input x("x", f64, {t, b}), w("w", f64, {b});
+    Func h("h"), loss("loss");
+    recurrence(t, {{h(t, b), cast(f64, 0.5)}}, [&](const Self& s) -> Tuple {
+        Expr v = s[0](t - 1, b);
+        for (int depth = 0; depth < 6; ++depth) v = v * v * w(b) * 0.25 + v * x(t, b) - v * v;
+        return {v * 0.0 + x(t, b)};
+    });
+    loss() = sum({t, b}, h(t, b));
+    const ValueAndGrad g = value_and_grad(loss, {x});
+    expect_same({g.value, g.gradients[0]});
 }
 
 // One tensor in both places of a product.
