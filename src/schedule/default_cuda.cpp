@@ -61,8 +61,9 @@ private:
         for (const Stage& p : graph_.stages)
             if (p.update && reads(graph_.stages[i], p.func.get())) cost += cell_cost(p);
         bool wrapped = false;
-        for (const Read& r : reads_of(graph_, i)) wrapped = wrapped || r.access->target().boundary != Boundary::none;
-        return cost > 2 && (wrapped || cost * (reuse_of(graph_, i) - 1) > cheap_recompute);
+        const std::vector<Read> all = reads_of(graph_, i);
+        for (const Read& r : all) wrapped = wrapped || r.access->target().boundary != Boundary::none;
+        return cost > 2 && (wrapped || cost * (reuse_of(graph_, i, all) - 1) > cheap_recompute);
     }
 
     void schedule_definition(size_t i) {
