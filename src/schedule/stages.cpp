@@ -1,6 +1,8 @@
 #include "schedule/stages.h"
 
 #include "base/check.h"
+#include "schedule/accumulation.h"
+#include "schedule/block_stages.h"
 #include "schedule/recurrence_stages.h"
 
 #include <fmt/format.h>
@@ -169,6 +171,8 @@ private:
         auto& made = stage_of_[key.get()];
         if (!made) made = add_structured(f, n, args, stage_names_.at(key.get()));
         alive_.push_back(key);
+        if (const auto blocks = results_.find(made.get()); blocks != results_.end())
+            return read_stage(made, blocks->second, n->component());
         return read_stage(made, n->op == Op::scan ? scan_indices(*made, n->reduction()) : dim_exprs(made->dims), n->component());
     }
 
@@ -198,21 +202,14 @@ private:
                                               const std::string& name) {
         for (const Expr& a : args) refuse_state_reads(a, f, n->where);
         const Reduction& r = n->reduction();
-        if (r.order.kind == Order::Kind::pairwise)
-            throw Limit(L0901_not_on_target, n->where, fmt::format("order pairwise of {} has no schedule yet", name),
-                        {fix("use order ascending or kahan"), fix("evaluate with the interpreter target")});
-        const bool kahan = r.order.kind == Order::Kind::kahan;
+        if (needs_blocks(r)) return add_blocks(f, n, args, name);
         Stage s;
         s.name = name;
         s.where = n->where;
         s.dims = n->op == Op::scan && !contains_dim(stage_dims(f, n), r.dims[0]) ? with_time(stage_dims(f, n), r.dims[0])
                                                                                  : stage_dims(f, n);
-        for (const Expr& e : r.identity) s.dtypes.push_back(e.dtype());
-        s.values = r.identity;
-        if (kahan) {
-            s.dtypes.push_back(s.dtypes[0]);
-            s.values.push_back(s.values[0]);
-        }
+        s.values = start_of(r);
+        for (const Expr& e : s.values) s.dtypes.push_back(e.dtype());
         s.func = make_stage_func(name, s.dims, s.dtypes, n->where);
         // What the stage computes, whole: ranges of its values are known from it.
         for (size_t i = 0; i < r.components(); ++i) {
@@ -221,7 +218,7 @@ private:
             component.dtype = r.identity[i].dtype();
             s.func->values.push_back(make_node(std::move(component)));
         }
-        s.update = n->op == Op::reduce ? reduction_update(s, n, args, kahan)
+        s.update = n->op == Op::reduce ? reduction_update(s, n, args)
                    : n->op == Op::scan ? scan_update(s, n, args)
                                        : scatter_update(s, n, args);
         s.update->order = r.order;
@@ -231,20 +228,22 @@ private:
         return s.func;
     }
 
+    std::shared_ptr<FuncState> add_blocks(const FuncState& f, const Expr& n, const std::vector<Expr>& args,
+                                          const std::string& name) {
+        if (n->op != Op::reduce)
+            throw Limit(L0901_not_on_target, n->where, fmt::format("order blocked of {} has no schedule for floats", name),
+                        {fix("leave its order ascending"), fix("evaluate with the interpreter target")});
+        BlockStages made = make_block_stages(name, n, stage_dims(f, n), args);
+        const std::shared_ptr<FuncState> func = made.whole.func;
+        results_[func.get()] = std::move(made.result);
+        graph_.stages.push_back(std::move(made.blocks));
+        graph_.stages.push_back(std::move(made.whole));
+        return func;
+    }
+
     static std::vector<Dim> with_time(std::vector<Dim> dims, const Dim& t) {
         dims.push_back(t);
         return dims;
-    }
-
-    static std::vector<Expr> combine(const Reduction& r, const std::vector<Expr>& left, const std::vector<Expr>& right) {
-        std::map<const ExprNode*, Expr> values;
-        for (size_t i = 0; i < r.left.size(); ++i) {
-            values[r.left[i].get()] = left[i];
-            values[r.right[i].get()] = right[i];
-        }
-        std::vector<Expr> out;
-        for (const Expr& e : r.combined) out.push_back(substitute(e, values));
-        return out;
     }
 
     static std::vector<Expr> self(const Stage& s, const std::vector<Expr>& place) {
@@ -253,23 +252,13 @@ private:
         return out;
     }
 
-    static Update reduction_update(const Stage& s, const Expr& n, const std::vector<Expr>& args, bool kahan) {
+    static Update reduction_update(const Stage& s, const Expr& n, const std::vector<Expr>& args) {
         const Reduction& r = n->reduction();
         Update u;
         u.reduction_dims = r.dims;
         u.place = dim_exprs(s.dims);
-        if (r.has_where) u.condition = args.back();
-        const std::vector<Expr> now = self(s, u.place);
-        if (kahan) {
-            // Kahan 1965: the second component carries the low-order part that was lost.
-            const Expr y = args[0] - now[1];
-            const Expr total = now[0] + y;
-            u.values = {total, (total - now[0]) - y};
-        } else if (r.monoid->name == "sum" && is_float(args[0].dtype()) && args[0]->op == Op::mul) {
-            u.values = {fma(args[0]->args[0], args[0]->args[1], now[0])};
-        } else {
-            u.values = combine(r, now, {args.begin(), args.begin() + static_cast<std::ptrdiff_t>(r.components())});
-        }
+        u.condition = predicate_of(r, args);
+        u.values = accumulated(r, args, self(s, u.place));
         return u;
     }
 
@@ -287,7 +276,7 @@ private:
         u.place = substituted(dim_exprs(s.dims), t, here);
         std::vector<Expr> operands;
         for (const Expr& a : args) operands.push_back(substitute_dims(a, {t}, {here}));
-        u.values = combine(r, self(s, substituted(dim_exprs(s.dims), t, before)), operands);
+        u.values = combined(r, self(s, substituted(dim_exprs(s.dims), t, before)), operands);
         return u;
     }
 
@@ -313,7 +302,7 @@ private:
         if (sc.has_init)
             for (size_t i = 0; i < components; ++i) s.values[i] = args[destinations + components + i];
         const auto first = args.begin() + static_cast<std::ptrdiff_t>(destinations);
-        u.values = combine(r, self(s, u.place), {first, first + static_cast<std::ptrdiff_t>(components)});
+        u.values = combined(r, self(s, u.place), {first, first + static_cast<std::ptrdiff_t>(components)});
         return u;
     }
 
@@ -538,6 +527,7 @@ private:
     const void* current_time_ = nullptr;
     std::vector<StepReduction> step_reductions_;
     std::unordered_map<const ExprNode*, size_t> in_step_;
+    std::unordered_map<const FuncState*, std::vector<Expr>> results_;  // where readers find them, when not at their own dims
 };
 
 }  // namespace

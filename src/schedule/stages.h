@@ -50,8 +50,8 @@ struct StageGraph {
 };
 
 /// Splits every definition into stages. Reductions are numbered per kind by first visit, left to right, of the finished
-/// definition; a float sum of products accumulates by fma; kahan sums carry their compensation as a second component. Throws
-/// Limit L0901 for what stages cannot express yet (scans over the states inside a step, order pairwise).
+/// definition; a float sum of products accumulates by fma; kahan sums carry a compensation; orders by blocks are two stages.
+/// Throws Limit L0901 for what stages cannot express (scans over the states inside a step, a scatter of floats in blocks).
 [[nodiscard]] StageGraph make_stages(const Algorithm& algorithm);
 
 /// A FuncState that stands for a stage in accesses.

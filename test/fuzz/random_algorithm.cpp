@@ -302,7 +302,10 @@ private:
         const size_t d = any_dim();
         const Dim j = along("j", dims_[d]), s = local("s", 2);
         const Expr body = read(t, moved(d, j + s)) * number(t, 3) / number(t, 7);
-        return sum({j, s}, body, {.order = chance(random_, 0.5) ? Order::ascending() : Order::kahan()});
+        const std::int64_t block = draw(random_, 1, 6);
+        const Order order =
+            pick(random_, std::vector<Order>{Order::ascending(), Order::kahan(), Order::pairwise(block), Order::blocked(block)});
+        return sum({j, s}, body, chance(random_, 0.3) ? where(j != s) : Where{}, {.order = order});
     }
     Expr range_of(DType t) {
         if (t == bool_) t = i32;
@@ -360,11 +363,24 @@ private:
             if (d != time && chance(random_, 0.4)) at[d] = clamp(dims_[d] + draw(random_, -1, 1), 0, Expr(dims_[d].extent()) - 1);
             return indices(at);
         };
+        // What a step combines of a whole line of the step before.
+        const auto line_before = [&](const Self& s) -> Expr {
+            const size_t d = any_dim();
+            if (d == time) return number(t, 1);
+            const Dim j = along("j", dims_[d]);
+            At at = moved(time, reverse ? dims_[time] + 1 : dims_[time] - 1);
+            at[d] = j;
+            const Expr was = s[0].at(indices(at)).read();
+            if (chance(random_, 0.5)) return max({j}, was);
+            return sum({j}, was, chance(random_, 0.3) ? where(j != 1) : Where{});
+        };
         std::vector<StateVar> states{{h.at(indices(here())), number(t, 2)}};
         if (two) states.push_back({g.at(indices(here())), number(t, 1)});
         const auto step = [&](const Self& s) -> Tuple {
             const Expr was = s[0].at(before(1)).read(), longer = s[two ? 1 : 0].at(before(2)).read();
-            const Expr next = clamp(was * number(t, 2) - longer + body, number(t, is_unsigned(t) ? 0 : -100), number(t, 100));
+            const Expr line = chance(random_, 0.3) ? line_before(s) : number(t, 1);
+            const Expr next =
+                clamp(was * number(t, 2) - longer * line + body, number(t, is_unsigned(t) ? 0 : -100), number(t, 100));
             if (!two) return {next};
             return {next, max(was, longer) - body};
         };

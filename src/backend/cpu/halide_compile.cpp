@@ -148,8 +148,8 @@ struct Lowered {
     std::vector<Parameter> parameters;
 };
 
-Lowered build(const BoundSchedule& bound) {
-    Translation t = translate(bound);
+Lowered build(const BoundSchedule& bound, KernelChecks checks) {
+    Translation t = translate(bound, checks);
     apply_schedule(bound, t);
     return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
 }
@@ -204,7 +204,7 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChec
     check_runs_here(target, text);
     set_runtime_functions();
     return guarded(bound, [&] {
-        Lowered lowered = build(bound);
+        Lowered lowered = build(bound, checks);
         const std::string name = "kernel";
         const Halide::Module module =
             lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target, checks).with_feature(Target::JIT));
@@ -228,7 +228,7 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
                     {fix("make the folder first")});
     const Target target = kernel_target(parse_target(text), KernelChecks::none).with_feature(Target::NoRuntime);
     return guarded(bound, [&] {
-        Lowered lowered = build(bound);
+        Lowered lowered = build(bound, KernelChecks::none);
         lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);
         return lowered.parameters;
     });
@@ -236,7 +236,7 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
 
 std::vector<NestNode> loop_nest(const BoundSchedule& bound) {
     return guarded(bound, [&] {
-        Translation t = translate(bound);
+        Translation t = translate(bound, KernelChecks::none);
         apply_schedule(bound, t);
         std::vector<Halide::Internal::Function> outputs;
         for (const Halide::Func& f : t.outputs) outputs.push_back(f.function());

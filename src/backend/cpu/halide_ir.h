@@ -45,7 +45,7 @@ struct Translation {
     std::map<const void*, Halide::Expr> extents;  // of dims by id, int32
     std::map<std::string, Halide::ImageParam> images;
 };
-[[nodiscard]] Translation translate(const BoundSchedule& bound);
+[[nodiscard]] Translation translate(const BoundSchedule& bound, KernelChecks checks);
 
 /// A name that Halide takes as it is, distinct per stage.
 [[nodiscard]] std::string halide_name(const BoundSchedule& bound, size_t stage);

@@ -100,10 +100,12 @@ private:
                 target.rename(whole, named);
             else {
                 const Halide::Var inner(loop_variable(l, nest_name) + "i");
-                const bool whole_tiles = !first && outer_tile.at(id) % loop.tile == 0;
                 TailStrategy tail = tail_of(i, loop, first, is_update);
-                // No tail at all; but Halide refuses to round an update up inside another split, even by nothing.
-                if (whole_tiles) tail = is_update ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+                // Tiles inside a tile: Halide rounds nothing up inside an update, where whole tiles need no guard either.
+                if (!first && is_update)
+                    tail = tail == TailStrategy::Predicate ? tail : TailStrategy::GuardWithIf;
+                else if (!first && outer_tile.at(id) % loop.tile == 0)
+                    tail = TailStrategy::RoundUp;
                 target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
                 outer_tile[id] = loop.tile;
@@ -242,15 +244,21 @@ private:
         if (b.storage.space == Space::heap) func.store_in(Halide::MemoryType::Heap);
         if (b.storage.space == Space::stack) func.store_in(Halide::MemoryType::Stack);
         if (b.storage.space == Space::register_) func.store_in(Halide::MemoryType::Register);
-        if (b.compute_at) {
-            const auto extents = extents_.of(i);
-            for (size_t d = 0; d < extents.size(); ++d)
-                if (extents[d] && needs_constant(i, stage(i).dims[d]))
-                    func.bound_extent(f.vars[d], static_cast<int>(*extents[d]));
-        }
+        promise_extents(i, func);
         for (const auto& [name, factor] : b.storage.align)
             func.align_storage(variable_of(i, dim_named(i, name)), static_cast<int>(factor));
         for (const auto& [name, factor] : b.storage.fold) fold(i, dim_named(i, name), factor);
+    }
+
+    // Loops that unroll and storage in registers need extents that are the same wherever values are kept and computed.
+    void promise_extents(size_t i, Halide::Func& func) {
+        const BoundStage& b = bound_.stages[i];
+        if (!b.compute_at || b.store_root) return;
+        const auto extents = extents_.of(i, *b.compute_at);
+        const auto kept = b.store_at ? extents_.of(i, *b.store_at) : extents;
+        for (size_t d = 0; d < extents.size(); ++d)
+            if (extents[d] && kept[d] == extents[d] && needs_constant(i, stage(i).dims[d]))
+                func.bound_extent(out_.stages[i].vars[d], static_cast<int>(*extents[d]));
     }
 
     const Dim& dim_named(size_t i, const std::string& name) const {
@@ -265,7 +273,7 @@ private:
             throw Error(E0508_storage, stage(i).where,
                         fmt::format("{} is computed at root and cannot be folded along {}", stage(i).name, d.name()),
                         {fix("compute it at a loop and store it further out")});
-        const auto extents = extents_.of(i);
+        const auto extents = extents_.of(i, *b.compute_at);
         std::optional<std::int64_t> needed;
         for (size_t k = 0; k < extents.size(); ++k)
             if (stage(i).dims[k].id() == d.id()) needed = extents[k];

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "expr/bounds.h"
 #include "schedule/in_place.h"
+#include "schedule/stage_region.h"
 
 #include <fmt/format.h>
 
@@ -41,7 +42,7 @@ struct Scope {
 
 class Translator {
 public:
-    explicit Translator(const BoundSchedule& bound) : bound_(bound), graph_(bound.graph) {}
+    Translator(const BoundSchedule& bound, KernelChecks checks) : bound_(bound), graph_(bound.graph), checks_(checks) {}
 
     Translation run() {
         declare_parameters();
@@ -283,8 +284,10 @@ private:
         if (loops_of.empty()) return {};
         Halide::Region region;
         std::vector<E> extents(nest.size());
+        const auto ranges = carried_ranges(i, carried);
+        const auto extent_here = [&](const Dim& d) { return ranges.count(d.id()) ? ranges.at(d.id()).second : extent_of(d); };
         for (const auto& [id, loops] : loops_of) {
-            E outer = extent_of(nest[loops[0]].dim);
+            E outer = extent_here(nest[loops[0]].dim);
             for (size_t k = 0; k < loops.size(); ++k) {
                 const BoundLoop& loop = nest[loops[k]];
                 E tile = static_cast<int>(loop.tile);
@@ -311,35 +314,58 @@ private:
                 const E variable = made.domain[static_cast<int>(made.domain_position.at(loops[k]))];
                 const E step = Halide::Internal::is_const_one(tiles[loops[k]]) ? variable : variable * tiles[loops[k]];
                 position = position.defined() ? step + position : step;
-                if (k == 0 || divides(nest, loops, k, tiles)) continue;
+                if (k == 0 || divides(tiles, loops, k, tiles[loops[k - 1]])) continue;
                 inside = both(inside, position < tiles[loops[k - 1]]);
             }
             const Dim& d = nest[loops[0]].dim;
-            if (loops.size() > 1 && !divides(nest, loops, 0, tiles)) {
-                inside = both(inside, position < extent_of(d));
-                position = Halide::unsafe_promise_clamped(position, 0, extent_of(d) - 1);
+            const E whole = extent_here(d);
+            if (loops.size() > 1 && !divides(tiles, loops, 0, whole)) {
+                inside = both(inside, position < whole);
+                position = held_promise(position, whole);
             }
-            scope.index[d.id()] = position;
+            scope.index[d.id()] = ranges.count(d.id()) ? ranges.at(d.id()).first + position : position;
         }
         return inside;
     }
 
     static E both(const E& a, const E& b) { return a.defined() ? a && b : b; }
 
-    // Whether the tile of loop `k` cuts what is outside it into whole pieces.
-    bool divides(const std::vector<BoundLoop>& nest, const std::vector<size_t>& loops, size_t k,
-                 const std::map<size_t, E>& tiles) {
+    // An index that is inside [0, extent) wherever its value is used. A check of that may be lifted out of the condition under
+    // which it holds: kernels with checks hold it there instead.
+    [[nodiscard]] E held_promise(const E& at, const E& extent) const {
+        const E last = Halide::max(extent - 1, 0);
+        return checks_ == KernelChecks::none ? Halide::unsafe_promise_clamped(at, 0, last) : Halide::clamp(at, 0, last);
+    }
+
+    // First index and extent of the dims whose positions read each other, where more than [0, extent) is needed of them.
+    std::map<const void*, std::pair<E, E>> carried_ranges(size_t i, const std::vector<Dim>& carried) {
+        std::map<const void*, std::pair<E, E>> out;
+        if (carried.empty()) return out;
+        RegionsInside regions(bound_, {}, {});
+        const std::vector<Interval>& region = regions.required(i);
+        Scope none;
+        for (const Dim& d : carried)
+            for (size_t k = 0; k < region.size(); ++k) {
+                const Dim& own = graph_.stages[i].dims[k];
+                if (own.id() != d.id()) continue;
+                const Interval whole = whole_dim(own);
+                if (region[k].low.same_as(whole.low) && region[k].high.same_as(whole.high)) continue;
+                out[d.id()] = {index(region[k].low, none), index(tessera::extent_of(region[k]), none)};
+            }
+        return out;
+    }
+
+    // Whether the tile of loop `k` cuts `outer` into whole pieces.
+    static bool divides(const std::map<size_t, E>& tiles, const std::vector<size_t>& loops, size_t k, const E& outer) {
         const auto tile = Halide::Internal::as_const_int(tiles.at(loops[k]));
         if (!tile) return false;
-        if (*tile == 1) return true;
-        const E outer = k == 0 ? extent_of(nest[loops[0]].dim) : tiles.at(loops[k - 1]);
-        return Halide::Internal::can_prove(outer % static_cast<int>(*tile) == 0);
+        return *tile == 1 || Halide::Internal::can_prove(outer % static_cast<int>(*tile) == 0);
     }
 
     // A data-dependent place is inside wherever the update's condition holds.
     E place_index(const Expr& e, const Dim& d, Scope& scope) {
         const E at = index(e, scope);
-        return is_affine(e) ? at : Halide::unsafe_promise_clamped(at, 0, Halide::max(extent_of(d) - 1, 0));
+        return is_affine(e) ? at : held_promise(at, extent_of(d));
     }
 
     // ---- indices
@@ -375,15 +401,16 @@ private:
 
     bool fits_int32(const Expr& e) { return e->dtype == DType::i64 && weight(e) <= most_int32_ranges; }
 
-    // Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees.
-    static bool is_affine(const Expr& e) {
+    // Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees; not what is divided in 64 bits.
+    bool is_affine(const Expr& e) {
         static const std::set<Op> seen{Op::constant, Op::dim, Op::extent, Op::add, Op::sub, Op::mul,
                                        Op::div,      Op::mod, Op::neg,    Op::min, Op::max};
         bool affine = true;
         for_each_node({e}, [&](const Expr& n) {
             const bool scalar = n->op == Op::access && n->target().input && n->target().input->scalar;
             const bool widened = n->op == Op::cast && is_integer(n->dtype) && is_integer(n->args[0]->dtype);
-            affine = affine && (scalar || widened || seen.count(n->op));
+            const bool wide = (n->op == Op::div || n->op == Op::mod) && n->dtype == DType::i64 && !fits_int32(n);
+            affine = affine && !wide && (scalar || widened || seen.count(n->op));
         });
         return affine;
     }
@@ -522,7 +549,7 @@ private:
             else if (target.func && !self && !is_affine(at))
                 i = in_range(at, i);
             else if (self && !is_affine(at))
-                i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
+                i = held_promise(i, extent_of(dims[d]));
             args[rank - 1 - d] = i;
         }
         E loaded;
@@ -563,6 +590,7 @@ private:
 
     const BoundSchedule& bound_;
     const StageGraph& graph_;
+    KernelChecks checks_;
     Translation out_;
     std::map<const InputState*, E> scalars_;
     std::map<const FuncState*, size_t> index_of_;
@@ -575,6 +603,6 @@ std::string halide_name(const BoundSchedule& bound, size_t stage) {
     return fmt::format("{}_s{}", plain("f_" + bound.graph.stages[stage].name), stage);
 }
 
-Translation translate(const BoundSchedule& bound) { return Translator(bound).run(); }
+Translation translate(const BoundSchedule& bound, KernelChecks checks) { return Translator(bound, checks).run(); }
 
 }  // namespace tessera::cpu

@@ -17,9 +17,9 @@ std::int64_t outermost_tile(const std::vector<BoundLoop>& nest, const Dim& d) {
 
 }  // namespace
 
-std::vector<std::optional<std::int64_t>> PlacedExtents::of(size_t stage) {
+std::vector<std::optional<std::int64_t>> PlacedExtents::of(size_t stage, const LoopPosition& at) {
     known_.clear();
-    known_at_ = *bound_.stages[stage].compute_at;
+    known_at_ = at;
     return required(stage, known_at_);
 }
 

@@ -8,14 +8,14 @@
 
 namespace tessera::cpu {
 
-/// Constant upper bounds of how much of a stage one iteration of the loop where it is computed needs: what lets its loops unroll
+/// Constant upper bounds of how much of a stage one iteration of a loop around it needs: what lets its loops unroll
 /// and its storage be registers. Exact in extent for reads at `dim + constant`; unknown for anything else.
 class PlacedExtents {
 public:
     explicit PlacedExtents(const BoundSchedule& bound) : bound_(bound) {}
 
-    /// Per dim of `stage`, which is computed at a loop; rounded up to the outermost tile of its own nests.
-    [[nodiscard]] std::vector<std::optional<std::int64_t>> of(size_t stage);
+    /// Per dim of `stage`, which is computed or stored at a loop; rounded up to the outermost tile of its own nests.
+    [[nodiscard]] std::vector<std::optional<std::int64_t>> of(size_t stage, const LoopPosition& at);
 
 private:
     using Extents = std::vector<std::optional<std::int64_t>>;

@@ -1,100 +1,13 @@
 // Algorithms of every kind under schedules of every kind, against the interpreter: equal bits.
-#include "backend/interpreter/interpreter.h"
 #include "schedule/default_schedule.h"
-#include "unit/cpu/kernel_run.h"
-
-#include <tessera/schedule.h>
-#include <tessera/tessera.h>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
+#include "unit/cpu/expect_same.h"
 
 namespace tessera {
 namespace {
 
-using Shapes = std::vector<std::map<std::string, std::int64_t>>;
-
-AnyBuffer random_buffer(const InputState& input, std::vector<std::int64_t> shape, std::map<std::string, std::int64_t> extents,
-                        unsigned seed) {
-    AnyBuffer b(test::buffer_dtype(input.dtype), std::move(shape));
-    std::mt19937 random(seed);
-    std::int64_t low = -100, high = 100;
-    if (input.values) {
-        const auto end = [&](const Extent& e) { return e.constant() ? *e.constant() : extents.at(Expr(e)->dim().name()); };
-        low = end(input.values->first);
-        high = end(input.values->second);
-    }
-    for (std::int64_t i = 0; i < b.size(); ++i) {
-        const std::int64_t whole = high > low ? std::uniform_int_distribution<std::int64_t>(low, high - 1)(random) : low;
-        const auto put = [&](auto value) { static_cast<decltype(value)*>(b.data())[i] = value; };
-        const double real = std::uniform_real_distribution<double>(-2, 2)(random);
-        switch (input.dtype) {
-            case f16: put(float16(real)); break;
-            case bf16: put(bfloat16(real)); break;
-            case f32: put(static_cast<float>(real)); break;
-            case f64: put(real); break;
-            case u8:
-            case i8: put(static_cast<std::int8_t>(whole)); break;
-            case u16:
-            case i16: put(static_cast<std::int16_t>(whole)); break;
-            case u32:
-            case i32: put(static_cast<std::int32_t>(whole)); break;
-            case bool_: put(static_cast<std::uint8_t>(whole & 1)); break;
-            default: put(whole); break;
-        }
-    }
-    return b;
-}
-
-// Runs `algorithm` for every set of extents of symbolic dims and compares all outputs.
-void expect_same(const Algorithm& algorithm, const Schedule& schedule, const Shapes& shapes, const std::string& target = "host",
-                 const std::map<std::string, std::int64_t>& scalars = {}) {
-    std::map<cpu::KernelChecks, cpu::CompiledKernel> kernels;
-    for (const auto& extents : shapes) {
-        std::string text;
-        auto checks = cpu::KernelChecks::all;
-        for (const auto& [name, extent] : extents) {
-            text += fmt::format(" {}={}", name, extent);
-            if (extent == 0) checks = cpu::KernelChecks::none;
-        }
-        if (!kernels.count(checks)) kernels[checks] = cpu::jit(bind(algorithm, schedule), target, checks);
-        const cpu::CompiledKernel& kernel = kernels.at(checks);
-        test::Arguments given;
-        given.integers = scalars;
-        interpreter::Inputs inputs;
-        for (const auto& [name, value] : scalars) inputs[name] = value;
-        unsigned seed = 1;
-        for (const tessera::Argument& a : algorithm.arguments()) {
-            const InputState& input = *a.state();
-            if (input.scalar) continue;
-            std::vector<std::int64_t> shape;
-            for (const Dim& d : input.dims)
-                shape.push_back(d.extent().constant() ? *d.extent().constant() : extents.at(d.name()));
-            given.buffers[input.name] = random_buffer(input, shape, extents, ++seed);
-            inputs[input.name] = given.buffers[input.name];
-        }
-        test::Call call(algorithm, kernel.parameters, given, extents);
-        ASSERT_EQ(kernel.call(call.argv()), 0) << tessera_last_error() << " at" << text;
-        interpreter::Outputs want;
-        for (const auto& [name, buffer] : call.outputs) want[name] = AnyBuffer(buffer.dtype(), buffer.extents());
-        interpreter::evaluate(algorithm, inputs, want);
-        for (const auto& [name, buffer] : call.outputs) {
-            const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(buffer.dtype()));
-            for (std::int64_t i = 0; i < buffer.size(); ++i)
-                if (std::memcmp(static_cast<const char*>(buffer.data()) + i * bytes,
-                                static_cast<const char*>(want.at(name).data()) + i * bytes, static_cast<size_t>(bytes)) != 0) {
-                    ADD_FAILURE() << name << "[" << i << "] of" << text << " differs";
-                    break;
-                }
-        }
-    }
-}
-
-Schedule roots(const Algorithm& algorithm) {
-    Schedule s;
-    for (const Stage& stage : make_stages(algorithm).stages) s.stage(stage.name).root();
-    return s;
-}
+using test::expect_same;
+using test::roots;
+using test::Shapes;
 
 const Dim m("m"), n("n"), k("k"), y("y"), x("x"), t("t");
 const Shapes matrices{{{"m", 1}, {"n", 1}, {"k", 1}},      {{"m", 7}, {"n", 3}, {"k", 5}},     {{"m", 13}, {"n", 67}, {"k", 0}},

@@ -189,5 +189,25 @@ TEST(Bind, KeepsDeclaredOrder) {
     EXPECT_NO_THROW((void)bind(Algorithm({C}, {A}), s));
 }
 
+TEST(Bind, KeepsTheOrderOfAMonoidThatIsNotAssociative) {
+    Dim m("m"), k("k"), l("l");
+    Input A("A", f32, {m, k, l});
+    const Monoid halving = monoid(
+        "halving", [](const std::vector<DType>&) { return Tuple{0}; },
+        [](const Tuple& a, const Tuple& b) { return Tuple{a[0] * 0.5 + b[0]}; }, {.commutative = false, .associative = false});
+    Func C("C");
+    C(m) = reduce(halving, {k, l}, {A(m, k, l)})[0];
+    const Algorithm algorithm({C}, {A});
+    const auto refused = [&](const Schedule& s) { return code_of([&] { (void)bind(algorithm, s); }); };
+    Schedule reordered, split, kept;
+    reordered.stage("C.halving").root().serial("l").serial("k");
+    EXPECT_EQ(refused(reordered), E0505_order);
+    split.stage("C.halving").root();
+    split.partial("P", "C.halving", {"k/8"}).root();
+    EXPECT_EQ(refused(split), E0505_order);
+    kept.stage("C.halving").root().serial("k").serial("l", 8, "lo").serial("l");
+    EXPECT_NO_THROW((void)bind(algorithm, kept));
+}
+
 }  // namespace
 }  // namespace tessera
