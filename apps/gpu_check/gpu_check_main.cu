@@ -1,4 +1,4 @@
-// gpu_check conform GOLDENS [FOLDER] | correct | ceilings [JSON] | bench [JSON]: what scripts/gpu_check runs on a machine with a GPU.
+// gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON]: what scripts/gpu_check runs on a machine with a GPU.
 // 0: all right, 1: something is wrong, 2: there is no GPU or a wrong command line.
 #include <cuda.h>
 
@@ -37,12 +37,13 @@ int run_command(int argc, char** argv) {
     require(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
     std::printf("%s, compute capability %d.%d, %d multiprocessors\n", properties.name, properties.major, properties.minor,
                 properties.multiProcessorCount);
-    if (command == "conform" && argc > 2) return run_conformance(argv[2], argc > 3 ? argv[3] : nullptr);
-    if (command == "correct") return run_correctness();
+    if (command == "conform" && argc > 2) return run_conformance(argc, argv);
+    if (command == "correct" && argc > 2) return run_correctness(argv[2]);
+    if (command == "corpus" && argc > 2) return run_recorded_corpus(argv[2]);
     Results results(argc > 2 ? argv[2] : nullptr);
     if (command == "ceilings") return run_ceilings(results);
     if (command == "bench") return run_benchmark(results);
-    std::printf("usage: gpu_check conform GOLDENS [FOLDER] | correct | ceilings [JSON] | bench [JSON]\n");
+    std::printf("usage: gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON]\n");
     return 2;
 }
 

@@ -135,8 +135,11 @@ std::string text(const char* format, Args... args) {
 void encode_tensor_map(void* map, int type, void* base, const std::vector<std::uint64_t>& extents,
                        const std::vector<std::uint64_t>& strides, const std::vector<std::uint32_t>& box, int swizzle_bytes);
 
-int run_conformance(const char* goldens, const char* dump_folder);
-int run_correctness();
+/// Arguments: conform GOLDENS [FOLDER [FIRST RIGHT WRONG LEFT_OUT]].
+int run_conformance(int argc, char** argv);
+/// Of "gemm_sm80", "gemm_sm90" or "flash_sm80".
+int run_correctness(const std::string& kernel);
+int run_recorded_corpus(const char* folder);
 int run_ceilings(Results& results);
 int run_benchmark(Results& results);
 

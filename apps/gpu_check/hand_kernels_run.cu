@@ -9,6 +9,7 @@
 #include <kernels/flash_attention_sm80.cu>
 #include <kernels/gemm_bias_relu_sm80.cu>
 #if TESSERA_HOPPER
+#include <kernels/flash_attention_sm90.cu>
 #include <kernels/gemm_bias_relu_sm90.cu>
 #endif
 
@@ -126,43 +127,75 @@ bool check(const char* name, double error, double limit, int m, int n, int k) {
 }
 
 struct Attention {
-    int heads, q_rows, kv_rows;
-    static constexpr int head = 64;
+    int heads, q_rows, kv_rows, head;
+    bool causal;
     GpuArray<bf16> q, k, v, out;
 
-    Attention(int head_count, int rows, int keys)
-        : heads(head_count), q_rows(rows), kv_rows(keys), q(size(rows)), k(size(keys)), v(size(keys)), out(size(rows)) {
+    Attention(int head_count, int rows, int keys, int head_size, bool is_causal = false)
+        : heads(head_count), q_rows(rows), kv_rows(keys), head(head_size), causal(is_causal), q(size(rows)), k(size(keys)), v(size(keys)), out(size(rows)) {
         fill_random<<<512, 256>>>(q.get(), q.size(), 3);
         fill_random<<<512, 256>>>(k.get(), k.size(), 4);
         fill_random<<<512, 256>>>(v.get(), v.size(), 5);
         out.set_bytes(0xff);
     }
-    [[nodiscard]] std::size_t size(int rows) const { return static_cast<std::size_t>(heads) * static_cast<std::size_t>(rows) * head; }
-    void run() const {
-        const dim3 grid(static_cast<unsigned>((q_rows + 63) / 64), static_cast<unsigned>(heads));
-        flash_sm80::flash_attention<<<grid, flash_sm80::threads, flash_sm80::shared_bytes>>>(q.get(), k.get(), v.get(), out.get(), q_rows, kv_rows,
-                                                                                             0.125f * 1.44269504f);
-        require(cudaGetLastError(), "flash_attention");
+    [[nodiscard]] std::size_t size(int rows) const {
+        return static_cast<std::size_t>(heads) * static_cast<std::size_t>(rows) * static_cast<std::size_t>(head);
+    }
+    [[nodiscard]] dim3 grid(int tile) const { return {static_cast<unsigned>((q_rows + tile - 1) / tile), static_cast<unsigned>(heads)}; }
+    [[nodiscard]] double operations() const {
+        const double all = 4.0 * heads * q_rows * static_cast<double>(kv_rows) * head;
+        return causal ? all / 2 : all;
     }
 };
 
-__global__ void reference_attention(const bf16* q, const bf16* k, const bf16* v, const bf16* out, int q_rows, int kv_rows, double* errors) {
+constexpr float attention_scale = 0.125f, scale_log2e = attention_scale * 1.44269504f;
+
+std::function<void()> prepared_flash_sm80(const Attention& a) {
+    return [&a] {
+        flash_sm80::flash_attention<<<a.grid(flash_sm80::tile_q), flash_sm80::threads, flash_sm80::shared_bytes>>>(a.q.get(), a.k.get(), a.v.get(),
+                                                                                                                 a.out.get(), a.q_rows, a.kv_rows, scale_log2e);
+        require(cudaGetLastError(), "flash_sm80");
+    };
+}
+
+#if TESSERA_HOPPER
+std::function<void()> prepared_flash_sm90(const Attention& a) {
+    namespace kernel = flash_sm90;
+    require(cudaFuncSetAttribute(kernel::flash_attention, cudaFuncAttributeMaxDynamicSharedMemorySize, kernel::shared_bytes), "shared memory");
+    const auto heads_map = [&a](const GpuArray<bf16>& array, int rows, int box_rows) {
+        tsr::TensorMap map{};
+        const auto count = static_cast<std::uint64_t>(rows);
+        encode_tensor_map(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, array.get(), {128, count, static_cast<std::uint64_t>(a.heads)}, {256, 256 * count},
+                          {64, static_cast<std::uint32_t>(box_rows), 1}, 128);
+        return map;
+    };
+    const tsr::TensorMap q = heads_map(a.q, a.q_rows, 64), k = heads_map(a.k, a.kv_rows, kernel::tile_kv), v = heads_map(a.v, a.kv_rows, kernel::tile_kv),
+                         out = heads_map(a.out, a.q_rows, 64);
+    return [=, &a] {
+        kernel::flash_attention<<<a.grid(kernel::tile_q), kernel::threads, kernel::shared_bytes>>>(q, k, v, out, a.kv_rows, a.causal ? 1 : 0, scale_log2e);
+        require(cudaGetLastError(), "flash_sm90");
+    };
+}
+#endif
+
+__global__ void reference_attention(const bf16* q, const bf16* k, const bf16* v, const bf16* out, int q_rows, int kv_rows, int head, bool causal,
+                                    double* errors) {
     // one thread for a row: slow and plain
-    const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), head = static_cast<int>(blockIdx.y);
+    const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), of_head = static_cast<int>(blockIdx.y);
     if (row >= q_rows) return;
-    const bf16* const own = q + (static_cast<std::size_t>(head) * q_rows + row) * 64;
-    double o[64] = {}, sum = 0;
-    for (int j = 0; j < kv_rows; ++j) {
-        const std::size_t at = (static_cast<std::size_t>(head) * kv_rows + j) * 64;
+    const bf16* const own = q + (static_cast<std::size_t>(of_head) * q_rows + row) * head;
+    double o[128] = {}, sum = 0;
+    for (int j = 0; j < kv_rows && !(causal && j > row); ++j) {
+        const std::size_t at = (static_cast<std::size_t>(of_head) * kv_rows + j) * head;
         double score = 0;
-        for (int d = 0; d < 64; ++d) score += static_cast<double>(tsr::bf16_to_f32(own[d])) * tsr::bf16_to_f32(k[at + d]);
-        const double p = exp(score * 0.125);
+        for (int d = 0; d < head; ++d) score += static_cast<double>(tsr::bf16_to_f32(own[d])) * tsr::bf16_to_f32(k[at + d]);
+        const double p = exp(score * attention_scale);
         sum += p;
-        for (int d = 0; d < 64; ++d) o[d] += p * tsr::bf16_to_f32(v[at + d]);
+        for (int d = 0; d < head; ++d) o[d] += p * tsr::bf16_to_f32(v[at + d]);
     }
     double difference = 0, size = 0;
-    for (int d = 0; d < 64; ++d) {
-        const double w = o[d] / sum, got = tsr::bf16_to_f32(out[(static_cast<std::size_t>(head) * q_rows + row) * 64 + d]);
+    for (int d = 0; d < head; ++d) {
+        const double w = o[d] / sum, got = tsr::bf16_to_f32(out[(static_cast<std::size_t>(of_head) * q_rows + row) * head + d]);
         difference += (got - w) * (got - w);
         size += w * w;
     }
@@ -173,37 +206,59 @@ __global__ void reference_attention(const bf16* q, const bf16* k, const bf16* v,
 double attention_error(const Attention& a) {
     GpuArray<double> errors(2);
     errors.set_bytes(0);
-    reference_attention<<<dim3(static_cast<unsigned>((a.q_rows + 31) / 32), static_cast<unsigned>(a.heads)), 32>>>(a.q.get(), a.k.get(), a.v.get(), a.out.get(),
-                                                                                                            a.q_rows, a.kv_rows, errors.get());
+    reference_attention<<<a.grid(32), 32>>>(a.q.get(), a.k.get(), a.v.get(), a.out.get(), a.q_rows, a.kv_rows, a.head, a.causal, errors.get());
     const std::vector<double> sums = errors.read();
     return std::sqrt(sums[0] / sums[1]);
 }
 
+void report_attention(Results& results, const char* name, const Attention& a, const std::function<void()>& run) {
+    for (int i = 0; i < 3; ++i) run();
+    std::vector<double> times;
+    for (int i = 0; i < 20; ++i) times.push_back(milliseconds(run));
+    const double ms = median(times), tflops = a.operations() / ms / 1e9;
+    results.add(text("{\"row\": \"%s\", \"heads\": %d, \"rows\": %d, \"head\": %d, \"causal\": %s, \"ms\": %.4f, \"tflops\": %.1f}", name, a.heads, a.q_rows, a.head,
+                     a.causal ? "true" : "false", ms, tflops),
+                text("%s %d heads x %d rows, head %d%s: %.1f TFLOP/s", name, a.heads, a.q_rows, a.head, a.causal ? ", causal" : "", tflops));
+}
+
 }  // namespace
 
-int run_correctness() {
+int run_correctness(const std::string& kernel) {
     bool right = true;
     struct Row {
         int m, n, k;
     };
-    for (const Row r : {Row{128, 128, 32}, {130, 136, 72}, {1, 8, 160}, {1000, 1032, 520}, {4096, 4096, 4096}}) {
-        const Gemm g(r.m, r.n, r.k, false);
-        run_sm80(g);
-        right = check("gemm_sm80", g.error(), gemm_error_limit, r.m, r.n, r.k) && right;
-    }
+    if (kernel == "gemm_sm80")
+        for (const Row r : {Row{128, 128, 32}, {130, 136, 72}, {1, 8, 160}, {1000, 1032, 520}, {4096, 4096, 4096}}) {
+            const Gemm g(r.m, r.n, r.k, false);
+            run_sm80(g);
+            right = check("gemm_sm80", g.error(), gemm_error_limit, r.m, r.n, r.k) && right;
+        }
 #if TESSERA_HOPPER
-    for (const Row r : {Row{256, 256, 64}, {264, 264, 328}, {8, 8, 8}, {1000, 1032, 520}, {4096, 4096, 4096}, {8192, 8192, 8192}}) {
-        const Gemm g(r.m, r.n, r.k, true);
-        prepared_sm90(g)();
-        right = check("gemm_sm90", g.error(), gemm_error_limit, r.m, r.n, r.k) && right;
-    }
+    if (kernel == "gemm_sm90")
+        for (const Row r : {Row{256, 256, 64}, {264, 264, 328}, {8, 8, 8}, {1000, 1032, 520}, {4096, 4096, 4096}, {8192, 8192, 8192}}) {
+            const Gemm g(r.m, r.n, r.k, true);
+            prepared_sm90(g)();
+            right = check("gemm_sm90", g.error(), gemm_error_limit, r.m, r.n, r.k) && right;
+        }
 #endif
-    for (const Row r : {Row{2, 128, 192}, {1, 1, 1}, {3, 70, 130}, {16, 1024, 1024}}) {
-        const Attention a(r.m, r.n, r.k);
-        a.run();
-        // Values average out, so that what the rounding of probabilities and of the result leaves is larger than in a product.
-        right = check("flash_sm80", attention_error(a), 2e-2, r.m, r.n, r.k) && right;
-    }
+    // Values average out, so that what the rounding of probabilities and of the result leaves is larger than in a product.
+    constexpr double limit = 2e-2;
+    if (kernel == "flash_sm80")
+        for (const Row r : {Row{2, 128, 192}, {1, 1, 1}, {3, 70, 130}, {16, 1024, 1024}}) {
+            const Attention a(r.m, r.n, r.k, 64);
+            prepared_flash_sm80(a)();
+            right = check("flash_sm80", attention_error(a), limit, r.m, r.n, r.k) && right;
+        }
+#if TESSERA_HOPPER
+    if (kernel == "flash_sm90")
+        for (const bool causal : {false, true})
+            for (const Row r : {Row{2, 128, 192}, {1, 1, 1}, {3, 300, 300}, {16, 1024, 1024}}) {
+                const Attention a(r.m, r.n, r.k, 128, causal);
+                prepared_flash_sm90(a)();
+                right = check(causal ? "flash_sm90 causal" : "flash_sm90", attention_error(a), limit, r.m, r.n, r.k) && right;
+            }
+#endif
     require(cudaDeviceSynchronize(), "the kernels");
     return right ? 0 : 1;
 }
@@ -268,13 +323,14 @@ int run_benchmark(Results& results) {
 #endif
     }
     for (const int rows : {1024, 4096, 16384}) {
-        const Attention a(16, rows, rows);
-        for (int i = 0; i < 3; ++i) a.run();
-        std::vector<double> times;
-        for (int i = 0; i < 20; ++i) times.push_back(milliseconds([&] { a.run(); }));
-        const double tflops = 4.0 * 16 * rows * static_cast<double>(rows) * 64 / median(times) / 1e9;
-        results.add(text("{\"row\": \"flash_sm80\", \"heads\": 16, \"rows\": %d, \"head\": 64, \"ms\": %.4f, \"tflops\": %.1f}", rows, median(times), tflops),
-                    text("flash_sm80 16 heads x %d rows, head 64: %.1f TFLOP/s", rows, tflops));
+        const Attention small(16, rows, rows, 64);
+        report_attention(results, "flash_sm80", small, prepared_flash_sm80(small));
+#if TESSERA_HOPPER
+        for (const bool causal : {false, true}) {
+            const Attention large(16, rows, rows, 128, causal);
+            report_attention(results, "flash_sm90", large, prepared_flash_sm90(large));
+        }
+#endif
     }
     return 0;
 }

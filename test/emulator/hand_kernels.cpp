@@ -17,9 +17,26 @@ constexpr int gemm_sm90_first = __COUNTER__ + 1;
 }
 #include "emulator/kernels/gemm_bias_relu_sm90.cu"
 namespace {
-constexpr int gemm_sm90_end = __COUNTER__;
+constexpr int flash_sm90_first = __COUNTER__ + 1;
+}
+#include "emulator/kernels/flash_attention_sm90.cu"
+namespace {
+constexpr int flash_sm90_end = __COUNTER__;
 
 int tiles(int extent, int tile) { return (extent + tile - 1) / tile; }
+
+/// Heads of 128 columns, in boxes of 64.
+tsr::TensorMap heads_map(const tsr::bf16* base, int heads, int rows, std::uint32_t box_rows) {
+    tsr::TensorMap map{};
+    const auto count = static_cast<std::uint64_t>(rows);
+    tessera::emulator::encode_tensor_map(&map, {const_cast<tsr::bf16*>(base),
+                                                2,
+                                                {128, count, static_cast<std::uint64_t>(heads)},
+                                                {256, 256 * count},
+                                                {64, box_rows, 1},
+                                                128});
+    return map;
+}
 
 tsr::TensorMap row_major_map(const tsr::bf16* base, int rows, int columns, std::uint32_t box_rows, std::uint32_t box_columns) {
     tsr::TensorMap map{};
@@ -64,8 +81,21 @@ Counts run_flash_sm80(const AttentionCase& a, const Options& options) {
     return launch(shape, options, [&] { kernel::flash_attention(a.q, a.k, a.v, a.out, a.q_rows, a.kv_rows, scale_log2e); });
 }
 
+Counts run_flash_sm90(const AttentionCase& a, const Options& options) {
+    namespace kernel = flash_sm90;
+    const tsr::TensorMap q = heads_map(a.q, a.heads, a.q_rows, 64), k = heads_map(a.k, a.heads, a.kv_rows, kernel::tile_kv),
+                         v = heads_map(a.v, a.heads, a.kv_rows, kernel::tile_kv), out = heads_map(a.out, a.heads, a.q_rows, 64);
+    const Shape shape{.grid_x = tiles(a.q_rows, kernel::tile_q),
+                      .grid_y = a.heads,
+                      .threads = kernel::threads,
+                      .shared_bytes = kernel::shared_bytes};
+    const float scale_log2e = a.scale * 1.44269504f;
+    return launch(shape, options, [&] { kernel::flash_attention(q, k, v, out, a.kv_rows, a.causal ? 1 : 0, scale_log2e); });
+}
+
 Places places_gemm_sm80() { return {gemm_sm80_first, flash_sm80_first - 1}; }
 Places places_flash_sm80() { return {flash_sm80_first, gemm_sm90_first - 1}; }
-Places places_gemm_sm90() { return {gemm_sm90_first, gemm_sm90_end}; }
+Places places_gemm_sm90() { return {gemm_sm90_first, flash_sm90_first - 1}; }
+Places places_flash_sm90() { return {flash_sm90_first, flash_sm90_end}; }
 
 }  // namespace tessera::emulator

@@ -29,8 +29,13 @@ struct AttentionCase {
     const tsr::bf16 *q, *k, *v;
     tsr::bf16* out;
     float scale;
+    bool causal = false;
 };
+/// Heads of 64, not causal.
 Counts run_flash_sm80(const AttentionCase& attention, const Options& options);
+/// Heads of 128.
+Counts run_flash_sm90(const AttentionCase& attention, const Options& options);
 Places places_flash_sm80();
+Places places_flash_sm90();
 
 }  // namespace tessera::emulator

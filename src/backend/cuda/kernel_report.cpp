@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <utility>
 
 namespace tessera::cuda {
 namespace {
@@ -209,6 +210,26 @@ Occupancy occupancy(std::string_view arch, int threads, int registers, int share
                    : o.ctas == by_shared    ? "shared memory"
                                             : "ctas";
     return o;
+}
+
+std::string report_text(const KernelReport& report, int threads, int dynamic_shared_bytes,
+                        const std::map<std::string, int>& instructions) {
+    const Occupancy o = occupancy(report.arch, threads, report.registers, report.static_shared_bytes + dynamic_shared_bytes);
+    std::string text =
+        fmt::format("{} on {}: {} registers, {} barriers, {} + {} bytes of shared memory", report.function, report.arch,
+                    report.registers, report.barriers, report.static_shared_bytes, dynamic_shared_bytes);
+    if (report.spill_store_bytes + report.spill_load_bytes > 0)
+        text += fmt::format(", {} bytes spilled and {} loaded back", report.spill_store_bytes, report.spill_load_bytes);
+    text += fmt::format("; {} cta{}, {} of {} warps, limited by {}\n", o.ctas, o.ctas == 1 ? "" : "s", o.warps, o.max_warps,
+                        o.limited_by);
+    std::vector<std::pair<int, std::string>> by_count;
+    for (const auto& [name, count] : instructions) by_count.emplace_back(-count, name);
+    std::sort(by_count.begin(), by_count.end());
+    std::string mix;
+    for (const auto& [count, name] : by_count) mix += fmt::format("{}{} {}", mix.empty() ? "" : ", ", name, -count);
+    if (!mix.empty()) text += fmt::format("instructions: {}\n", mix);
+    for (const PtxasNote& note : report.notes) text += fmt::format("{}: {}\n", note.code, note.text);
+    return text;
 }
 
 std::map<std::string, int> count_instructions(std::string_view disassembly) {

@@ -68,6 +68,11 @@ struct Occupancy {
 /// arch without a row.
 [[nodiscard]] Occupancy occupancy(std::string_view arch, int threads, int registers, int shared_bytes);
 
+/// "gemm on sm_90a: 168 registers, 3 barriers, 0 + 229440 bytes of shared memory; 1 cta, 12 of 64 warps, limited by registers"
+/// and a line of the instructions where their counts are given.
+[[nodiscard]] std::string report_text(const KernelReport& report, int threads, int dynamic_shared_bytes,
+                                      const std::map<std::string, int>& instructions = {});
+
 /// How often every instruction (up to its first dot) stands in what `nvdisasm -c` prints.
 [[nodiscard]] std::map<std::string, int> count_instructions(std::string_view disassembly);
 

@@ -78,7 +78,9 @@ TEST_F(NvccCompile, HandKernelsHaveNoSpillsAndNoNotes) {
     expect_clean("gemm_bias_relu_sm80.cu", "sm_80", 255);
     expect_clean("flash_attention_sm80.cu", "sm_80", 168);
     expect_clean("flash_attention_sm80.cu", "sm_90a", 168);
+    expect_clean("gemm_bias_relu_sm80.cu", "sm_100a", 255);
     expect_clean("gemm_bias_relu_sm90.cu", "sm_90a", 168);
+    expect_clean("flash_attention_sm90.cu", "sm_90a", 168);
 }
 
 TEST_F(NvccCompile, WhatLosesTheScheduleIsAnError) {
@@ -138,8 +140,10 @@ TEST(NvrtcCompile, NeedsNoHeadersAndLittleTime) {
     struct Row {
         const char *file, *arch;
     };
-    for (const Row& r :
-         {Row{"gemm_bias_relu_sm80.cu", "sm_80"}, {"flash_attention_sm80.cu", "sm_80"}, {"gemm_bias_relu_sm90.cu", "sm_90a"}}) {
+    for (const Row& r : {Row{"gemm_bias_relu_sm80.cu", "sm_80"},
+                         {"flash_attention_sm80.cu", "sm_80"},
+                         {"gemm_bias_relu_sm90.cu", "sm_90a"},
+                         {"flash_attention_sm90.cu", "sm_90a"}}) {
         const RuntimeCompilation c = compile_at_run_time(whole_text(kernel_text(r.file), r.arch), r.arch);
         if (c.problem.starts_with("[SKIP]")) GTEST_SKIP() << c.problem;
         EXPECT_EQ(c.problem, "");

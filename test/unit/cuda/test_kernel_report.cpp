@@ -99,6 +99,18 @@ TEST(KernelOccupancy, IsThatOfTheCalculator) {
     EXPECT_THROW((void)occupancy("sm_61", 128, 32, 0), Limit);
 }
 
+TEST(KernelReportText, SaysWhatAKernelTakes) {
+    const PtxasReport r = parse_ptxas_report(clean_text);
+    EXPECT_EQ(report_text(r.kernels[0], 384, 229440, {{"HGMMA", 4}, {"FADD", 64}, {"BAR", 4}}),
+              "gemm on sm_90a: 168 registers, 3 barriers, 0 + 229440 bytes of shared memory; 1 cta, 12 of 64 warps, limited by "
+              "registers\n"
+              "instructions: FADD 64, BAR 4, HGMMA 4\n");
+    EXPECT_EQ(report_text(r.kernels[1], 128, 0),
+              "scan on sm_90a: 255 registers, 1 barriers, 1024 + 0 bytes of shared memory, 12 bytes spilled and 20 loaded back; "
+              "2 ctas, 8 of 64 "
+              "warps, limited by registers\n");
+}
+
 TEST(InstructionMix, CountsWhatStandsBeforeTheFirstDot) {
     const auto counts = count_instructions(
         "\t.headerflags ...\n        /*0000*/                   LDC R1, c[0x0][0x28] ;\n"
