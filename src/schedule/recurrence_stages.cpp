@@ -214,8 +214,11 @@ std::vector<Expr> embedded(const std::vector<Dim>& stage, const std::vector<Dim>
 Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices) {
     std::vector<Dim> mentioned;
     for (size_t i = 0; i < indices.size(); ++i)
-        if (!indices[i].same_as(make_dim(dims[i])))
+        if (!indices[i].same_as(make_dim(dims[i]))) {
+            // What a reduction inside binds is not replaced, nor bound by it when it comes in.
+            mentioned.push_back(dims[i]);
             for (const Dim& d : free_dims(indices[i])) mentioned.push_back(d);
+        }
     std::map<const void*, Dim> stand_ins;
     const Expr closed = rewrite(body, [&](const Expr& n) -> Expr {
         if (n->op != Op::reduce && n->op != Op::scan && n->op != Op::scatter) return {};

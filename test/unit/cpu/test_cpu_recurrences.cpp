@@ -80,6 +80,13 @@ TEST(CpuRecurrences, ADimThatIsBoundAndAnIndex) {
         return {sum({k}, M(j, k) * product(t, k))};
     });
     TargetComparison(Algorithm({v}, {a, M})).at({});
+    // Bound inside what is read elsewhere: the dim of the definition, and the one of its reduction.
+    Func w("w"), scaled("scaled");
+    recurrence(t, {{w(t, j), a(j)}}, [&](const Self& s) -> Tuple {
+        scaled(t, j) = s[0](t - 1, j) / (1.0f + sum({j}, s[0](t - 1, j) * s[0](t - 1, j)));
+        return {sum({k}, M(j, k) * scaled(t, k)) + scaled(t, j)};
+    });
+    TargetComparison(Algorithm({w}, {a, M})).at({});
 }
 
 TEST(CpuRecurrences, InReverse) {
