@@ -70,23 +70,23 @@ struct ProductLane {
 template <class Sum>
 void multiply_warp(std::vector<void*>& lanes, Number number) {
     const int width = bytes_of(number), per_register = 4 / width, depth = 32 / width;
-    Sum a[16][32], b[8][32], c[16][8];
-    const auto spread = [&](std::uint32_t bits, Sum* row, int first) {
-        for (int e = 0; e < per_register; ++e) {
-            const std::uint32_t element = bits >> (8 * width * e);
-            row[first + e] = static_cast<Sum>(number_value(number, &element));
-        }
+    Sum a[16][32], b[32][8], c[16][8];
+    const auto element = [&](std::uint32_t bits, int e) {
+        const std::uint32_t own = bits >> (8 * width * e);
+        return static_cast<Sum>(number_value(number, &own));
     };
     for (int l = 0; l < 32; ++l) {
         const auto& lane = *static_cast<ProductLane*>(lanes[static_cast<std::size_t>(l)]);
         const int q = l / 4, first = l % 4 * per_register;
-        for (int i = 0; i < 4; ++i) spread(lane.a[i], a[q + 8 * (i % 2)], first + i / 2 * depth / 2);
-        for (int i = 0; i < 2; ++i) spread(lane.b[i], b[q], first + i * depth / 2);
+        for (int e = 0; e < per_register; ++e) {
+            for (int i = 0; i < 4; ++i) a[q + 8 * (i % 2)][first + i / 2 * depth / 2 + e] = element(lane.a[i], e);
+            for (int i = 0; i < 2; ++i) b[first + i * depth / 2 + e][q] = element(lane.b[i], e);
+        }
         for (int e = 0; e < 4; ++e) c[q + 8 * (e / 2)][2 * (l % 4) + e % 2] = static_cast<Sum*>(lane.c)[e];
     }
     for (int i = 0; i < 16; ++i)
-        for (int j = 0; j < 8; ++j)
-            for (int k = 0; k < depth; ++k) c[i][j] = static_cast<Sum>(c[i][j] + a[i][k] * b[j][k]);
+        for (int k = 0; k < depth; ++k)
+            for (int j = 0; j < 8; ++j) c[i][j] = static_cast<Sum>(c[i][j] + a[i][k] * b[k][j]);
     for (int l = 0; l < 32; ++l) {
         const auto& lane = *static_cast<ProductLane*>(lanes[static_cast<std::size_t>(l)]);
         for (int e = 0; e < 4; ++e) static_cast<Sum*>(lane.c)[e] = c[l / 4 + 8 * (e / 2)][2 * (l % 4) + e % 2];
