@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
         at.threads = {threads};
         for (const bench::ListedGradient& listed : bench::gradient_cases()) {
             const auto asked = [&](const std::string& name) { return listed.name.rfind(name, 0) == 0; };
-            if (!only.empty() && std::none_of(only.begin(), only.end(), asked)) continue;
+            if (only.empty() ? listed.when_named : std::none_of(only.begin(), only.end(), asked)) continue;
             fmt::print(stderr, "{}, threads {} …\n", listed.name, threads);
             for (bench::Row& row : bench::measure(bench::gradient_contest(listed.make(), rival), at)) {
                 if (row.rival == bench::value_alone) row.note = fmt::format("gradient and value / value {:.2f}", 1 / row.ratio);

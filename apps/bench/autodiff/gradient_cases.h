@@ -34,6 +34,7 @@ struct GradientCase {
 struct ListedGradient {
     std::string name;
     std::function<GradientCase()> make;
+    bool when_named = false;  // only where it is asked for by name
 };
 /// Every function; arrays exist only for those that are made.
 [[nodiscard]] std::vector<ListedGradient> gradient_cases();
