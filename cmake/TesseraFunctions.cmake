@@ -13,11 +13,13 @@ endfunction()
 
 # tessera_add_library(lib GENERATOR g [FUNCTION f] [TARGET host] [PARAMS dtype=bf16 ...] [DIMS m=? n=1024 k=*8 ...] [SCHEDULE file.json]
 #                     [VARIANTS "m <= 64" small.json ...] [SCHEDULE_DB team.db] [LOCK tessera.lock] [FROZEN] [REQUIRE exact|nearest|default] [EMIT graph schedule stmt asm] [DEPENDS file ...]
+#                     [GRAD A B ... [SAVE recompute every=8 as=bf16 keep=h ...] [BACKWARD_SCHEDULE file.json]] [VALUE_AND_GRAD A B ...]
 #                     [KERNEL name [FUNCTION f] [PARAMS ...] [DIMS ...] [SCHEDULE file.json] [VARIANTS ...] [REQUIRE ...]]...)
 # The library `lib`, compiled when something links it: <lib>.a, and <lib>.h on the include path of who links it. With several generators
 # in the program of g, FUNCTION says which. VARIANTS: conditions on extents, each with the schedule that runs where it holds. Each KERNEL is a
 # function of the library, with what stands before the first one as well as its own; without any, the function is called `lib`. SCHEDULE_DB: tuned
 # schedules, looked up at each build; LOCK pins them, FROZEN refuses what it does not pin.
+# GRAD: there is a second function <name>_backward with the derivatives by those inputs; VALUE_AND_GRAD: the function gives them too.
 function(tessera_add_library lib)
   # What follows each KERNEL is a list of its own.
   set(parts shared)
@@ -33,7 +35,7 @@ function(tessera_add_library lib)
     list(GET parts -1 part)
     list(APPEND words_${part} "${word}")
   endforeach()
-  cmake_parse_arguments(ARG "FROZEN" "GENERATOR;TARGET" "EMIT;DEPENDS;FUNCTION;SCHEDULE;SCHEDULE_DB;LOCK;REQUIRE;PARAMS;DIMS;VARIANTS" ${words_shared})
+  cmake_parse_arguments(ARG "FROZEN" "GENERATOR;TARGET" "EMIT;DEPENDS;FUNCTION;SCHEDULE;SCHEDULE_DB;LOCK;REQUIRE;PARAMS;DIMS;VARIANTS;GRAD;SAVE;BACKWARD_SCHEDULE;VALUE_AND_GRAD" ${words_shared})
   if(NOT ARG_GENERATOR OR ARG_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "tessera_add_library(${lib}): GENERATOR is missing, or not understood: '${ARG_UNPARSED_ARGUMENTS}'")
   endif()
@@ -64,12 +66,12 @@ endfunction()
 
 # kernel_options and kernel_files of the caller: the command line of one kernel, and the files that it reads.
 function(_tessera_kernel_options caller part words)
-  cmake_parse_arguments(ARG "FROZEN" "NAME;FUNCTION;SCHEDULE;SCHEDULE_DB;LOCK;REQUIRE;GENERATOR;TARGET" "PARAMS;DIMS;VARIANTS;EMIT;DEPENDS" ${words})
+  cmake_parse_arguments(ARG "FROZEN" "NAME;FUNCTION;SCHEDULE;SCHEDULE_DB;LOCK;BACKWARD_SCHEDULE;REQUIRE;GENERATOR;TARGET" "PARAMS;DIMS;VARIANTS;GRAD;SAVE;VALUE_AND_GRAD;EMIT;DEPENDS" ${words})
   set(options)
   set(files)
   if(NOT part STREQUAL shared)
     if(NOT ARG_NAME OR ARG_UNPARSED_ARGUMENTS OR ARG_GENERATOR OR ARG_TARGET OR ARG_EMIT OR ARG_DEPENDS)
-      message(FATAL_ERROR "${caller}: KERNEL has a name, then FUNCTION, PARAMS, DIMS, SCHEDULE, VARIANTS, SCHEDULE_DB, LOCK, FROZEN, REQUIRE; not understood: '${words}'")
+      message(FATAL_ERROR "${caller}: KERNEL has a name, then FUNCTION, PARAMS, DIMS, SCHEDULE, VARIANTS, GRAD, SCHEDULE_DB, LOCK, FROZEN, REQUIRE; not understood: '${words}'")
     endif()
     list(APPEND options --kernel ${ARG_NAME})
   endif()
@@ -84,6 +86,19 @@ function(_tessera_kernel_options caller part words)
   endforeach()
   if(ARG_REQUIRE)
     list(APPEND options --require ${ARG_REQUIRE})
+  endif()
+  foreach(keyword GRAD SAVE VALUE_AND_GRAD)
+    if(ARG_${keyword})
+      string(TOLOWER "--${keyword}" option)
+      string(REPLACE "_" "-" option "${option}")
+      list(JOIN ARG_${keyword} "," joined)
+      list(APPEND options ${option} ${joined})
+    endif()
+  endforeach()
+  if(ARG_BACKWARD_SCHEDULE)
+    cmake_path(ABSOLUTE_PATH ARG_BACKWARD_SCHEDULE BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+    list(APPEND options --backward-schedule ${ARG_BACKWARD_SCHEDULE})
+    list(APPEND files ${ARG_BACKWARD_SCHEDULE})
   endif()
   if(ARG_SCHEDULE)
     cmake_path(ABSOLUTE_PATH ARG_SCHEDULE BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})

@@ -40,7 +40,7 @@ private:
 struct AlgorithmOptions {
     std::string name = {};                                           // default: the first output's name
     std::vector<std::pair<Extent, Extent>> require = {};             // extents that are equal, used in proofs, checked at entry
-    std::vector<std::pair<std::string, std::string>> in_place = {};  // (input, output) pairs that share memory
+    std::vector<std::pair<std::string, std::string>> in_place = {};  // (input, output) that share memory; "f.1" of a tuple
     std::optional<std::vector<EffectKind>> effects = {};             // all that it may have: another one is E0315; {}: pure
 };
 

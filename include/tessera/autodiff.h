@@ -2,6 +2,7 @@
 
 #include <tessera/algorithm.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,8 @@ struct GradOptions {
     /// First part of the names of what is made, instead of d_<y>. Two transforms of one Algorithm that would use one name need
     /// it.
     std::string name = {};
+    /// Compare every inverted access with what reads each element, point by point at small extents: B0951 where they differ.
+    bool check_inverses = false;
 };
 
 /// The gradient of y, of rank 0 apart from `per`, by each of `wrt`: Funcs over the per dims and those of the wrt, in its dtype.
@@ -72,6 +75,7 @@ struct GradOptions {
 struct ValueAndGrad {
     Func value;  // y, split so that it shares its stages with the gradients: put it into the Algorithm instead of y
     std::vector<Func> gradients;
+    std::vector<std::string> warnings = {};  // a sentence for each variable that y does not reach
 };
 [[nodiscard]] ValueAndGrad value_and_grad(const Func& y, const std::vector<Wrt>& wrt, const GradOptions& options = {});
 
@@ -124,13 +128,28 @@ struct Linearized {
 [[nodiscard]] Algorithm value_and_grad(const Algorithm& algorithm, const std::vector<std::string>& wrt,
                                        const GradOptions& options = {});
 
-/// What a backward algorithm reads of the forward one.
+/// What a backward algorithm reads of the forward one, and what it computes once more.
 struct SavePolicy {
     /// automatic keeps reductions, states of recurrences and what costs more than a few loads; save keeps all that is read;
     /// recompute keeps nothing: the backward algorithm has the definitions of the forward one.
     enum class Kind : std::uint8_t { automatic, save, recompute };
     Kind kind = Kind::automatic;
     std::optional<DType> as = {};  // kept in this narrower dtype: a cast, visible in the text
+    /// k > 1: of what is kept only every k-th definition along the way, and of a recurrence the states at every k-th step; the
+    /// others are computed once more from there, to the same bits. L0904 for steps that read at other times than a fixed number
+    /// of steps before.
+    std::int64_t every = 1;
+    std::vector<std::string> keep = {};  // definitions that are kept in any case, by name
+    /// At most so many bytes are kept, for these extents of dims: what costs least to compute once more for its memory is left
+    /// out first, recurrences last, by segments. L0904 when that is not enough.
+    std::optional<std::int64_t> bytes = {};
+    std::map<std::string, std::int64_t> extents = {};
+
+    [[nodiscard]] static SavePolicy checkpoint_every(std::int64_t steps);
+    [[nodiscard]] static SavePolicy save_as(DType dtype);
+    /// These definitions alone.
+    [[nodiscard]] static SavePolicy only(std::vector<std::string> names);
+    [[nodiscard]] static SavePolicy within(std::int64_t bytes, std::map<std::string, std::int64_t> extents);
 };
 struct VjpOptions {
     std::vector<std::string> wrt = {};
@@ -141,7 +160,10 @@ struct ForwardBackward {
     Algorithm forward;         // the outputs, then what is kept
     Algorithm backward;        // arguments: inputs, d_<output> for every float output, what is kept; outputs d_<wrt>
     std::vector<Input> saved;  // arguments of the backward algorithm that are outputs of the forward one, by name
+    std::vector<std::string> warnings = {};
 };
+/// The memory between the two calls at these extents of dims, by name: all of `saved`, also what is an output anyway.
+[[nodiscard]] std::int64_t saved_bytes(const ForwardBackward& pair, const std::map<std::string, std::int64_t>& extents);
 /// Two algorithms for two calls: the values, and later the derivatives by the named inputs, given what comes in at the outputs.
 [[nodiscard]] ForwardBackward vjp(const Algorithm& algorithm, const VjpOptions& options);
 

@@ -225,18 +225,24 @@ void check_required(const AlgorithmState& a) {
 
 void resolve_in_place(AlgorithmState& a, const AlgorithmOptions& options) {
     std::vector<std::string> inputs, outputs;
+    std::vector<std::pair<size_t, int>> places;  // of each name: output and component
     for (const Argument& arg : a.arguments) inputs.push_back(arg.state()->name);
-    for (const Func& f : a.outputs) outputs.push_back(f.name());
+    for (size_t o = 0; o < a.outputs.size(); ++o)
+        for (int c = 0; c < a.outputs[o].components(); ++c) {
+            outputs.push_back(buffer_name(a.outputs[o], c));
+            places.emplace_back(o, c);
+        }
     for (const auto& [in, out] : options.in_place) {
-        const size_t i = position(inputs, in, "input", a.where), o = position(outputs, out, "output", a.where);
+        const size_t i = position(inputs, in, "input", a.where);
+        const auto [o, c] = places[position(outputs, out, "output", a.where)];
         const InputState& input = *a.arguments[i].state();
         const Func& output = a.outputs[o];
-        bool fits = input.dtype == output.dtype() && input.dims.size() == output.rank();
+        bool fits = input.dtype == output.dtype(c) && input.dims.size() == output.rank();
         for (size_t d = 0; fits && d < input.dims.size(); ++d) fits = input.dims[d].id() == output.dims()[d].id();
         if (!fits)
             throw Error(E0314_in_place, a.where, fmt::format("{} and {} cannot share memory: dtype or dims differ", in, out),
                         {fix("give the output the input's dims and dtype")});
-        a.in_place.emplace_back(i, o);
+        a.in_place.push_back({i, o, c});
     }
 }
 

@@ -80,7 +80,7 @@ std::vector<Effect> Algorithm::effects() const {
         if (has_op(*f.state(), {Op::uniform, Op::normal, Op::random_bits})) draw.push_back(f.name());
         if (has_op(*f.state(), {Op::checked})) check.push_back(f.name());
     }
-    for (const auto& [in, out_position] : state_->in_place) overwritten.push_back(state_->arguments[in].state()->name);
+    for (const InPlacePair& p : state_->in_place) overwritten.push_back(state_->arguments[p.argument].state()->name);
     add(EffectKind::random, draw);
     add(EffectKind::state, overwritten);
     add(EffectKind::check, check);
@@ -89,8 +89,9 @@ std::vector<Effect> Algorithm::effects() const {
 
 std::vector<Privilege> Algorithm::privileges() const {
     std::vector<Privilege> out(state_->arguments.size(), Privilege::read);
-    for (const auto& [in, o] : state_->in_place)
-        out[in] = adds_to(*state_->outputs[o].state(), *state_->arguments[in].state()) ? Privilege::reduce : Privilege::write;
+    for (const InPlacePair& p : state_->in_place)
+        out[p.argument] = adds_to(*state_->outputs[p.output].state(), *state_->arguments[p.argument].state()) ? Privilege::reduce
+                                                                                                              : Privilege::write;
     return out;
 }
 

@@ -11,6 +11,12 @@
 
 namespace tessera {
 
+/// An output, or one component of a tuple, that may have the memory of an argument.
+struct InPlacePair {
+    size_t argument = 0, output = 0;  // indices
+    int component = 0;
+};
+
 /// An Algorithm's parts. Dims are listed in the order of first visit; `dims` are those whose extents the entry knows.
 struct AlgorithmState {
     std::string name;
@@ -20,8 +26,13 @@ struct AlgorithmState {
     std::vector<Func> funcs;  // producers first
     std::vector<Dim> dims;    // of arguments and outputs, then dims that extents mention
     std::vector<std::pair<Extent, Extent>> require;
-    std::vector<std::pair<size_t, size_t>> in_place;  // (index into arguments, index into outputs)
+    std::vector<InPlacePair> in_place;
 };
+
+/// What a buffer of an output is called: "f", or "f.1" for a component of a tuple.
+[[nodiscard]] inline std::string buffer_name(const Func& output, int component) {
+    return output.components() == 1 ? output.name() : output.name() + "." + std::to_string(component);
+}
 
 /// Calls `visit` once per node reachable from `roots` (args before users, left to right), without recursion. Does not enter the
 /// definitions of accessed Funcs.

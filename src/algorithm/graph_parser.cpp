@@ -110,7 +110,8 @@ private:
             t_.expect("(");
             const std::string in = t_.expect_name("an input");
             t_.expect(",");
-            const std::string out = t_.expect_name("an output");
+            std::string out = t_.expect_name("an output");
+            if (t_.accept(",")) out += "." + std::to_string(t_.expect_integer("a component"));
             t_.expect(")");
             options_.in_place.emplace_back(in, out);
             return;

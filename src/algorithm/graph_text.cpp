@@ -33,9 +33,10 @@ public:
             const std::string line = extents(x, y);
             tail_ += fmt::format("require {}\n", line);
         }
-        for (const auto& [in, out] : a_.in_place)
-            tail_ +=
-                fmt::format("in_place({}, {})\n", names_.input(*a_.arguments[in].state()), names_.func(*a_.outputs[out].state()));
+        for (const InPlacePair& p : a_.in_place)
+            tail_ += fmt::format("in_place({}, {}{})\n", names_.input(*a_.arguments[p.argument].state()),
+                                 names_.func(*a_.outputs[p.output].state()),
+                                 a_.outputs[p.output].components() > 1 ? fmt::format(", {}", p.component) : "");
         std::string head = fmt::format("tessera graph {}\n", graph_text_version);
         if (!names_.canonical()) head += fmt::format("algorithm {}\n", spelled(a_.name));
         std::string arguments, outputs;

@@ -3,8 +3,11 @@
 #include "autodiff/graph_of.h"
 #include "autodiff/graph_rewrite.h"
 #include "autodiff/guarded.h"
+#include "autodiff/scalar_partials.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace tessera {
 namespace {
@@ -26,6 +29,21 @@ void check_shape(const Func& f, const Func& got, const std::vector<Dim>& dims, D
         fail(f, fmt::format("yields {} for {}, whose dims or dtype differ", got.defined() ? got.name() : "an undefined Func", of),
              {expected(fmt::format("{} over the dims of {}", dtype_name(derivative_dtype(dtype)), of)),
               fix(fmt::format("define it with the dims of {}", of))});
+}
+
+// Nodes that a derivative may reach: not what stands behind a stopped gradient or a comparison.
+template <class Visit>
+void for_each_passing_node(const std::vector<Expr>& roots, Visit&& visit) {
+    std::unordered_set<const ExprNode*> seen;
+    std::vector<Expr> stack(roots);
+    while (!stack.empty()) {
+        const Expr n = stack.back();
+        stack.pop_back();
+        if (!seen.insert(n.get()).second) continue;
+        visit(n);
+        for (size_t k = n->op == Op::access ? n->index_count() : 0; k < n->args.size(); ++k)
+            if (!is_scalar_op(n->op) || passes_derivative(n->op, k)) stack.push_back(n->args[k]);
+    }
 }
 
 // A Func that stands for a direction: an independent variable.
@@ -106,7 +124,18 @@ Func custom_jvp(std::string name, const Func& value, const std::vector<Wrt>& ope
 
 std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name) {
     const DerivativeRule& rule = *f.state()->rule;
-    if (rule.reverse) return called_reverse(f, rule, cotangent, name);
+    if (rule.reverse) {
+        std::vector<Func> out = called_reverse(f, rule, cotangent, name);
+        // The derivative of what is linear in the cotangent is free of it.
+        std::vector<Cotangent> all;
+        for (const Func& g : out)
+            if (g.state() != cotangent.state() &&
+                std::none_of(all.begin(), all.end(), [&](const Cotangent& c) { return c.of.state() == g.state(); }))
+                all.push_back({g, 1});
+        if (all.empty()) return out;
+        check_linear(f, vjp(all, {cotangent}, {.name = name + "/linear"}), {cotangent});
+        return out;
+    }
     // The transpose of the forward rule.
     std::vector<Func> tangents;
     std::vector<Wrt> by;
@@ -176,21 +205,24 @@ void check_captures(const Func& f, const std::set<const InputState*>& inputs, co
              {note(fmt::format("what is not an operand has no derivative in a rule")),
               fix(fmt::format("list {} as an operand", name)), fix("stop_gradient() what shall be constant")});
     };
+    const auto read = [&](const Expr& access) {
+        const AccessTarget& target = access->target();
+        if (!is_float(access.dtype())) return;
+        if (operands.count(target.input ? static_cast<const void*>(target.input.get()) : target.func.get())) return;
+        if (target.input) {
+            if (inputs.count(target.input.get())) captured(target.input->name);
+        } else if (funcs.count(target.func.get())) {
+            captured(target.func->name);
+        } else {
+            stack.push_back(target.func.get());
+        }
+    };
     while (!stack.empty()) {
         const FuncState* at = stack.back();
         stack.pop_back();
         if (!seen.insert(at).second) continue;
-        for_each_node(definition_roots(*at), [&](const Expr& n) {
-            if (n->op != Op::access) return;
-            const AccessTarget& target = n->target();
-            if (operands.count(target.input ? static_cast<const void*>(target.input.get()) : target.func.get())) return;
-            if (target.input) {
-                if (inputs.count(target.input.get())) captured(target.input->name);
-            } else if (funcs.count(target.func.get())) {
-                captured(target.func->name);
-            } else {
-                stack.push_back(target.func.get());
-            }
+        for_each_passing_node(definition_roots(*at), [&](const Expr& n) {
+            if (n->op == Op::access) read(n);
         });
     }
 }

@@ -1,6 +1,7 @@
 #include "autodiff/forward.h"
 #include "autodiff/graph_of.h"
 #include "autodiff/reverse.h"
+#include "autodiff/unreached.h"
 
 #include <fmt/format.h>
 
@@ -41,19 +42,23 @@ struct Seed {
     Expr value;
 };
 
-std::vector<Func> gradients(NormalGraph& g, const std::vector<std::vector<Seed>>& seeds, const std::vector<Wrt>& wrt,
-                            const ReverseOptions& options) {
+struct Gradients {
+    std::vector<Func> by;
+    std::vector<std::string> warnings;
+};
+Gradients gradients(NormalGraph& g, const std::vector<std::vector<Seed>>& seeds, const std::vector<Wrt>& wrt,
+                    const ReverseOptions& options, const std::string& of) {
     Reverse reverse(*g.graph, options);
     for (size_t i = 0; i < g.outputs.size(); ++i)
         for (const Seed& s : seeds[i]) reverse.seed(g.outputs[i], s.component, s.value);
     reverse.run();
-    std::vector<Func> out;
-    for (const Wrt& w : wrt) out.push_back(w.input() ? reverse.result(w.input()) : reverse.result(Func(w.func())));
+    Gradients out{{}, warnings_of_unreached(reverse, *g.graph, wrt, of)};
+    for (const Wrt& w : wrt) out.by.push_back(w.input() ? reverse.result(w.input()) : reverse.result(Func(w.func())));
     return out;
 }
 
 ReverseOptions reverse_options(const std::string& y, const GradOptions& options) {
-    return {options.order, options.name.empty() ? "d_" + y : options.name, options.per, false};
+    return {options.order, options.name.empty() ? "d_" + y : options.name, options.per, false, options.check_inverses};
 }
 
 }  // namespace
@@ -63,9 +68,9 @@ ValueAndGrad value_and_grad(const Func& y, const std::vector<Wrt>& wrt, const Gr
     NormalGraph g = normal_graph({y}, wrt);
     g.graph->names.name_dims_after(options.name);
     const Func value = g.outputs[0];
-    std::vector<Func> out =
-        gradients(g, {{{0, make_constant(derivative_dtype(value.dtype()), 1.0)}}}, wrt, reverse_options(y.name(), options));
-    return {value, std::move(out)};
+    Gradients out = gradients(g, {{{0, make_constant(derivative_dtype(value.dtype()), 1.0)}}}, wrt,
+                              reverse_options(y.name(), options), y.name());
+    return {value, std::move(out.by), std::move(out.warnings)};
 }
 
 std::vector<Func> grad(const Func& y, const std::vector<Wrt>& wrt, const GradOptions& options) {
@@ -82,7 +87,7 @@ ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::v
     NormalGraph g = normal_graph(of, wrt);
     g.graph->names.name_dims_after(options.name);
     const std::vector<Func> values = g.outputs;
-    return {values, gradients(g, seeds, wrt, reverse_options(of.at(0).name(), options))};
+    return {values, gradients(g, seeds, wrt, reverse_options(of.at(0).name(), options), of.at(0).name()).by};
 }
 
 std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt, const GradOptions& options) {

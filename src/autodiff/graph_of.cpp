@@ -119,6 +119,8 @@ NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>
             if (std::none_of(all.begin(), all.end(), [&](const Argument& b) { return a.state() == b.state(); })) all.push_back(a);
     const Algorithm given(with_operands(beside, outputs), all);
     NameSupply names(given.state());
+    for (const Func& f : given.funcs())
+        if (f.state()->rule) check_captures(f, variables.inputs, variables.funcs);
     const Activity activity(given.funcs(), outputs, variables);
     const NormalForm normal(given.funcs(), activity, names, keep_names);
     NormalGraph out;

@@ -240,6 +240,7 @@ void Reverse::transpose_each(const Func& f, const std::vector<Contribution>& con
         place.name = options_.prefix + "/" + (target.input ? target.input->name : target.func->name);
         place.order = options_.order;
         place.regions = &regions_;
+        place.check_inverse = options_.check_inverses;
         // A state cannot be added up from all times at once.
         place.force_scatter = options_.force_scatter && (target.input || states_.empty());
         check_on_diagonal(f, c.access, place);

@@ -11,6 +11,7 @@ struct ReverseOptions {
     std::string prefix = "d";
     std::vector<Dim> parameters = {};  // dims that are not summed over
     bool force_scatter = false;
+    bool check_inverses = false;
 };
 
 /// The reverse transform of a graph in normal form: definitions of cotangents, made in reverse topological order. Contributions

@@ -1,6 +1,7 @@
 #include "autodiff/transposed_access.h"
 
 #include "algorithm/required_region.h"
+#include "autodiff/access_enumeration.h"
 #include "autodiff/boundary_fold.h"
 #include "base/check.h"
 
@@ -86,6 +87,7 @@ private:
             }
         }
         const InvertedAccess solved = inverted(system, names_);
+        if (place_.check_inverse) check_inverse(system, solved);
         std::vector<Expr> guards = solved.guards, checks = solved.read_guards;
         Domain points = system.outer;
         for (const Dim& d : solved.remaining) points.set(d, whole_dim(d));
@@ -118,6 +120,12 @@ private:
         if (const Expr check = conjunction(checks); check.defined()) value = chosen(check, value, zero_of(value.dtype()));
         if (destinations.empty()) return summed(solved.remaining, guards, value, place_.order, where_);
         return scattered(target, region, destinations, system, solved, guards, value);
+    }
+
+    void check_inverse(const AccessSystem& system, const InvertedAccess& solved) const {
+        const Enumeration found = enumerate_inverse(system, solved);
+        if (!found.problem.empty())
+            throw Bug(B0951_internal, where_, "an access is inverted wrongly, for " + place_.name + ": " + found.problem);
     }
 
     // The reads of a definition are inside for all points of its loops, so they are under the guards. Where that is not seen any

@@ -16,6 +16,7 @@ struct AccessPlace {
     std::string name;  // for Funcs that have to be made
     Order order;
     const RequiredRegions* regions = nullptr;  // of the Funcs that values read: reads are kept inside
+    bool check_inverse = false;                // compare every inverted access with its readers, point by point
     bool force_scatter = false;                // tests: add up by a scatter whatever the index
 };
 

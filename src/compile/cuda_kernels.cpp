@@ -9,11 +9,11 @@ namespace tessera {
 tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
     const AlgorithmState& state = algorithm.state();
     if (!state.in_place.empty())
-        throw Limit(
-            L0901_not_on_target, state.where,
-            fmt::format("{} writes {} into the memory of {}, which GPU kernels do not", state.name,
-                        state.outputs[state.in_place[0].second].name(), state.arguments[state.in_place[0].first].state()->name),
-            {fix("give the output memory of its own"), fix("compile for host")});
+        throw Limit(L0901_not_on_target, state.where,
+                    fmt::format("{} writes {} into the memory of {}, which GPU kernels do not", state.name,
+                                state.outputs[state.in_place[0].output].name(),
+                                state.arguments[state.in_place[0].argument].state()->name),
+                    {fix("give the output memory of its own"), fix("compile for host")});
     return tile::lower(build_loop_tree(bind(algorithm, schedule, target)), target);
 }
 

@@ -25,10 +25,10 @@ public:
             first_of_output.push_back(out_.args.size());
             for (int c = 0; c < output.components(); ++c) add_output(output, c);
         }
-        for (const auto& [argument, output] : state_.in_place) {
-            KernelSignature::Arg& arg = out_.args[first_of_output[output]];
+        for (const InPlacePair& p : state_.in_place) {
+            KernelSignature::Arg& arg = out_.args[first_of_output[p.output] + static_cast<size_t>(p.component)];
             arg.flags |= TESSERA_ARG_IN_PLACE;
-            arg.in_place_of = static_cast<std::int32_t>(argument);
+            arg.in_place_of = static_cast<std::int32_t>(p.argument);
         }
         bind_dims();
         for (const auto& [left, right] : state_.require) {

@@ -43,6 +43,13 @@ void declare_kernel(CLI::App& app, KernelCommand& kernel, KernelOptions& options
     app.add_option("--variant", options.variants, "a condition and the schedule that runs where it holds: 'm <= 64' small.json")
         ->expected(2)
         ->take_all();
+    app.add_option("--grad", kernel.grad.wrt, "inputs A,B: a second function NAME_backward has the derivatives by them")
+        ->delimiter(',');
+    app.add_option("--value-and-grad", kernel.grad.value_and_grad, "inputs A,B: the function gives their gradients too")
+        ->delimiter(',');
+    app.add_option("--save", kernel.grad.save, "what --grad keeps: automatic, save, recompute, every=8, as=bf16, keep=name")
+        ->delimiter(',');
+    app.add_option("--backward-schedule", kernel.backward_schedule_file, "a schedule of the second function as JSON");
     app.add_option("--schedule-db", kernel.schedule_db, "a database of tuned schedules (tessera-tune run --db)");
     app.add_option("--lock", kernel.lock, "a lock file (tessera-tune lock): kernels in it take the schedules that it pins");
     app.add_flag("--frozen", kernel.frozen, "refuse a kernel that the lock file does not pin");

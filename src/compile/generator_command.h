@@ -1,5 +1,7 @@
 #pragma once
 
+#include "compile/generator_grad.h"
+
 #include <map>
 #include <string>
 #include <utility>
@@ -9,9 +11,10 @@ namespace tessera {
 
 /// What one function of a library is compiled from.
 struct KernelCommand {
-    std::string name, generator, schedule_file, schedule_db, lock, require = "default";
+    std::string name, generator, schedule_file, backward_schedule_file, schedule_db, lock, require = "default";
     bool frozen = false;  // nothing but what the lock pins
     std::map<std::string, std::string> params, dims;
+    GradRequest grad;
     std::vector<std::pair<std::string, std::string>> variants;  // condition and file, the first that holds is taken
 };
 

@@ -41,7 +41,17 @@ std::string_view kind_name(ParamValue::Kind kind) {
     return "";
 }
 
-nlohmann::ordered_json description(const Generator& g, const Params& params, const Algorithm& algorithm) {
+nlohmann::ordered_json algorithm_json(const Algorithm& algorithm) {
+    return {{"name", algorithm.name()},
+            {"hash", algorithm.hash()},
+            {"text", algorithm.text()},
+            {"signature", signature_json(kernel_signature(algorithm, true))},
+            {"stages", make_stages(algorithm).names()}};
+}
+
+// With derivatives "algorithm" is that of the first function, and "functions" lists all of them.
+nlohmann::ordered_json description(const Generator& g, const Params& params, const Algorithm& algorithm,
+                                   const GradRequest& grad) {
     nlohmann::ordered_json out{{"name", g.name}, {"doc", g.doc}, {"params", nlohmann::ordered_json::array()}};
     for (const GeneratorParam& p : g.params) {
         nlohmann::ordered_json row{{"name", p.name},
@@ -52,11 +62,17 @@ nlohmann::ordered_json description(const Generator& g, const Params& params, con
         for (const ParamValue& c : p.choices) row["choices"].push_back(c.text());
         out["params"].push_back(std::move(row));
     }
-    out["algorithm"] = {{"name", algorithm.name()},
-                        {"hash", algorithm.hash()},
-                        {"text", algorithm.text()},
-                        {"signature", signature_json(kernel_signature(algorithm, true))},
-                        {"stages", make_stages(algorithm).names()}};
+    if (grad.empty()) {
+        out["algorithm"] = algorithm_json(algorithm);
+        return out;
+    }
+    const std::vector<GradFunction> functions = grad_functions(algorithm, grad);
+    out["algorithm"] = algorithm_json(functions[0].algorithm);
+    for (const GradFunction& f : functions) {
+        nlohmann::ordered_json row{{"function", g.name + f.suffix}};
+        row.update(algorithm_json(f.algorithm));
+        out["functions"].push_back(std::move(row));
+    }
     return out;
 }
 
@@ -142,6 +158,31 @@ ChosenSchedule choose_schedule(const KernelCommand& kernel, const Generator& g, 
     return chosen;
 }
 
+// The function of a kernel, and the one with its derivatives.
+void add_kernels(const KernelCommand& kernel, const Generator& g, const Algorithm& algorithm, const std::string& name,
+                 const Target& target, std::vector<LibraryKernel>& kernels) {
+    if (kernel.grad.wrt.empty() && !kernel.backward_schedule_file.empty())
+        refuse_usage("--backward-schedule is given, and there is no function with derivatives",
+                     {fix("add --grad and the inputs")});
+    if (kernel.grad.empty() && kernel.grad.save.empty()) {
+        ChosenSchedule chosen = choose_schedule(kernel, g, algorithm, target);
+        kernels.push_back({name, algorithm, std::move(chosen.schedule), std::move(chosen.from)});
+        return;
+    }
+    // The generator's own schedule is that of its own algorithm.
+    Generator without = g;
+    without.schedule = {};
+    for (const GradFunction& f : grad_functions(algorithm, kernel.grad)) {
+        KernelCommand of_function = kernel;
+        if (!f.suffix.empty()) {
+            of_function.schedule_file = kernel.backward_schedule_file;
+            of_function.variants.clear();
+        }
+        ChosenSchedule chosen = choose_schedule(of_function, without, f.algorithm, target);
+        kernels.push_back({name + f.suffix, f.algorithm, std::move(chosen.schedule), std::move(chosen.from)});
+    }
+}
+
 void describe(const GeneratorCommand& command, const std::vector<Generator>& generators) {
     nlohmann::ordered_json out{
         {"tessera_generator", library_protocol}, {"version", tessera_version}, {"generators", nlohmann::ordered_json::array()}};
@@ -149,7 +190,7 @@ void describe(const GeneratorCommand& command, const std::vector<Generator>& gen
     for (const Generator& g : generators) {
         if (!asked.generator.empty() && choose(generators, asked.generator).name != g.name) continue;
         const Params params = make_params(g, asked.params);
-        out["generators"].push_back(description(g, params, bind_dims(g.build(params), asked.dims)));
+        out["generators"].push_back(description(g, params, bind_dims(g.build(params), asked.dims), asked.grad));
     }
     fmt::print("{}\n", out.dump(2));
 }
@@ -164,8 +205,7 @@ void write_library(const GeneratorCommand& command, const std::vector<Generator>
         const Generator& g = choose(generators, kernel.generator);
         if (name.empty()) name = g.name;
         const Algorithm algorithm = bind_dims(g.build(make_params(g, kernel.params)), kernel.dims);
-        ChosenSchedule chosen = choose_schedule(kernel, g, algorithm, target);
-        kernels.push_back({bundle ? kernel.name : name, algorithm, std::move(chosen.schedule), std::move(chosen.from)});
+        add_kernels(kernel, g, algorithm, bundle ? kernel.name : name, target, kernels);
     }
     compile_library(kernels, target, name, command.out_dir, {.emit = emitted_levels(command.emit)});
 }

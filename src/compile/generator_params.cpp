@@ -123,8 +123,9 @@ Algorithm bind_dims(const Algorithm& algorithm, const std::map<std::string, std:
     }
     // Checked anew, with the extents that are known.
     AlgorithmOptions options{.name = state.name, .require = state.require};
-    for (const auto& [input, output] : state.in_place)
-        options.in_place.emplace_back(state.arguments[input].state()->name, state.outputs[output].name());
+    for (const InPlacePair& p : state.in_place)
+        options.in_place.emplace_back(state.arguments[p.argument].state()->name,
+                                      buffer_name(state.outputs[p.output], p.component));
     return Algorithm(state.outputs, state.arguments, options, state.where);
 }
 

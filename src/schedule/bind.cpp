@@ -6,6 +6,7 @@
 #include "schedule/fuse_stages.h"
 #include "schedule/held_reads.h"
 #include "schedule/in_place.h"
+#include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
@@ -40,6 +41,7 @@ public:
             if (const auto& consumer = bound_.stages[i].storage.in)
                 bound_.stages[i].stored_in = bind_in_place(bound_, i, *consumer);
         for (size_t i = 0; i < graph().stages.size(); ++i) check_placement(i);
+        check_in_place_outputs(bound_);
         hold_reads_inside(bound_);
         return std::move(bound_);
     }
@@ -112,9 +114,9 @@ private:
         BoundStage& b = bound_.stages[i];
         const StageSpec* spec = spec_of(s.name);
         const std::vector<LoopSpec> loops = spec && spec->loops ? *spec->loops : std::vector<LoopSpec>{};
-        const NestKind kind = shares_memory(schedule_, s.name) ? NestKind::in_place
-                              : s.update                       ? NestKind::update
-                                                               : NestKind::definition;
+        const NestKind kind = shares_memory(schedule_, s.name) || replaces_input(graph(), s) ? NestKind::in_place
+                              : s.update                                                     ? NestKind::update
+                                                                                             : NestKind::definition;
         if (s.update) {
             std::vector<Dim> pure = update_pure_dims(s);
             b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind, target_);

@@ -7,6 +7,7 @@
 #include "schedule/default_updates.h"
 #include "schedule/default_windows.h"
 #include "schedule/derived_stages.h"
+#include "schedule/in_place_outputs.h"
 #include "schedule/row_window.h"
 #include "schedule/stage_cost.h"
 
@@ -79,7 +80,7 @@ private:
             placed_[*sum] = true;
             return;
         }
-        if (!s.output && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
+        if (!s.output && !must_stand_alone(graph_, i) && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
         edit.root();
         root_loops(edit, s, lanes(s));
     }
@@ -334,8 +335,12 @@ private:
         for (const Read& r : reads_[i]) {
             const Stage& user = stage(r.user);
             const auto step = steps_.find(user.name);
-            if (r.access->target().boundary != Boundary::none || step == steps_.end()) return {};
+            // The steps of a recurrence run for all rows where they are computed.
+            const bool all_at_once = user.update && user.update->sequential;
+            if (r.access->target().boundary != Boundary::none || step == steps_.end() || all_at_once) return {};
             const Dim& moving = user.dims[user.name == where.first ? user.dims.size() - 2 : rows_.at(user.name).second];
+            // A stage whose last dim is the row may take many of them as the lanes of a vector.
+            if (user.name != where.first && moving.id() == user.dims.back().id()) return {};
             const Expr& index = r.access->args[where.second];
             const auto shift = shift_from(index, moving);
             if (!shift || free_dims(index).size() != 1 || (row && row->id() != moving.id())) return {};

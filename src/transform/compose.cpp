@@ -165,9 +165,11 @@ Algorithm compose(const Algorithm& outer, const Algorithm& inner, const ComposeO
     }
     for (auto& [a, b] : options.require) b = copy->extent(b);
     for (const auto& [a, b] : f.require) options.require.emplace_back(copy->extent(a), copy->extent(b));
-    for (const auto& [in, out] : f.in_place)
-        if (!fed_arguments.count(in)) options.in_place.emplace_back(f.arguments[in].state()->name, f.outputs[out].name());
-    for (const auto& [in, out] : g.in_place) options.in_place.emplace_back(g.arguments[in].state()->name, made[out].name());
+    for (const InPlacePair& p : f.in_place)
+        if (!fed_arguments.count(p.argument))
+            options.in_place.emplace_back(f.arguments[p.argument].state()->name, buffer_name(f.outputs[p.output], p.component));
+    for (const InPlacePair& p : g.in_place)
+        options.in_place.emplace_back(g.arguments[p.argument].state()->name, buffer_name(made[p.output], p.component));
     return Algorithm(outputs, arguments, options, f.where);
 }
 
@@ -244,7 +246,8 @@ Algorithm curry(const Algorithm& algorithm, const std::vector<BoundValue>& value
         if (!bound.count(x.state().get()))
             arguments.emplace_back(Input(std::const_pointer_cast<InputState>(copy->input(x.state()))));
     for (const auto& [x, y] : a.require) options.require.emplace_back(copy->extent(x), copy->extent(y));
-    for (const auto& [in, out] : a.in_place) options.in_place.emplace_back(a.arguments[in].state()->name, a.outputs[out].name());
+    for (const InPlacePair& p : a.in_place)
+        options.in_place.emplace_back(a.arguments[p.argument].state()->name, buffer_name(a.outputs[p.output], p.component));
     return Algorithm(outputs, arguments, options, a.where);
 }
 

@@ -115,7 +115,8 @@ Algorithm vmap(const Algorithm& algorithm, const Dim& dim, const std::vector<Map
         made.emplace_back(Input(wide));
     }
     AlgorithmOptions options{.name = a.name, .require = a.require};
-    for (const auto& [in, out] : a.in_place) options.in_place.emplace_back(a.arguments[in].state()->name, a.outputs[out].name());
+    for (const InPlacePair& p : a.in_place)
+        options.in_place.emplace_back(a.arguments[p.argument].state()->name, buffer_name(a.outputs[p.output], p.component));
     return Algorithm((*std::make_shared<GraphCopy>(std::move(changes)))(a.outputs), made, options, a.where);
 }
 

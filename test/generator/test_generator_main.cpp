@@ -136,6 +136,83 @@ TEST(GeneratorMain, SeveralKernelsAndSizeVariantsInOneLibrary) {
     EXPECT_NE(refused.err.find("variants of its own"), std::string::npos) << refused.err;
 }
 
+Algorithm layer(const Params&) {
+    Dim b("b"), i("i"), o("o");
+    Input x("x", f32, {b, i}), W("W", f32, {i, o}), scale("scale", f32, {o});
+    Func h("h"), y("y");
+    h(b, o) = tanh(sum({i}, x(b, i) * W(i, o)));
+    y(b, o) = h(b, o) * h(b, o) * scale(o);
+    return Algorithm({y}, {x, W, scale});
+}
+Algorithm energy(const Params&) {
+    Dim i("i");
+    Input x("x", f64, {i});
+    Func e("e");
+    e() = sum({i}, x(i) * x(i));
+    return Algorithm({e}, {x});
+}
+std::vector<Generator> differentiable() {
+    return {generator("layer", "a layer", {}, layer), generator("energy", "", {}, energy)};
+}
+
+TEST(GeneratorMain, OneFlagAddsTheDerivatives) {
+    const ScratchFolder folder;
+    const Outcome r =
+        run({"-g", "layer", "-o", folder.path(), "-n", "dense", "--grad", "W,scale", "--emit", "graph"}, differentiable());
+    ASSERT_EQ(r.status, 0) << r.err;
+    const std::string header = read_text_file(folder.file("dense.h"));
+    EXPECT_NE(header.find("int dense(const tessera_buffer* x, const tessera_buffer* W, const tessera_buffer* scale, "
+                          "tessera_buffer* y, tessera_buffer* h);"),
+              std::string::npos)
+        << header;
+    EXPECT_NE(header.find("int dense_backward(const tessera_buffer* x, const tessera_buffer* W, const tessera_buffer* scale, "
+                          "const tessera_buffer* h, const tessera_buffer* d_y, tessera_buffer* d_W, tessera_buffer* d_scale);"),
+              std::string::npos)
+        << header;
+    // The backward part in index notation.
+    const std::string graph = read_text_file(folder.file("dense.graph"));
+    EXPECT_NE(graph.find("algorithm y_backward"), std::string::npos) << graph;
+    EXPECT_NE(graph.find("d_W(i, o) : f32 = sum({b}, "), std::string::npos) << graph;
+    const Outcome told = run({"-g", "layer", "--describe", "--grad", "W", "--save", "recompute"}, differentiable());
+    ASSERT_EQ(told.status, 0) << told.err;
+    const auto json = parse_json(told.out, "description");
+    const auto& functions = json["generators"][0]["functions"];
+    ASSERT_EQ(functions.size(), 2u);
+    EXPECT_EQ(functions[0]["function"], "layer");
+    EXPECT_EQ(functions[1]["function"], "layer_backward");
+    EXPECT_EQ(json["generators"][0]["algorithm"]["hash"], functions[0]["hash"]);
+    EXPECT_EQ(functions[1]["signature"]["arguments"].size(), 5u) << functions[1]["signature"].dump(1);
+}
+
+TEST(GeneratorMain, ValueAndGradientsInOneFunction) {
+    const ScratchFolder folder;
+    const Outcome r = run({"-g", "energy", "-o", folder.path(), "--value-and-grad", "x"}, differentiable());
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_NE(read_text_file(folder.file("energy.h"))
+                  .find("int energy(const tessera_buffer* x, tessera_buffer* e, tessera_buffer* d_x);"),
+              std::string::npos);
+}
+
+TEST(GeneratorMain, WrongWordsAboutDerivativesAreNamed) {
+    const ScratchFolder folder;
+    const auto refused = [&](std::vector<std::string> words) {
+        words.insert(words.end(), {"-g", "layer", "-o", folder.path()});
+        const Outcome r = run(words, differentiable());
+        EXPECT_EQ(r.status, 1);
+        return r.err;
+    };
+    const auto has = [](const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; };
+    EXPECT_TRUE(has(refused({"--grad", "V"}), "the derivative by V is asked for")) << refused({"--grad", "V"});
+    EXPECT_TRUE(has(refused({"--grad", "W", "--value-and-grad", "W"}), "exclude each other"));
+    EXPECT_TRUE(has(refused({"--save", "recompute"}), "there is one"));
+    EXPECT_TRUE(has(refused({"--grad", "W", "--save", "recomputed"}), "recompute"));
+    EXPECT_TRUE(has(refused({"--grad", "W", "--save", "every=x"}), "malformed"));
+    EXPECT_TRUE(has(refused({"--grad", "W", "--save", "as=i8"}), "narrower float"));
+    EXPECT_TRUE(has(refused({"--value-and-grad", "W"}), "E1003")) << refused({"--value-and-grad", "W"});
+    EXPECT_TRUE(has(refused({"--backward-schedule", "a.json"}), "--grad"));
+    EXPECT_TRUE(folder.names().empty());
+}
+
 TEST(GeneratorMain, MistakesAreNamedAndNothingIsWritten) {
     struct Row {
         std::vector<std::string> words;

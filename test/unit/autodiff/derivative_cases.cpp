@@ -160,7 +160,7 @@ void check_derivative(const Program& p, unsigned seed, bool finite_differences) 
     std::vector<Wrt> wrt(p.wrt.begin(), p.wrt.end());
     std::vector<Tangent> tangents;
     for (size_t i = 0; i < p.wrt.size(); ++i) tangents.push_back({p.wrt[i], d.v[i]});
-    const std::vector<Func> back = vjp({{p.y, d.w}}, wrt);
+    const std::vector<Func> back = vjp({{p.y, d.w}}, wrt, {.check_inverses = true});
     const Func forward = jvp(p.y, tangents);
     // Every direction is an input of one graph or the other.
     Values values = random_values(p, back, seed);

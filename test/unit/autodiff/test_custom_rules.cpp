@@ -146,7 +146,8 @@ TEST(CustomRules, BadRulesAreRefused) {
     EXPECT_EQ(with({l.x}, [&](const Func&) -> std::vector<Func> { return {l.z}; }), E1004_custom_rule);
     EXPECT_EQ(with({l.z}, [&](const Func&) -> std::vector<Func> { return {}; }), E1004_custom_rule);
     EXPECT_EQ(with({l.x, l.w}, [&](const Func& g) -> std::vector<Func> { return {g, g}; }), E1004_custom_rule);
-    // Not linear: found where the rule is transposed.
+    // Not linear.
+    EXPECT_EQ(with({l.z}, square), E1004_custom_rule);
     Func loss("loss");
     const Func y = custom_vjp("y", l.value, {l.z}, square);
     loss() = sum({l.j}, y(l.j));

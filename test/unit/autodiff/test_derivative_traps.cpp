@@ -1,7 +1,12 @@
+#include <tessera/compile.h>
+#include <tessera/gradcheck.h>
+#include <tessera/schedule_default.h>
+
 #include "autodiff/graph_rewrite.h"
 #include "unit/autodiff/derivative_cases.h"
 
 #include <cmath>
+#include <ctime>
 #include <limits>
 
 // What goes wrong silently in transforms of this kind, one by one.
@@ -106,7 +111,10 @@ TEST(DerivativeTraps, T06SharedNodesAreVisitedOnce) {
     Func y("y"), total("total");
     y(i) = x;
     total() = sum({i}, y(i));
+    const auto seconds_since = [](std::clock_t start) { return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC; };
+    std::clock_t start = std::clock();
     const ValueAndGrad g = value_and_grad(total, {a});
+    EXPECT_LT(seconds_since(start), 0.1);
     EXPECT_LE(nodes_of(g.gradients), 6 * nodes_of({total}));
     // A chain of definitions, each read twice.
     Func before("f0");
@@ -118,7 +126,9 @@ TEST(DerivativeTraps, T06SharedNodesAreVisitedOnce) {
     }
     Func end("end");
     end() = sum({i}, before(i));
+    start = std::clock();
     const std::vector<Func> chain = grad(end, {a});
+    EXPECT_LT(seconds_since(start), 1);
     EXPECT_LE(nodes_of(chain), 6 * nodes_of({end}));
 }
 
@@ -133,6 +143,24 @@ TEST(DerivativeTraps, T07BodiesAreNotRunPerAccessNorReductionsInsideReductions) 
             if (!is_structured(n->op)) return;
             for_each_node(n->args, [&](const Expr& inner) { EXPECT_FALSE(is_structured(inner->op)) << f.name(); });
         });
+}
+
+TEST(DerivativeTraps, T07OneSweepPerPointOfAStencil) {
+    // Three reads of a; the exponential is computed once in the value and never again, and its derivative is one product.
+    Dim x("x");
+    const Input a("a", f64, {x});
+    Func y("y"), total("total");
+    y(x) = exp(clamp(a)(x - 1) * a(x)) * tanh(clamp(a)(x + 1));
+    total() = sum({x}, y(x) * y(x));
+    const std::vector<Func> g = grad(total, {a});
+    std::map<std::string, int> functions;
+    for (const Func& f : reachable_funcs(g))
+        for_each_node(f.state()->values, [&](const Expr& n) {
+            if (n->op == Op::exp || n->op == Op::tanh) ++functions[std::string(op_row(n->op).name) + " in " + f.name()];
+        });
+    EXPECT_EQ(functions.size(), 4u) << Algorithm(g, arguments_of(g)).text();  // in y, and once more where both factors are needed
+    for (const auto& [where, count] : functions) EXPECT_EQ(count, 1) << where;
+    check_derivative({.y = total, .wrt = {a}, .extents = {{"x", 7}}});
 }
 
 TEST(DerivativeTraps, T08SumsHaveOneOrder) {
@@ -207,6 +235,39 @@ TEST(DerivativeTraps, T13NarrowCotangentsAreAddedUpWide) {
     for (const Func& f : algorithm.funcs()) EXPECT_NE(f.dtype(), f64) << f.name();
 }
 
+TEST(DerivativeTraps, T14ValuesOfTheForwardPartLiveUntilTheBackwardPart) {
+    // Every layer is read long after the layers behind it: memory that is used again after the forward part would be wrong.
+    Dim i("i"), k("k", i.extent());
+    const Input x("x", f32, {i}), w("w", f32, {i, k});
+    Func before("l0"), loss("loss");
+    before(i) = x(i) * 0.5f;
+    for (int n = 1; n <= 6; ++n) {
+        Func next("l" + std::to_string(n));
+        next(i) = tanh(sum({k}, w(i, k) * before(k)));
+        before = next;
+    }
+    loss() = sum({i}, before(i) * before(i));
+    const ValueAndGrad g = value_and_grad(loss, {w, x});
+    std::vector<Func> all{g.value};
+    all.insert(all.end(), g.gradients.begin(), g.gradients.end());
+    const Algorithm step(all, arguments_of(all));
+    const std::int64_t n = 37;
+    const Buffer<float> xs({n}), ws({n, n});
+    for (std::int64_t e = 0; e < n; ++e) xs(e) = static_cast<float>(std::sin(static_cast<double>(e)));
+    for (std::int64_t e = 0; e < n * n; ++e) ws.data()[e] = 0.3f * static_cast<float>(std::cos(3.0 * static_cast<double>(e)));
+    std::vector<std::vector<float>> results;
+    for (const char* name : {"interpreter", "host"}) {
+        const Target target = parse_target(name);
+        const Buffer<float> value({}), dw({n, n}), dx({n});
+        compile(step, default_schedule(step, target), target)({{"x", xs}, {"w", ws}},
+                                                              {{all[0].name(), value}, {all[1].name(), dw}, {all[2].name(), dx}});
+        results.emplace_back(dw.data(), dw.data() + dw.size());
+        results.back().insert(results.back().end(), dx.data(), dx.data() + dx.size());
+        results.back().push_back(value());
+    }
+    for (size_t e = 0; e < results[0].size(); ++e) ASSERT_NEAR(results[0][e], results[1][e], 1e-5) << e;
+}
+
 TEST(DerivativeTraps, T16RecomputedRandomNumbersAreTheSame) {
     Dim i("i");
     const Input x("x", f64, {i});
@@ -231,6 +292,30 @@ TEST(DerivativeTraps, ShiftsWithoutDerivativeAreNotChanged) {
     EXPECT_EQ(Algorithm(g, {x}).text().find("argmax"), std::string::npos) << Algorithm(g, {x}).text();
     total() = sum({i}, max({j}, x(i, j)));
     EXPECT_NE(Algorithm(grad(total, {x}), {x}).text().find("argmax"), std::string::npos);
+}
+
+TEST(DerivativeTraps, T17ChecksSeeWhatSquareShapesAndOnesHide) {
+    // The transpose of the gradient, and one whose cotangent is taken for 1: right on a square matrix of ones.
+    Dim i("i"), j("j");
+    const Input a("a", f64, {i, j});
+    Func y("y");
+    y(i, j) = a(i, j) * a(i, j);
+    const Func ignores = custom_vjp("ignores", y, {a}, [&](const Func& given) -> std::vector<Func> {
+        Func g("g");
+        g(i, j) = 2.0 * a(i, j) * given(0, 0);
+        return {g};
+    });
+    Func plain("plain"), weighted("weighted");
+    plain() = sum({i, j}, ignores(i, j));
+    weighted(i, j) = ignores(i, j) * 1.0;
+    EXPECT_TRUE(gradcheck(plain, {a}).agrees());
+    EXPECT_FALSE(gradcheck(weighted, {a}).agrees());
+    // Extents that nobody gives differ from each other.
+    Func swapped("swapped");
+    swapped() = sum({i, j}, a(i, j) * cast(f64, i + 2 * j));
+    const GradCheck check = gradcheck(swapped, {a});
+    EXPECT_TRUE(check.agrees()) << check.text();
+    EXPECT_NE(check.rows[0].left, 0);
 }
 
 }  // namespace

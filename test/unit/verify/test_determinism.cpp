@@ -1,0 +1,127 @@
+#include <gtest/gtest.h>
+#include <tessera/autodiff.h>
+#include <tessera/determinism.h>
+#include <tessera/ops.h>
+#include <tessera/schedule_default.h>
+#include <tessera/tessera.h>
+#include <tessera/tessera_runtime.h>
+
+namespace tessera {
+namespace {
+
+Buffer<float> random_floats(const std::vector<std::int64_t>& extents, std::uint32_t seed) {
+    const Buffer<float> out(extents);
+    std::uint32_t state = seed;
+    out.for_each([&](float& v) { v = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1; });
+    return out;
+}
+
+// The gradients of an algorithm's first output, of rank 0, under the default schedule: the same bits for 1, 2, 3 and 7 threads.
+void expect_same_bits(const Func& loss, const std::vector<Wrt>& wrt, const NamedInputs& inputs, const Order& order = {}) {
+    const ValueAndGrad g = value_and_grad(loss, wrt, {.order = order});
+    std::vector<Func> outputs{g.value};
+    outputs.insert(outputs.end(), g.gradients.begin(), g.gradients.end());
+    const Algorithm step(outputs, arguments_of(outputs));
+    const DeterminismReport report = verify_determinism(step, {default_schedule(step)}, inputs);
+    EXPECT_TRUE(report.same()) << report.text();
+    EXPECT_EQ(report.runs, 8);
+}
+
+TEST(Determinism, GradientsHaveTheSameBitsForEveryNumberOfThreads) {
+    const int before = tessera_num_threads();
+    Dim b("b"), i("i"), h("h"), v("v");
+    const Input x("x", f32, {b, i}), w("w", f32, {i, h});
+    {
+        SCOPED_TRACE("a layer");
+        Func out("out"), loss("loss");
+        out(b, h) = tanh(sum({i}, x(b, i) * w(i, h)));
+        loss() = sum({b, h}, out(b, h) * out(b, h));
+        expect_same_bits(loss, {x, w}, {{"x", random_floats({70, 33}, 1)}, {"w", random_floats({33, 65}, 2)}});
+    }
+    {
+        SCOPED_TRACE("layer norm and softmax");
+        const Func norm = ops::layer_norm("norm", x, {i}), soft = ops::softmax("soft", norm, i);
+        Func loss("loss");
+        loss() = sum({b, i}, soft(b, i) * x(b, i) * x(b, i));
+        expect_same_bits(loss, {x}, {{"x", random_floats({70, 133}, 1)}});
+    }
+    {
+        SCOPED_TRACE("a scatter: rows of an embedding that are read several times");
+        const Input table("table", f32, {v, i});
+        const Input at = Input("at", i32, {b}).values_in(0, v.extent());
+        Func loss("loss");
+        loss() = sum({b, i}, exp(table(at(b), i)) * x(b, i));
+        const Buffer<std::int32_t> places({200});
+        for (int k = 0; k < 200; ++k) places(k) = k * 7 % 5;
+        expect_same_bits(loss, {table, x},
+                         {{"x", random_floats({200, 33}, 1)}, {"table", random_floats({9, 33}, 3)}, {"at", places}});
+    }
+    {
+        SCOPED_TRACE("a stencil and a recurrence");
+        Dim t("t"), r("r", 3);
+        const Input a("a", f32, {t, b});
+        Func state("state"), loss("loss");
+        recurrence(t, {{state(t, b), cast(f32, 0)}},
+                   [&](const Self& s) -> Tuple { return {0.5f * s[0](t - 1, b) + sum({r}, clamp(a)(t, b + r - 1))}; });
+        loss() = sum({t, b}, state(t, b) * state(t, b));
+        expect_same_bits(loss, {a}, {{"a", random_floats({20, 300}, 1)}});
+    }
+    EXPECT_EQ(tessera_num_threads(), before);
+}
+
+// A mean of sums in the middle of the graph, under two schedules of the sum.
+struct Sums {
+    Dim i{"i"}, k{"k"};
+    Input x{"x", f32, {i, k}};
+    Func scaled{"scaled"}, total{"total"}, after{"after"};
+    explicit Sums(Order order) {
+        scaled(i, k) = x(i, k) * 3.0f;
+        total(i) = sum({k}, scaled(i, k), {.order = order});
+        after(i) = total(i) * total(i);
+    }
+    [[nodiscard]] DeterminismReport verified() const {
+        const Algorithm algorithm({after}, {x});
+        Schedule plain, lanes;
+        plain.stage("after").root();
+        plain.stage("total").root();
+        plain.stage("total.sum").at("total", "i");
+        lanes = plain;
+        lanes.partial("total.lanes", "total.sum", {"k%8"}).root();
+        return verify_determinism(algorithm, {plain, lanes}, {{"x", random_floats({5, 1000}, 9)}}, {.threads = {1, 3}});
+    }
+};
+
+TEST(Determinism, TheFirstDefinitionThatDiffersIsNamed) {
+    const DeterminismReport report = Sums(Order::any()).verified();
+    ASSERT_FALSE(report.same());
+    EXPECT_EQ(report.first->func, "total") << report.text();
+    EXPECT_TRUE(report.first->located);
+    EXPECT_NE(report.first->left, report.first->right);
+    EXPECT_EQ(report.first->left_run, "schedule 0, 1 thread, run 0");
+    EXPECT_EQ(report.first->right_run, "schedule 1, 1 thread, run 0");
+    EXPECT_NE(report.text().find("Order::ascending()"), std::string::npos) << report.text();
+}
+
+TEST(Determinism, AReproducibleOrderHasOneResultUnderAllSchedules) {
+    Dim i("i"), k("k"), b("b");
+    const Input x("x", f32, {b, i}), w("w", f32, {i, k});
+    Func out("out"), loss("loss");
+    out(b, k) = sum({i}, x(b, i) * w(i, k), {.order = Order::kahan()});
+    loss() = sum({b, k}, out(b, k) * out(b, k), {.order = Order::kahan()});
+    const std::vector<Func> g = grad(loss, {w}, {.order = Order::kahan()});
+    const Algorithm step(g, arguments_of(g));
+    Schedule plain;
+    plain.stage(g[0].name()).root();
+    const DeterminismReport report = verify_determinism(step, {default_schedule(step), plain},
+                                                        {{"x", random_floats({70, 20}, 1)}, {"w", random_floats({20, 30}, 2)}});
+    EXPECT_TRUE(report.same()) << report.text();
+    EXPECT_EQ(report.runs, 16);
+}
+
+TEST(Determinism, MissingInputsAreNamed) {
+    const Sums s(Order::any());
+    EXPECT_THROW(static_cast<void>(verify_determinism(Algorithm({s.after}, {s.x}), {{}}, {})), Error);
+}
+
+}  // namespace
+}  // namespace tessera
