@@ -272,7 +272,8 @@ private:
             edit.at(at, loop).serial(column, n_tile_, "panel");
         if (packed.contiguous) {
             for (const std::string& d : others) edit.serial(d);
-            edit.unroll(column, width_, "nu").vector(column);
+            if (n_tile_ > width_) edit.unroll(column, width_, "nu");
+            edit.vector(column);
             return;
         }
         // A transpose goes through small squares, of which every line of memory is used up before the next.

@@ -22,6 +22,11 @@ namespace tessera::cpu {
 [[nodiscard]] Halide::Expr floor_division(const Halide::Expr& a, const Halide::Expr& b);
 [[nodiscard]] Halide::Expr floor_remainder(const Halide::Expr& a, const Halide::Expr& b);
 
+/// An int32 index held inside [0, extent), or brought there by a boundary condition; `edge`: the interior is worth a loop of its
+/// own.
+[[nodiscard]] Halide::Expr held_index(const Halide::Expr& i, const Halide::Expr& extent, bool edge);
+[[nodiscard]] Halide::Expr bounded_index(Boundary boundary, const Halide::Expr& i, const Halide::Expr& extent, bool edge);
+
 /// `made`, the translation of `value`, with its shared parts named where written out it would be large: several of Halide's
 /// passes walk an expression as the tree that it is not.
 [[nodiscard]] Halide::Expr with_named_parts(const Expr& value, const Halide::Expr& made);

@@ -541,9 +541,9 @@ private:
                 const E extent = extent_of(dims[d]);
                 if (target.boundary == Boundary::constant)
                     outside = outside.defined() ? outside || i < 0 || i >= extent : i < 0 || i >= extent;
-                i = bounded(target.boundary, i, extent, edge);
+                i = bounded_index(target.boundary, i, extent, edge);
             } else if (target.input && (guarded || depends_on(at, scope.over)))
-                i = held(i, extent_of(dims[d]), edge);
+                i = held_index(i, extent_of(dims[d]), edge);
             else if (target.input && !is_affine(at))
                 i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
             else if (target.func && !self && !is_affine(at))
@@ -565,27 +565,6 @@ private:
         const auto found = index_of_.find(target.func.get());
         TESSERA_CHECK(found != index_of_.end(), fmt::format("{} is read before it is computed", e->target().func->name));
         return found->second;
-    }
-
-    static E held(const E& i, const E& extent, bool edge) {
-        return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0);
-    }
-
-    // The forms of Halide's BoundaryConditions: `likely` marks the interior.
-    static E bounded(Boundary boundary, const E& i, const E& extent, bool edge) {
-        if (boundary == Boundary::clamp || boundary == Boundary::constant) return held(i, extent, edge);
-        E inside;
-        if (boundary == Boundary::periodic)
-            inside = i % extent;
-        else if (boundary == Boundary::mirror) {
-            const E around = i % (2 * extent);
-            inside = Halide::select(around >= extent, 2 * extent - 1 - around, around);
-        } else {
-            const E last = extent - 1, around = i % Halide::max(2 * last, 1);
-            inside = Halide::select(around > last, 2 * last - around, around);
-        }
-        inside = Halide::clamp(inside, 0, extent - 1);
-        return Halide::select(i < 0 || i >= extent, inside, held(i, extent, edge));
     }
 
     const BoundSchedule& bound_;

@@ -375,6 +375,27 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
 E floor_division(const E& a, const E& b) { return floor_div(a, b); }
 E floor_remainder(const E& a, const E& b) { return floor_mod(a, b); }
 
+E held_index(const E& i, const E& extent, bool edge) {
+    return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0);
+}
+
+// The forms of Halide's BoundaryConditions: `likely` marks the interior.
+E bounded_index(Boundary boundary, const E& i, const E& extent, bool edge) {
+    if (boundary == Boundary::clamp || boundary == Boundary::constant) return held_index(i, extent, edge);
+    E inside;
+    if (boundary == Boundary::periodic)
+        inside = i % extent;
+    else if (boundary == Boundary::mirror) {
+        const E around = i % (2 * extent);
+        inside = Halide::select(around >= extent, 2 * extent - 1 - around, around);
+    } else {
+        const E last = extent - 1, around = i % Halide::max(2 * last, 1);
+        inside = Halide::select(around > last, 2 * last - around, around);
+    }
+    inside = Halide::clamp(inside, 0, extent - 1);
+    return Halide::select(i < 0 || i >= extent, inside, held_index(i, extent, edge));
+}
+
 Halide::Expr with_named_parts(const Expr& value, const Halide::Expr& made) {
     constexpr double large = 1000;
     constexpr double reads_of_operand = 4;  // in what a transcendental function becomes
