@@ -98,7 +98,7 @@ bool keeps(const Reading& in, size_t i) {
     bool wrapped = false;
     for (const Read& r : in.by_producer[i]) wrapped = wrapped || r.access->target().boundary != Boundary::none;
     if (wrapped && cost > 2) return true;
-    if (must_stand_alone(graph, i)) return true;
+    if (must_stand_alone(in.graph, i)) return true;
     // A contraction has its register tiles in a definition; reductions that read it add nothing to them.
     if (contraction_of(in.graph, i) && is_reduced(in, i)) return true;
     if (is_light(in.graph, s)) return false;
