@@ -1,6 +1,7 @@
 #include <tessera/schedule_default.h>
 #include <tessera/schedule_derive.h>
 
+#include "compile/module.h"
 #include "expr/index_analysis.h"
 #include "schedule/bound.h"
 #include "schedule/derived_stages.h"
@@ -44,7 +45,8 @@ private:
 
     [[nodiscard]] bool is_legal(const Schedule& schedule) const {
         try {
-            static_cast<void>(bind(derivative_algorithm_, schedule));
+            for (const ScheduleChoice& choice : schedule_choices(schedule))
+                static_cast<void>(bind(derivative_algorithm_, choice.schedule));
             return true;
         } catch (const Error&) {
             return false;
