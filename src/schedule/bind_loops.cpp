@@ -43,7 +43,8 @@ void check_reduction_kind(const Stage& stage, const LoopSpec& spec, const std::v
                                      spec.as == LoopKind::vector ? "%" : "/", width)),
                      fix(fmt::format("use {} over one of {}", word(spec.as), join_names(names_of(pure))))});
     }
-    const bool threads = spec.as == LoopKind::thread || spec.as == LoopKind::warp || spec.as == LoopKind::lane;
+    const bool threads =
+        spec.as == LoopKind::thread || spec.as == LoopKind::warp || spec.as == LoopKind::lane || spec.as == LoopKind::frag;
     if (!threads || (stage.kind == Stage::Kind::reduction && may_reorder(stage))) return;
     if (stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
     throw Error(E0505_order, stage.where,
@@ -61,6 +62,7 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
             case LoopKind::warp: return 2;
             case LoopKind::thread: return 3;
             case LoopKind::lane: return 4;
+            case LoopKind::frag: return 5;
             default: return 0;
         }
     };
@@ -68,7 +70,8 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
     for (const BoundLoop& loop : nest) {
         const int here = level(loop.kind), before = outer ? level(outer->kind) : 0;
         if (here == 0) continue;
-        if (here < before || (here == 4 && before == 3) || (here == 3 && before == 2))
+        if (here < before || (here == 4 && before == 3) || (here == 3 && before == 2) ||
+            (here == 5 && (before == 3 || before == 4)))
             throw Error(E0506_loop_kind, stage.where,
                         fmt::format("{} loop {} of {} stands inside {} loop {}", word(loop.kind), loop.name, stage.name,
                                     word(outer->kind), outer->name),

@@ -57,7 +57,8 @@ struct BoundStage {
     std::vector<BoundLoop> update;    // loops over dims and reduction dims; empty for definitions
     StoreSpec storage;                // space, align, fold, buffers as written; names are user names
     std::optional<Method> method;
-    std::vector<size_t> users;  // stages that read it, ascending
+    std::optional<std::string> mma;  // the instruction of a contraction
+    std::vector<size_t> users;       // stages that read it, ascending
 };
 
 /// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.

@@ -29,7 +29,7 @@ inline constexpr auto loop_kind_words = std::to_array<WordRow>({
     {"warp", "the warps of a block", "unroll"},
     {"lane", "the lanes of a warp", "vector"},
     {"thread", "all threads of the block, linear, strided when the region is larger", "vector"},
-    {"frag", "one tile value per warp or warpgroup, lanes by layout inference", "unroll and vector", "thread and unroll"},
+    {"frag", "one tile value per warp or warpgroup, lanes by layout inference", "unroll and vector"},
     {"mesh:<axis>", "the devices along one axis of the mesh", "parallel", "block"},
 });
 inline constexpr auto tail_words = std::to_array<WordRow>({

@@ -129,6 +129,10 @@ private:
                 ++clock_.time;
                 use(partials, nullptr);
             },
+            [&](const Mma&) {
+                ++statement_;
+                own_uses(s);
+            },
             [&](const Barrier&) { ++clock_.time; });
     }
 

@@ -95,30 +95,69 @@ std::optional<std::int64_t> Environment::constant_bound(const Expr& e) const {
 std::vector<std::int64_t> own_extent(const Alloc& alloc) {
     std::vector<std::int64_t> out = alloc.extent;
     for (size_t d = 0; d < alloc.shares.size(); ++d)
-        if (alloc.shares[d].tile != 0) out[d] = std::min(out[d], alloc.shares[d].tile);
+        for (const Share& share : alloc.shares[d])
+            out[d] = (out[d] + share.tile * share.count - 1) / (share.tile * share.count) * share.tile;
     return out;
 }
 
+namespace {
+
+// index = tile * count * q + tile * axis + r with r in [0, tile)  ->  tile * q + r
+std::optional<Expr> own_part(const Expr& index, const Share& share, const Expr& axis, const Environment& environment) {
+    const Expr rest = index_difference(index, simplify_index(make_op(Op::mul, DType::i64, {axis, index_number(share.tile)})));
+    std::vector<Term> whole, inner;
+    const Polynomial normal = IndexAnalysis().normal(rest);
+    for (const Term& t : normal.terms()) (t.factor % (share.tile * share.count) == 0 ? whole : inner).push_back(t);
+    for (Term& t : whole) t.factor /= share.count;
+    const Expr q = simplify_index(Polynomial(whole).expr()), r = simplify_index(Polynomial(inner).expr());
+    const auto high = environment.constant_bound(r), low = environment.constant_bound(index_difference(index_number(0), r)),
+               before = environment.constant_bound(index_difference(index_number(0), q));
+    if (!high || !low || !before || *high >= share.tile || *low > 0 || *before > 0) return std::nullopt;
+    return index_sum(q, r);
+}
+
+}  // namespace
+
 std::optional<std::vector<Expr>> own_index(const Alloc& alloc, const std::vector<Expr>& place,
                                            const std::vector<DealtAxis>& dealt, const Environment& environment) {
+    const std::vector<std::int64_t> extent = own_extent(alloc);
     std::vector<Expr> out;
     for (size_t d = 0; d < place.size(); ++d) {
         Expr index = index_difference(environment.resolved(place[d]), environment.resolved(alloc.begin[d]));
-        const Share share = alloc.shares.empty() ? Share{} : alloc.shares[d];
-        if (share.tile == 0) {
-            out.push_back(index);
-            continue;
+        const std::vector<Share> shares = alloc.shares.empty() ? std::vector<Share>{} : alloc.shares[d];
+        for (const Share& share : shares) {
+            const auto axis = std::find_if(dealt.begin(), dealt.end(), [&](const DealtAxis& a) {
+                return a.stride == share.stride && a.count == share.count;
+            });
+            if (axis == dealt.end()) return std::nullopt;
+            const auto own = own_part(index, share, axis->variable, environment);
+            if (!own) return std::nullopt;
+            index = *own;
         }
-        const auto axis = std::find_if(dealt.begin(), dealt.end(),
-                                       [&](const DealtAxis& a) { return a.stride == share.stride && a.count == share.count; });
-        if (axis == dealt.end()) return std::nullopt;
-        index = index_difference(index, simplify_index(make_op(Op::mul, DType::i64, {axis->variable, index_number(share.tile)})));
-        const auto high = environment.constant_bound(index);
-        const auto low = environment.constant_bound(index_difference(index_number(0), index));
-        if (!high || !low || *high >= share.tile || *low > 0) return std::nullopt;
+        if (!shares.empty()) {
+            const auto high = environment.constant_bound(index);
+            if (!high || *high >= extent[d]) return std::nullopt;
+        }
         out.push_back(index);
     }
     return out;
+}
+
+std::optional<std::vector<Expr>> own_fragment(const Alloc& alloc, const std::vector<Expr>& place,
+                                              const std::vector<DealtAxis>& dealt, const Environment& environment) {
+    const Expr row = make_variable("row.lane", DType::i64), column = make_variable("column.lane", DType::i64);
+    Environment inside = environment;
+    inside.add_range(row, index_number(8));
+    inside.add_range(column, index_number(4));
+    std::vector<DealtAxis> all = dealt;
+    all.push_back({row, 4, 8});
+    all.push_back({column, 1, 4});
+    std::vector<Expr> first = place;
+    const size_t rank = place.size();
+    first[rank - 2] = index_sum(environment.resolved(place[rank - 2]), row);
+    first[rank - 1] =
+        index_sum(environment.resolved(place[rank - 1]), simplify_index(make_op(Op::mul, DType::i64, {column, index_number(2)})));
+    return own_index(alloc, first, all, inside);
 }
 
 std::optional<std::int64_t> positions(const std::vector<Axis>& axes, const Environment& environment) {

@@ -34,6 +34,9 @@ struct DealtAxis {
 /// Where a cell of a register buffer lies in the thread's own part, per dim; nothing where it cannot be proved to be in it.
 [[nodiscard]] std::optional<std::vector<Expr>> own_index(const Alloc& alloc, const std::vector<Expr>& place,
                                                          const std::vector<DealtAxis>& dealt, const Environment& environment);
+/// The same of the first cell of a fragment at `place`, whose rows and columns lanes share as mma.sync deals them out.
+[[nodiscard]] std::optional<std::vector<Expr>> own_fragment(const Alloc& alloc, const std::vector<Expr>& place,
+                                                            const std::vector<DealtAxis>& dealt, const Environment& environment);
 /// Cells of the thread's own part, per dim.
 [[nodiscard]] std::vector<std::int64_t> own_extent(const Alloc& alloc);
 

@@ -1,6 +1,7 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
 #include "tile/environment.h"
+#include "tile/fragment_product.h"
 #include "tile/lower.h"
 
 #include <fmt/format.h>
@@ -125,8 +126,20 @@ private:
             },
             [&](const tessera::Loop& l) { return lower_loop(l, level); },
             [&](const tessera::Allocate& a) { return lower_allocation(a, level); },
-            [&](const tessera::Produce& p) { return is_combined(p.stage) ? lower_combined(p, level) : lower(p.body, level); },
+            [&](const tessera::Produce& p) {
+                if (is_combined(p.stage)) return lower_combined(p, level);
+                refuse_shared_update(p.stage);
+                return lower(p.body, level);
+            },
             [&](const tessera::Store& w) { return lower_store(w); });
+    }
+
+    // Blocks whose regions overlap would start and combine the same cells.
+    void refuse_shared_update(size_t i) const {
+        const Stage& s = stage(i);
+        if (!s.update || spaces_.count(i) != 0) return;
+        throw Limit(L0903_schedule, s.where, fmt::format("{} is combined inside a kernel and stored outside it", s.name),
+                    {fix("store it where it is computed"), fix("compute it at root")});
     }
 
     static bool leads_to_blocks(const Tree& s) {
@@ -143,7 +156,7 @@ private:
         std::string names;
         visit(*s, [&](const Tree& t) {
             if (const auto* l = std::get_if<tessera::Loop>(&t.node))
-                spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::block;
+                spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::frag || l->kind == LoopKind::block;
             if (const auto* a = std::get_if<tessera::Allocate>(&t.node)) inside.insert(a->stage);
             const auto* w = std::get_if<tessera::Store>(&t.node);
             if (!w || inside.count(w->stage)) return;
@@ -182,6 +195,7 @@ private:
     StatementPtr lower_loop(const tessera::Loop& l, Level level) {
         if (l.kind == LoopKind::block) return lower_block_loop(l, level);
         if (is_spread(l.kind)) return lower_spread(l, level);
+        if (l.kind == LoopKind::frag) return lower_fragment(l, level);
         For f;
         f.variable = zero_based(l);
         f.extent = l.extent;
@@ -274,6 +288,108 @@ private:
         return extent;
     }
 
+    // ---- fragments: what a warp holds as mma.sync deals it out
+
+    // Lane 4 a + b has rows a + 8 u and columns 2 b + 8 v + w of a product.
+    StatementPtr lower_fragment(const tessera::Loop& l, Level level) {
+        if (level != Level::warp)
+            throw Error(E0506_loop_kind, stage(producing_).where,
+                        fmt::format("frag loop {} stands outside all warp loops", l.name), {fix("put warp loops around it")});
+        if (is_product(l)) return lower_product(l);
+        Spread lanes;
+        lanes.over = Scope::lane;
+        lanes.axes = {{make_variable("row.lane", DType::i64), index_number(8)},
+                      {make_variable("column.lane", DType::i64), index_number(4)}};
+        for (const Axis& a : lanes.axes) environment_.add_range(a.variable, a.extent);
+        lanes.body = fragment_rows(l, lanes.axes);
+        return statement(std::move(lanes));
+    }
+    std::int64_t fragment_extent(const tessera::Loop& l) const {
+        const auto extent = integer_constant(environment_.resolved(l.extent));
+        if (extent && *extent % 16 == 0) return *extent;
+        throw Limit(
+            L0903_schedule, stage(producing_).where, fmt::format("frag loop {} does not cover a constant multiple of 16", l.name),
+            {fix("put a warp loop with a tile of 16, 32 or 64 over the same dim outside it, with tail guard or round_up")});
+    }
+    For counted(const std::string& name, std::int64_t extent) {
+        For f;
+        f.variable = make_variable(name, DType::i64);
+        f.extent = index_number(extent);
+        f.unrolled = true;
+        environment_.add_range(f.variable, f.extent);
+        return f;
+    }
+    StatementPtr fragment_rows(const tessera::Loop& l, const std::vector<Axis>& lanes) {
+        const std::int64_t extent = fragment_extent(l);
+        For rows = counted(l.name + ".u", extent / 8);
+        const Expr at = index_sum(l.begin, index_sum(lanes[0].variable, scaled(rows.variable, 8)));
+        environment_.add_let(l.variable, at);
+        rows.body = statement(Let{l.variable, at, fragment_body(l.body, lanes)});
+        return statement(std::move(rows));
+    }
+    StatementPtr fragment_body(const TreePtr& s, const std::vector<Axis>& lanes) {
+        if (const auto* let = std::get_if<tessera::Let>(&s->node)) {
+            environment_.add_let(let->variable, let->value);
+            return statement(Let{let->variable, let->value, fragment_body(let->body, lanes)});
+        }
+        if (const auto* g = std::get_if<tessera::Guard>(&s->node))
+            return statement(If{g->condition, fragment_body(g->body, lanes)});
+        const auto* l = std::get_if<tessera::Loop>(&s->node);
+        if (!l || l->kind != LoopKind::frag)
+            throw Limit(L0903_schedule, stage(producing_).where,
+                        fmt::format("{} has one frag loop alone", stage(producing_).name),
+                        {fix("make the two last dims of the product frag loops, rows outside")});
+        const std::int64_t extent = fragment_extent(*l);
+        For blocks = counted(l->name + ".v", extent / 8), pair = counted(l->name + ".w", 2);
+        const Expr at =
+            index_sum(l->begin, index_sum(index_sum(scaled(lanes[1].variable, 2), scaled(blocks.variable, 8)), pair.variable));
+        environment_.add_let(l->variable, at);
+        pair.body = statement(Let{l->variable, at, lower(l->body, Level::thread)});
+        blocks.body = statement(std::move(pair));
+        return statement(std::move(blocks));
+    }
+    static Expr scaled(const Expr& e, std::int64_t by) {
+        return simplify_index(make_op(Op::mul, DType::i64, {e, index_number(by)}));
+    }
+
+    // Whether the loop is of the nest that adds products.
+    bool is_product(const tessera::Loop& l) const {
+        bool reduces = false;
+        visit(*l.body, [&](const Tree& t) {
+            const auto* w = std::get_if<tessera::Store>(&t.node);
+            if (!w) return;
+            const Stage& s = stage(w->stage);
+            for_each_node(w->values, [&](const Expr& n) {
+                reduces = reduces || (s.update && n->op == Op::access && n->target().func == s.func);
+            });
+        });
+        return reduces;
+    }
+
+    StatementPtr lower_product(const tessera::Loop& outer) {
+        std::vector<const tessera::Loop*> loops{&outer};
+        const Tree* at = outer.body.get();
+        const tessera::Store* store = nullptr;
+        while (!store) {
+            if (const auto* l = std::get_if<tessera::Loop>(&at->node); l && l->kind == LoopKind::frag) {
+                loops.push_back(l);
+                at = l->body.get();
+            } else if (const auto* let = std::get_if<tessera::Let>(&at->node)) {
+                environment_.add_let(let->variable, let->value);
+                at = let->body.get();
+            } else if (const auto* g = std::get_if<tessera::Guard>(&at->node)) {
+                at = g->body.get();  // of the sum's range: checked to be padded by zeros
+            } else {
+                store = std::get_if<tessera::Store>(&at->node);
+                if (!store) refuse_product("other loops stand inside its frag loops");
+            }
+        }
+        if (loops.size() != 3) refuse_product("it has not three frag loops");
+        return statement(fragment_product(tree_.bound, {loops[0], loops[1], loops[2]}, *store,
+                                          {fragment_extent(*loops[0]), fragment_extent(*loops[1]), fragment_extent(*loops[2])}));
+    }
+    [[noreturn]] void refuse_product(std::string_view why) const { tile::refuse_product(stage(producing_), why); }
+
     void note_threads(const Spread& spread) {
         const std::int64_t unit = spread.over == Scope::warp ? 32 : 1;
         const std::int64_t several = spread.over == Scope::warp ? 8 : spread.over == Scope::lane ? 32 : 256;
@@ -295,7 +411,7 @@ private:
             if (p && p->stage == a.stage)
                 visit(*p->body, [&](const Tree& inner) {
                     const auto* l = std::get_if<tessera::Loop>(&inner.node);
-                    spread = spread || (l && is_spread(l->kind));
+                    spread = spread || (l && (is_spread(l->kind) || l->kind == LoopKind::frag));
                 });
         });
         const bool own = a.space == Space::register_ || a.space == Space::stack;
@@ -334,31 +450,51 @@ private:
         return statement(std::move(out));
     }
 
-    // Which cells of a register buffer belong to which threads: by the spread loops of its own nest.
-    std::vector<Share> shares_of(size_t i, const std::vector<std::int64_t>& extent, Level level, bool spread) const {
+    // Which cells of a register buffer belong to which threads: by the spread and fragment loops of its own nest.
+    std::vector<std::vector<Share>> shares_of(size_t i, std::vector<std::int64_t> extent, Level level, bool spread) const {
         const Stage& s = stage(i);
-        std::vector<Share> shares(s.dims.size());
+        std::vector<std::vector<Share>> shares(s.dims.size());
         if (level == Level::thread || is_combined(i) || !spread) return shares;
         const std::vector<BoundLoop>& nest = placed(i).pure;
-        std::int64_t threads = 1, warps = 32;
-        for (size_t l = nest.size(); l-- > 0;) {
-            const BoundLoop& loop = nest[l];
-            if (!is_spread(loop.kind)) continue;
+        std::vector<bool> split(s.dims.size());
+        std::vector<std::pair<LoopKind, Share*>> dealt;
+        for (std::vector<Share>& each : shares) each.reserve(nest.size());
+        bool rows = false;
+        for (const BoundLoop& loop : nest) {
             size_t d = 0;
             while (s.dims[d].id() != loop.dim.id()) ++d;
-            for (size_t outer = 0; outer < nest.size(); ++outer)
-                if (nest[outer].dim.id() == loop.dim.id() && outer != l && (outer < l || is_spread(nest[outer].kind)))
-                    throw Limit(
-                        L0903_schedule, s.where,
-                        fmt::format("{} is stored in registers, but its loops {} and {} split dim {} over threads together",
-                                    s.name, nest[outer].name, loop.name, loop.dim.name()),
-                        {fix(fmt::format("spread {} by one loop, the first over that dim", loop.dim.name())),
-                         fix("store it in shared memory")});
-            std::int64_t& stride = loop.kind == LoopKind::warp ? warps : threads;
-            shares[d] = {loop.tile, stride, (extent[d] + loop.tile - 1) / loop.tile};
-            stride *= shares[d].count;
+            if (loop.kind == LoopKind::frag) {
+                shares[d].push_back(rows ? Share{2, 1, 4} : Share{1, 4, 8});
+                require_fragment(s, loop, extent[d]);
+                rows = true;
+                continue;
+            }
+            if (!is_spread(loop.kind)) {
+                split[d] = true;
+                continue;
+            }
+            if (split[d])
+                throw Limit(
+                    L0903_schedule, s.where,
+                    fmt::format("{} is stored in registers, but its {} loop {} stands inside another loop over {}", s.name,
+                                word(loop.kind), loop.name, loop.dim.name()),
+                    {fix(fmt::format("make it the first loop over {}", loop.dim.name())), fix("store it in shared memory")});
+            shares[d].push_back({loop.tile, 1, (extent[d] + loop.tile - 1) / loop.tile});
+            extent[d] = loop.tile;
+            dealt.emplace_back(loop.kind, &shares[d].back());
+        }
+        std::int64_t threads = 1, warps = 32;
+        for (size_t l = dealt.size(); l-- > 0;) {
+            std::int64_t& stride = dealt[l].first == LoopKind::warp ? warps : threads;
+            dealt[l].second->stride = stride;
+            stride *= dealt[l].second->count;
         }
         return shares;
+    }
+    static void require_fragment(const Stage& s, const BoundLoop& loop, std::int64_t extent) {
+        if (extent % 16 == 0) return;
+        throw Error(E0506_loop_kind, s.where, fmt::format("frag loop {} of {} covers {} positions", loop.name, s.name, extent),
+                    {expected("a multiple of 16"), fix("change the tile of the warp loop outside it")});
     }
 
     // ---- reductions that threads share

@@ -30,7 +30,7 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
         [&](const For& f) { return with_body(f); }, [&](const Let& l) { return with_body(l); },
         [&](const If& i) { return with_body(i); }, [&](const Spread& p) { return with_body(p); },
         [&](const Alloc& a) { return with_body(a); }, [&](const Assign&) { return s; }, [&](const Combine&) { return s; },
-        [&](const Barrier&) { return s; });
+        [&](const Mma&) { return s; }, [&](const Barrier&) { return s; });
 }
 
 std::vector<StatementPtr> children(const Statement& s) {
@@ -39,7 +39,8 @@ std::vector<StatementPtr> children(const Statement& s) {
         s.node, [](const Sequence& q) { return q.statements; }, [](const For& f) { return List{f.body}; },
         [](const Let& l) { return List{l.body}; }, [](const If& i) { return List{i.body}; },
         [](const Spread& p) { return List{p.body}; }, [](const Alloc& a) { return List{a.body}; },
-        [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
+        [](const Barrier&) { return List{}; });
 }
 
 std::vector<Expr> expressions(const Statement& s) {
@@ -58,7 +59,14 @@ std::vector<Expr> expressions(const Statement& s) {
             out.insert(out.end(), a.values.begin(), a.values.end());
             return out;
         },
-        [](const Combine&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const Combine&) { return List{}; },
+        [](const Mma& m) {
+            List out = m.place;
+            out.push_back(m.left);
+            out.push_back(m.right);
+            return out;
+        },
+        [](const Barrier&) { return List{}; });
 }
 
 std::string_view word(Scope scope) {

@@ -53,10 +53,9 @@ struct Spread {
     std::vector<Axis> axes;
     StatementPtr body;
 };
-/// Of a register buffer: cells [tile * c, tile * (c + 1)) of a dim belong to the threads t with t / stride % count = c. tile 0:
-/// every thread has its own copy of the whole dim.
+/// Of a register buffer: cell i of a dim belongs to the threads t with t / stride % count = i / tile % count.
 struct Share {
-    std::int64_t tile = 0, stride = 1, count = 1;
+    std::int64_t tile = 1, stride = 1, count = 1;
     bool operator==(const Share&) const = default;
 };
 /// Memory of `stage` while the body runs: cells [begin, begin + extent) per dim.
@@ -65,7 +64,8 @@ struct Alloc {
     Space space = Space::shared;  // shared or register
     std::vector<Expr> begin;
     std::vector<std::int64_t> extent;
-    std::vector<Share> shares;  // of registers, one per dim
+    /// Of registers, per dim: the first deals out the dim, each next one what is left of it. None: every thread has all cells.
+    std::vector<std::vector<Share>> shares;
     StatementPtr body;
 };
 /// stage(place) = values. `atomic`: the update of an integer cell that other threads update as well.
@@ -80,13 +80,22 @@ struct Combine {
     size_t stage = 0;
     Scope over = Scope::thread;
 };
+/// One warp adds a product of matrices to registers that it shares as mma.sync does: `stage` at [place, place + m x n) +=
+/// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells, the last dim contiguous; place and
+/// left count rows, right columns, by their last two indices.
+struct Mma {
+    size_t stage = 0;
+    std::vector<Expr> place;
+    Expr left, right;
+    std::int64_t m = 0, n = 0, k = 0;
+};
 /// All threads of the block, or of the warp, meet; memory written before is seen after.
 struct Barrier {
     Scope over = Scope::thread;
 };
 
 struct Statement {
-    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Barrier> node;
+    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, Barrier> node;
 };
 
 struct Kernel {

@@ -188,6 +188,7 @@ private:
         }
         if (head == "alloc") return alloc(line, indent, depth);
         if (head == "store" || head == "atomic") return assign(line, head == "atomic");
+        if (head == "mma") return mma(line);
         if (head == "combine") {
             Combine c;
             c.over = scope(line);
@@ -235,19 +236,41 @@ private:
             line.expect("+");
             a.extent.push_back(number(line));
             line.expect(")");
-            Share share;
-            if (line.accept("by")) {
+            if (a.space == Space::register_) a.shares.emplace_back();
+            while (line.accept("by")) {
+                Share share;
                 share.tile = number(line);
                 line.expect("of");
                 share.count = number(line);
                 line.expect("threads");
                 share.stride = number(line);
+                if (a.shares.empty()) line.fail("only registers are dealt out");
+                a.shares.back().push_back(share);
             }
-            if (a.space == Space::register_) a.shares.push_back(share);
         }
         finish(line);
         a.body = body(indent, depth);
         return statement(std::move(a));
+    }
+
+    StatementPtr mma(TreeLine& line) {
+        Mma m;
+        m.stage = stage(line);
+        line.expect("(");
+        for (size_t d = 0; d < bound_.graph.stages[m.stage].dims.size(); ++d) {
+            if (d) line.expect(",");
+            m.place.push_back(expression(line));
+        }
+        line.expect(")");
+        line.expect("by");
+        m.left = expression(line);
+        m.right = expression(line);
+        line.expect("over");
+        m.m = number(line);
+        m.n = number(line);
+        m.k = number(line);
+        finish(line);
+        return statement(std::move(m));
     }
 
     StatementPtr assign(TreeLine& line, bool atomic) {

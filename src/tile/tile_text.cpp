@@ -81,6 +81,7 @@ private:
             },
             [&](const Alloc& a) { write_alloc(a, indent); }, [&](const Assign& a) { write_assign(a, indent); },
             [&](const Combine& c) { line(indent, fmt::format("combine {} {}", word(c.over), tree_name(stage(c.stage).name))); },
+            [&](const Mma& m) { write_mma(m, indent); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
 
@@ -90,11 +91,24 @@ private:
         for (size_t d = 0; d < a.begin.size(); ++d) {
             head += fmt::format("{}{} [{}, +{})", d ? ", " : " ", tree_name(stage(a.stage).dims[d].name()), text.texts[d],
                                 a.extent[d]);
-            if (!a.shares.empty() && a.shares[d].tile != 0)
-                head += fmt::format(" by {} of {} threads {}", a.shares[d].tile, a.shares[d].count, a.shares[d].stride);
+            if (!a.shares.empty())
+                for (const Share& share : a.shares[d])
+                    head += fmt::format(" by {} of {} threads {}", share.tile, share.count, share.stride);
         }
         line(indent, text, head);
         write(*a.body, indent + "  ");
+    }
+
+    void write_mma(const Mma& m, const std::string& indent) {
+        std::vector<Expr> all = m.place;
+        all.push_back(m.left);
+        all.push_back(m.right);
+        const TreeExprText exprs = tree_expr_text(all);
+        std::string place;
+        for (size_t i = 0; i < m.place.size(); ++i) place += (i ? ", " : "") + exprs.texts[i];
+        line(indent, exprs,
+             fmt::format("mma {}({}) by {} {} over {} {} {}", tree_name(stage(m.stage).name), place, exprs.texts[m.place.size()],
+                         exprs.texts[m.place.size() + 1], m.m, m.n, m.k));
     }
 
     void write_assign(const Assign& a, const std::string& indent) {

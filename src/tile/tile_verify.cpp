@@ -1,5 +1,6 @@
 #include "base/match.h"
 #include "tile/environment.h"
+#include "tile/fragment_product.h"
 #include "tile/lower.h"
 
 #include <fmt/format.h>
@@ -92,6 +93,10 @@ private:
                 if (registers_.count(c.stage) == 0)
                     fail(fmt::format("{} is combined but not in registers", stages()[c.stage].name));
             },
+            [&](const Mma& m) {
+                if (alone || scope != Scope::lane) fail("a product of fragments stands where not all lanes of a warp come by");
+                if (registers_.count(m.stage) == 0) fail(fmt::format("{} is no product in registers", stages()[m.stage].name));
+            },
             [&](const Barrier& b) {
                 if (alone || (b.over == Scope::lane) != (scope == Scope::lane))
                     fail("a barrier stands where not all of its threads come by");
@@ -126,6 +131,33 @@ private:
              fix("give its loops and those of what reads it the same thread loops over the same dims")});
     }
 
+    // All of a factor lies in its memory.
+    void check_factor(const Mma& m, const Expr& access, std::int64_t rows, std::int64_t columns) const {
+        const auto i = program_.bound.graph.find(access->target().func.get());
+        const auto found = i ? shared_.find(*i) : shared_.end();
+        if (found == shared_.end()) refuse_product(program_.bound.graph.stages[m.stage], "a factor is not in shared memory");
+        const Alloc& a = *found->second;
+        for (size_t from_end = 1; from_end <= 2; ++from_end) {
+            const size_t d = a.extent.size() - from_end;
+            const Expr first =
+                make_op(Op::sub, DType::i64, {environment_.resolved(access->args[d]), environment_.resolved(a.begin[d])});
+            const auto last = environment_.constant_bound(first);
+            if (!last || *last + (from_end == 1 ? columns : rows) > a.extent[d])
+                refuse_product(program_.bound.graph.stages[m.stage],
+                               fmt::format("it reads more of {} than is stored", program_.bound.graph.stages[*i].name));
+        }
+    }
+    void check_product(const Mma& m) {
+        check_factor(m, m.left, m.m, m.k);
+        check_factor(m, m.right, m.k, m.n);
+        const auto found = registers_.find(m.stage);
+        if (found != registers_.end() && own_fragment(*found->second, m.place, dealt_, environment_)) return;
+        throw Limit(
+            L0903_schedule, program_.bound.graph.stages[m.stage].where,
+            fmt::format("the registers of {} are not shared as its product is", program_.bound.graph.stages[m.stage].name),
+            {fix("give its init the same warp loops, and frag loops over the same two dims")});
+    }
+
     void visit(const Statement& s) {
         if (const auto* a = std::get_if<Assign>(&s.node)) check(a->stage, a->place, "writes");
         for_each_node(expressions(s), [&](const Expr& n) {
@@ -134,6 +166,7 @@ private:
             const std::vector<Expr> place(n->args.begin(), n->args.begin() + static_cast<std::ptrdiff_t>(n->index_count()));
             if (i) check(*i, place, "reads");
         });
+        if (const auto* m = std::get_if<Mma>(&s.node)) check_product(*m);
         if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
         if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);
         const size_t before = dealt_.size();
@@ -142,9 +175,9 @@ private:
             for (DealtAxis& a : dealt_axes(*p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
         }
         const auto* alloc = std::get_if<Alloc>(&s.node);
-        if (alloc && alloc->space == Space::register_) registers_[alloc->stage] = alloc;
+        if (alloc) (alloc->space == Space::register_ ? registers_ : shared_)[alloc->stage] = alloc;
         for (const StatementPtr& child : children(s)) visit(*child);
-        if (alloc) registers_.erase(alloc->stage);
+        if (alloc) (alloc->space == Space::register_ ? registers_ : shared_).erase(alloc->stage);
         dealt_.resize(before);
     }
 
@@ -152,7 +185,7 @@ private:
     const Kernel& kernel_;
     Environment environment_;
     std::vector<DealtAxis> dealt_;
-    std::map<size_t, const Alloc*> registers_;
+    std::map<size_t, const Alloc*> registers_, shared_;
 };
 
 }  // namespace

@@ -59,7 +59,8 @@ public:
     }
 
     EmittedKernel run() {
-        for (const char* word : {"tid", "warp", "lane", "smem", "p", "t", "block"}) (void)lines_.fresh(word);
+        for (const char* word : {"tid", "smem", "p", "t", "block", "upper", "a", "b", "c", "d", "h", "i", "j", "k"})
+            (void)lines_.fresh(word);
         lines_.open("");
         grid();
         if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
@@ -158,6 +159,7 @@ private:
             },
             [&](const Spread& p) { emit_spread(p); }, [&](const Alloc& a) { emit_alloc(a); },
             [&](const Assign& a) { emit_assign(a); }, [&](const Combine& c) { emit_combine(c); },
+            [&](const tile::Mma& m) { emit_product(m); },
             [&](const Barrier& b) {
                 lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
             });
@@ -353,6 +355,70 @@ private:
             return fmt::format("{}{{static_cast<u16>({}(static_cast<u32>({}.x), {}))}}", type, shuffle, value, mask);
         if (dtype_bits(t) < 32) return fmt::format("static_cast<{}>({}(static_cast<i32>({}), {}))", type, shuffle, value, mask);
         return fmt::format("{}({}, {})", shuffle, value, mask);
+    }
+
+    // ---- products
+
+    // Address and row pitch in bytes of a matrix in shared memory.
+    std::pair<std::string, std::int64_t> matrix(const Expr& access) {
+        const auto i = program_.bound.graph.find(access->target().func.get());
+        const auto found = i ? shared_.find(*i) : shared_.end();
+        const Stage& s = stage(i.value());
+        if (found == shared_.end())
+            throw Limit(L0903_schedule, s.where,
+                        fmt::format("{} is read by a product of fragments, but not in shared memory", s.name),
+                        {fix("store it in shared memory")});
+        const std::int64_t pitch = found->second->extent.back() * 2;
+        if (pitch % 16 != 0)
+            throw Error(E0508_storage, s.where, fmt::format("rows of {} take {} bytes of shared memory", s.name, pitch),
+                        {expected("a multiple of 16, as ldmatrix reads them"),
+                         fix(fmt::format("round them up: store.align {} to a multiple of 8", s.dims.back().name()))});
+        const std::vector<Expr> place(access->args.begin(),
+                                      access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count()));
+        const Address at = address(*i, 0, place);
+        return {fmt::format("smem + static_cast<u32>({})", scalars_.index(at.offset)), pitch};
+    }
+
+    // 16 x 16 of left and 16 x 16 of right by ldmatrix.x4, four products of 16 x 8 x 16 a pair.
+    void emit_product(const tile::Mma& m) {
+        const tile::Alloc& product = *registers_.at(m.stage);
+        const auto own = own_fragment(product, m.place, dealt_, environment_);
+        TESSERA_CHECK(own.has_value(), "a product of fragments whose registers others own");
+        const std::vector<std::int64_t> extent = own_extent(product);
+        const std::string first = lines_.fresh("first"), left = lines_.fresh("left"), right = lines_.fresh("right"),
+                          d = arrays_.at(m.stage)[0];
+        lines_.open("{");
+        lines_.add(
+            fmt::format("const int {} = static_cast<int>({});", first, scalars_.index(linear(*own, dense(numbers(extent))))));
+        const auto [a, a_pitch] = matrix(m.left);
+        const auto [b, b_pitch] = matrix(m.right);
+        const std::string lane = thread() + " % 32";
+        lines_.add(
+            fmt::format("const u32 {} = {} + static_cast<u32>({} % 16 * {} + {} / 16 * 16);", left, a, lane, a_pitch, lane));
+        lines_.add(
+            fmt::format("const u32 {} = {} + static_cast<u32>({} % 16 * {} + {} / 16 * 16);", right, b, lane, b_pitch, lane));
+        lines_.add("TSR_UNROLL");
+        lines_.open(fmt::format("for (int k = 0; k < {}; k += 16) {{", m.k));
+        lines_.add(fmt::format("u32 a[{}][4];", m.m / 16));
+        lines_.add("TSR_UNROLL");
+        lines_.add(fmt::format("for (int i = 0; i < {}; ++i) {}(a[i], {} + static_cast<u32>(i * {} + k * 2));", m.m / 16,
+                               scalars_.call("ldmatrix_x4"), left, 16 * a_pitch));
+        lines_.add("TSR_UNROLL");
+        lines_.open(fmt::format("for (int j = 0; j < {}; j += 2) {{", m.n / 8));
+        lines_.add("u32 b[4];");
+        lines_.add(
+            fmt::format("{}(b, {} + static_cast<u32>(k * {} + j * 16));", scalars_.call("ldmatrix_x4_trans"), right, b_pitch));
+        lines_.add("TSR_UNROLL");
+        lines_.open(fmt::format("for (int i = 0; i < {}; ++i) {{", m.m / 16));
+        lines_.add("TSR_UNROLL");
+        lines_.open("for (int h = 0; h < 2; ++h) {");
+        const std::int64_t row = extent.back();
+        lines_.add(fmt::format("float* const d = {} + {} + i * {} + (j + h) * 2;", d, first, 2 * row));
+        lines_.add(fmt::format("float c[4] = {{d[0], d[1], d[{}], d[{}]}};", row, row + 1));
+        const std::string mma = m.left->dtype == DType::bf16 ? "mma_m16n8k16_bf16" : "mma_m16n8k16_f16";
+        lines_.add(fmt::format("{}(c, a[i], b[2 * h], b[2 * h + 1]);", scalars_.call(mma)));
+        lines_.add(fmt::format("d[0] = c[0], d[1] = c[1], d[{}] = c[2], d[{}] = c[3];", row, row + 1));
+        for (int i = 0; i < 5; ++i) lines_.close();
     }
 
     // ---- memory

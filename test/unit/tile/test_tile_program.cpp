@@ -201,11 +201,36 @@ TEST(TileLimits, KindsAndPlaces) {
     s.stages.at("m.max").compute = Compute{Compute::Kind::root, {}};
     expect_refused(refusal(k.algorithm, s), "is computed at root and its reduction runs on threads");
     s = k.schedule;
+    s.stages.at("l.sum").loops = {{loop(LoopKind::serial, "c")}};
+    s.stages.at("l.sum").store.at = LoopRef{"root", ""};
+    expect_refused(refusal(k.algorithm, s), "l.sum is combined inside a kernel and stored outside it");
+    s = k.schedule;
     s.kernels["out"].threads = 100;
     expect_refused(refusal(k.algorithm, s), "has 100 threads");
     s = corpus_kernel("histogram").schedule;
     s.stages.at("h.scatter").method.reset();
     expect_refused(refusal(corpus_kernel("histogram").algorithm, s), "use method atomic");
+}
+
+TEST(TileLimits, ProductsOfFragments) {
+    const CorpusKernel k = corpus_kernel("matmul_bf16");
+    const auto with = [&](auto change) {
+        Schedule s = k.schedule;
+        change(s);
+        return refusal(k.algorithm, s);
+    };
+    EXPECT_EQ(with([](Schedule&) {}), "accepted");
+    expect_refused(with([](Schedule& s) { s.stages.at("A.s").loops->at(0).tail = Tail::guard; }),
+                   "A.s is not padded with zeros along k");
+    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma->atom = "wgmma.n256"; }), "its mma atom is not m16n8k16");
+    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma.reset(); }), "its mma atom is not m16n8k16");
+    expect_refused(with([](Schedule& s) { s.stages.erase("B.s"); }), "its factors are no reads of bf16 or f16");
+    expect_refused(with([](Schedule& s) { s.stages.at("C").loops->at(4).as = LoopKind::serial; }), "one frag loop alone");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", bf16, {m, kk}), b("B", bf16, {kk, n}), bias("bias", f32, {n});
+    Func c("C");
+    c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n)), where(kk != 3)) + bias(n));
+    expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule), "it has a predicate");
 }
 
 TEST(TileLimits, AnOrderOfTheAlgorithmIsNotSplit) {

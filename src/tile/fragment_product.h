@@ -1,0 +1,15 @@
+#pragma once
+
+#include "tile/tile_ir.h"
+
+#include <array>
+
+namespace tessera::tile {
+
+/// The product of fragments that a nest of frag loops m, n, k (outermost first, with these extents) around `store` computes.
+/// Throws L0903 where it is no f32 sum of products of bf16 or f16 that mma.m16n8k16 does.
+[[nodiscard]] Mma fragment_product(const BoundSchedule& bound, const std::array<const tessera::Loop*, 3>& loops,
+                                   const tessera::Store& store, const std::array<std::int64_t, 3>& extents);
+[[noreturn]] void refuse_product(const Stage& stage, std::string_view why);
+
+}  // namespace tessera::tile
