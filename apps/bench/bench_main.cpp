@@ -1,12 +1,17 @@
-// tessera_bench: measures the cases against their rivals and prints Markdown; --json FILE writes the same rows for programs.
+// tessera_bench: measures the cases against their rivals and prints Markdown; --json FILE writes the same rows for programs,
+// --svg FILE a picture. --resume FILE keeps what is measured and goes on behind it after an end at any moment.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <thread>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "cases.h"
 #include "harness.h"
+#include "journal.h"
+#include "peak.h"
 #include "rivals/halide_rivals.h"
 
 namespace {
@@ -25,16 +30,21 @@ int main(int argc, char** argv) {
     CLI::App app{"Times kernels against rivals: ratio = the rival's time / ours, above 1 ours is faster."};
     bench::CaseOptions case_options;
     bench::MeasureOptions options;
-    std::string json, openblas;
+    std::string json, openblas, svg, resume;
     int pairs = 0;
+    bool all = false;
     app.add_flag("--quick", case_options.quick, "one size per kernel, 31 pairs");
+    app.add_flag("--all", all, "every size, 301 pairs")->excludes("--quick");
+    app.add_option("--resume", resume, "keeps finished cases in this file; those found there are not measured again");
+    app.add_option("--svg", svg, "also draw the ratios in this file");
     app.add_option("--json", json, "also write the rows to this file");
     app.add_option("--threads", options.threads, "thread counts")->capture_default_str();
     app.add_option("--pairs", pairs, "interleaved pairs per row, at least 31")->check(CLI::Range(bench::least_pairs, 100000));
     app.add_option("--case", case_options.only, "cases whose names begin so");
     app.add_option("--openblas", openblas, "libscipy_openblas.so, the rival of matmul");
     CLI11_PARSE(app, argc, argv);
-    options.pairs = pairs ? pairs : case_options.quick ? bench::least_pairs : options.pairs;
+    options.pairs = pairs ? pairs : case_options.quick ? bench::least_pairs : all ? 301 : options.pairs;
+    case_options.usual = !case_options.quick && !all;
 
     std::ofstream json_file;
     if (!json.empty()) {
@@ -46,19 +56,36 @@ int main(int argc, char** argv) {
     }
     const bench::Facts machine = bench::machine_facts();
     const bench::rivals::OpenBlas blas(openblas);
+    const bench::Peak peak = bench::measure_peak(std::max(1, int(std::thread::hardware_concurrency())));
+    bench::Journal journal(resume);
     std::vector<bench::Row> rows;
     bool agree = true;
-    for (const bench::Case& c : bench::benchmark_cases(case_options, blas)) {
-        fmt::print(stderr, "{} …\n", c.name);
-        for (bench::Row& row : bench::measure(c, options)) {
+    bench::for_each_case(case_options, blas, [&](const bench::Case& c) {
+        std::vector<bench::Row> measured = journal.rows_of(c.name);
+        if (measured.empty()) {
+            fmt::print(stderr, "{} …\n", c.name);
+            measured = bench::measure(c, options);
+            for (bench::Row& row : measured)
+                if (c.work.bytes > 0) row.roofline = bench::roof_seconds(c.work, peak, row.threads) * 1e3 / row.our_milliseconds;
+            journal.add(c.name, measured);
+        }
+        for (bench::Row& row : measured) {
             agree = agree && (row.checked || !(row.ratio > 0));
             rows.push_back(std::move(row));
         }
-    }
+    });
     const bench::Facts versions{
-        {"compiler", compiler()}, {"Halide", bench::rivals::halide_version()}, {"OpenBLAS", blas.version()}};
+        {"compiler", compiler()},
+        {"Halide", bench::rivals::halide_version()},
+        {"OpenBLAS", blas.version()},
+        {"peak", fmt::format("{:.0f} GFLOP/s and {:.1f} GB/s on one thread, {:.0f} and {:.1f} on {}", peak.flops_one * 1e-9,
+                             peak.bytes_one * 1e-9, peak.flops_all * 1e-9, peak.bytes_all * 1e-9, peak.threads)}};
     fmt::print("{}", bench::markdown_report(rows, machine, versions));
     if (json_file.is_open()) json_file << bench::json_report(rows, machine, versions);
+    if (!svg.empty() && !(std::ofstream(svg) << bench::svg_report(rows))) {
+        fmt::print(stderr, "cannot write {}\n", svg);
+        return 2;
+    }
     if (!agree) fmt::print(stderr, "outputs differ: see the notes\n");
     return agree && (!json_file.is_open() || json_file.flush()) ? 0 : 1;
 }

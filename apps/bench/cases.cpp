@@ -35,14 +35,22 @@ Contestant with_halide_pool(std::string name, Kernel kernel, std::shared_ptr<con
 /// The case of every schedule of one of our functions; they share rivals, arrays and the name up to the slash.
 template <typename Ours>
 std::vector<Case> case_per_schedule(const std::string& name, std::initializer_list<OurSchedule> schedules,
-                                    const std::vector<Rival>& rivals, const std::shared_ptr<const void>& arrays, Ours&& ours) {
+                                    const std::vector<Rival>& rivals, const std::shared_ptr<const void>& arrays, Ours&& ours,
+                                    const Work& work) {
     std::vector<Case> cases;
     for (const OurSchedule schedule : schedules) {
         cases.push_back({fmt::format("{}/{}", name, name_of(schedule)),
                          {"Tessera", [arrays, kernel = ours(schedule)] { kernel(); }, use_tessera_threads},
-                         rivals});
+                         rivals,
+                         work});
     }
     return cases;
+}
+
+/// The work of a pipeline by what one pixel takes.
+Work per_pixel(Size2 size, double operations, double bytes) {
+    const double pixels = double(size.height) * size.width;
+    return {operations * pixels, bytes * pixels};
 }
 
 std::string named_difference(const char* whose, const std::string& difference) {
@@ -107,38 +115,39 @@ std::vector<Case> blur_cases(Size2 size) {
     return case_per_schedule(
         fmt::format("blur {}x{}", size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
         {rival("Halide, published", Plan::published), rival("Halide, tuned", Plan::tuned)}, arrays,
-        [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); });
+        [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); },
+        per_pixel(size, 3, 4));
 }
 
 using StencilOf = Kernel (*)(const float*, float*, Size2, Plan, Arithmetic);
 using OurStencil = Kernel (*)(const float*, float*, Size2, OurSchedule);
 
 std::vector<Case> float_stencil_cases(const std::string& name, std::shared_ptr<FloatStencil> arrays, Size2 size, OurStencil ours,
-                                      StencilOf stencil) {
+                                      StencilOf stencil, const Work& work) {
     const auto rival = [&](const char* rival_name, Plan plan, Arithmetic arithmetic) {
         return arrays->rival(rival_name, stencil(arrays->in.data(), arrays->rival_out.data(), size, plan, arithmetic),
                              arithmetic);
     };
-    return case_per_schedule(fmt::format("{} {}x{}", name, size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
-                             {rival("Halide, published", Plan::published, Arithmetic::relaxed),
-                              rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
-                              rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
-                             arrays,
-                             [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); });
+    return case_per_schedule(
+        fmt::format("{} {}x{}", name, size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
+        {rival("Halide, published", Plan::published, Arithmetic::relaxed),
+         rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
+         rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
+        arrays, [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); }, work);
 }
 
 std::vector<Case> unsharp_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * size.height * size.width, 0.05f, 1.0f, 11);
     auto expected = defined_unsharp(in, size);
     return float_stencil_cases("unsharp", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                               tessera_unsharp, rivals::halide_unsharp);
+                               tessera_unsharp, rivals::halide_unsharp, per_pixel(size, 31, 24));
 }
 
 std::vector<Case> harris_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * (size.height + 4) * (size.width + 4), 0.0f, 1.0f, 12);
     auto expected = defined_harris(in, size);
     return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size, tessera_harris,
-                               rivals::halide_harris);
+                               rivals::halide_harris, per_pixel(size, 61, 16));
 }
 
 std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
@@ -182,45 +191,45 @@ std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
                        [arrays] { return arrays->difference(); }};
     return case_per_schedule(fmt::format("matmul {}x{}x{}", size.m, size.n, size.k), {OurSchedule::hand, OurSchedule::standard},
                              {openblas, halide}, arrays,
-                             [&](OurSchedule schedule) { return tessera_matmul(a, b, arrays->out.data(), size, schedule); });
+                             [&](OurSchedule schedule) { return tessera_matmul(a, b, arrays->out.data(), size, schedule); },
+                             {.operations = 2.0 * size.m * size.n * size.k,
+                              .bytes = 4.0 * (double(size.m) * size.k + double(size.k) * size.n + double(size.m) * size.n)});
 }
 
 }  // namespace
 
-std::vector<Case> benchmark_cases(const CaseOptions& options, const rivals::OpenBlas& blas) {
-    // Name, whether quick has it, how it is made: arrays and kernels exist only for the cases that are asked for.
+void for_each_case(const CaseOptions& options, const rivals::OpenBlas& blas, const std::function<void(const Case&)>& measure) {
+    enum class Tier { quick, usual, all };
     struct Listed {
         std::string name;
-        bool quick;
+        Tier tier;
         std::function<std::vector<Case>()> make;
     };
     const Size2 photo{.height = 1536, .width = 2560}, large{.height = 4800, .width = 6400};
     std::vector<Listed> table{
-        {"blur", true, [&] { return blur_cases(photo); }},
-        {"blur large", false, [&] { return blur_cases(large); }},
-        {"unsharp", true, [&] { return unsharp_cases(photo); }},
-        {"harris", true, [&] { return harris_cases(photo); }},
+        {"blur", Tier::quick, [&] { return blur_cases(photo); }},
+        {"blur large", Tier::all, [&] { return blur_cases(large); }},
+        {"unsharp", Tier::quick, [&] { return unsharp_cases(photo); }},
+        {"harris", Tier::quick, [&] { return harris_cases(photo); }},
     };
     for (PipelineCase& pipeline : pipeline_cases(photo))
-        table.push_back({pipeline.name, pipeline.quick, std::move(pipeline.make)});
-    const auto matmul = [&](MatmulSize size, bool quick) {
-        table.push_back({"matmul", quick, [size, &blas] { return matmul_cases(size, blas); }});
+        table.push_back({pipeline.name, pipeline.quick ? Tier::quick : Tier::usual, std::move(pipeline.make)});
+    const auto matmul = [&](MatmulSize size, Tier tier) {
+        table.push_back({"matmul", tier, [size, &blas] { return matmul_cases(size, blas); }});
     };
-    matmul({.m = 1024, .n = 1024, .k = 1024}, true);
-    matmul({.m = 1000, .n = 1000, .k = 1000}, false);
-    matmul({.m = 2048, .n = 2048, .k = 512}, false);
-    matmul({.m = 64, .n = 4096, .k = 1024}, false);
-    matmul({.m = 512, .n = 512, .k = 8192}, false);
+    matmul({.m = 1024, .n = 1024, .k = 1024}, Tier::quick);
+    matmul({.m = 1000, .n = 1000, .k = 1000}, Tier::all);
+    matmul({.m = 2048, .n = 2048, .k = 512}, Tier::all);
+    matmul({.m = 64, .n = 4096, .k = 1024}, Tier::usual);
+    matmul({.m = 512, .n = 512, .k = 8192}, Tier::usual);
+    const Tier asked_for = options.quick ? Tier::quick : options.usual ? Tier::usual : Tier::all;
 
-    std::vector<Case> cases;
     for (const Listed& row : table) {
         const auto asked = [&](const std::string& name) { return row.name.rfind(name, 0) == 0; };
-        if (options.quick && !row.quick) continue;
-        if (options.only.empty() || std::any_of(options.only.begin(), options.only.end(), asked)) {
-            for (Case& made : row.make()) cases.push_back(std::move(made));
-        }
+        const bool named = std::any_of(options.only.begin(), options.only.end(), asked);
+        if (!named && (!options.only.empty() || row.tier > asked_for)) continue;
+        for (const Case& made : row.make()) measure(made);
     }
-    return cases;
 }
 
 }  // namespace bench

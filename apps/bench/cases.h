@@ -1,6 +1,7 @@
 // The cases of the benchmark: arrays, contestants, comparisons.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,12 @@
 namespace bench {
 
 struct CaseOptions {
-    bool quick = false;             // one size per kernel
+    bool quick = false;             // one size of the kernels that are quick to measure
+    bool usual = true;              // one size per kernel, the main ones
     std::vector<std::string> only;  // names, or their beginnings; empty: all
 };
 
-/// Every case that `only` asks for. `blas` must outlive them.
-[[nodiscard]] std::vector<Case> benchmark_cases(const CaseOptions&, const rivals::OpenBlas& blas);
+/// Calls `measure` with every case that is asked for; arrays and kernels exist only while the cases of one function are measured.
+void for_each_case(const CaseOptions&, const rivals::OpenBlas& blas, const std::function<void(const Case&)>& measure);
 
 }  // namespace bench

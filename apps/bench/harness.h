@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,10 +28,17 @@ struct Rival {
     std::string note = {};
 };
 
+/// The least that a case must do: operations, in f32 lanes (two u16 are one), and bytes that come from memory or go there.
+struct Work {
+    double operations = 0;
+    double bytes = 0;
+};
+
 struct Case {
     std::string name;
     Contestant ours;
     std::vector<Rival> rivals;
+    Work work = {};
 };
 
 /// One comparison. ratio = the rival's time / ours: above 1 ours is faster. low, high: 95 % interval of the ratio's median.
@@ -45,6 +53,7 @@ struct Row {
     std::string note;
     double our_milliseconds = 0;  // medians
     double rival_milliseconds = 0;
+    double roofline = std::numeric_limits<double>::quiet_NaN();  // the least time of the case's work on this machine / ours
 };
 
 struct MeasureOptions {
@@ -68,11 +77,14 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 /// Processor, instruction sets, processors online, memory, kernel, load and compiler of this machine.
 [[nodiscard]] Facts machine_facts();
 
-/// {"machine": {…}, "versions": {…}, "rows": [{case, rival, threads, ratio, low, high, checked, note, ours_ms, rival_ms}]}; NaN
+/// {"machine": {…}, "versions": {…}, "rows": [{case, rival, threads, ratio, low, high, checked, note, ours_ms, rival_ms,
+/// roofline}]}; NaN
 /// is null.
 [[nodiscard]] std::string json_report(const std::vector<Row>&, const Facts& machine, const Facts& versions);
 /// The same as Markdown.
 [[nodiscard]] std::string markdown_report(const std::vector<Row>&, const Facts& machine, const Facts& versions);
+/// The ratios as a picture.
+[[nodiscard]] std::string svg_report(const std::vector<Row>&);
 
 /// How two arrays of floats differ, "" when every |a - b| <= tolerance; NaN agrees with NaN. Tolerance 0 asks for equal bits.
 [[nodiscard]] std::string float_difference(const std::vector<float>& ours, const std::vector<float>& theirs, double tolerance);

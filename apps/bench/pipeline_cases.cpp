@@ -62,6 +62,7 @@ struct Pipeline {
     Size2 size;
     int in_planes, out_planes;
     double apart;
+    Work of_pixel;
     Kernel (*ours)(const In*, Out*, Size2, OurSchedule);
     Kernel (*rival)(const In*, Out*, Size2, Plan, Arithmetic);
 
@@ -107,9 +108,11 @@ std::vector<PipelineCase> pipeline_cases(Size2 photo) {
     using U8 = std::uint8_t;
     using U16 = std::uint16_t;
     return {
-        listed(Pipeline<U8, U8>{"equalize", photo, 3, 3, 3, tessera_equalize, rivals::halide_equalize}, true),
-        listed(Pipeline<U16, U16>{"stencil_chain", photo, 1, 1, 0, tessera_stencil_chain, rivals::halide_stencil_chain}, false),
-        listed(Pipeline<float, float>{"max_filter", photo, 3, 3, 0, tessera_max_filter, rivals::halide_max_filter}, false)};
+        listed(Pipeline<U8, U8>{"equalize", photo, 3, 3, 3, {25, 9}, tessera_equalize, rivals::halide_equalize}, true),
+        listed(Pipeline<U16, U16>{"stencil_chain", photo, 1, 1, 0, {784, 4}, tessera_stencil_chain, rivals::halide_stencil_chain},
+               false),
+        listed(Pipeline<float, float>{"max_filter", photo, 3, 3, 0, {219, 24}, tessera_max_filter, rivals::halide_max_filter},
+               false)};
 }
 
 }  // namespace bench

@@ -79,19 +79,21 @@ std::string json_report(const std::vector<Row>& rows, const Facts& machine, cons
                                   {"checked", row.checked},
                                   {"note", row.note},
                                   {"ours_ms", row.our_milliseconds},
-                                  {"rival_ms", row.rival_milliseconds}});
+                                  {"rival_ms", row.rival_milliseconds},
+                                  {"roofline", row.roofline}});
     }
     return report.dump(2) + "\n";
 }
 
 std::string markdown_report(const std::vector<Row>& rows, const Facts& machine, const Facts& versions) {
     std::string text = "ratio = the rival's time / ours: above 1 ours is faster. Interval: 95 %, of the median over pairs.\n\n";
-    text += "| case | rival | threads | ratio | low | high | checked | ours ms | rival ms | note |\n";
-    text += "|---|---|--:|--:|--:|--:|---|--:|--:|---|\n";
+    text += "| case | rival | threads | ratio | low | high | checked | ours ms | rival ms | % of roofline | note |\n";
+    text += "|---|---|--:|--:|--:|--:|---|--:|--:|--:|---|\n";
     for (const Row& row : rows) {
-        text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.case_name, row.rival, row.threads,
+        text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.case_name, row.rival, row.threads,
                             number(row.ratio, 3), number(row.low, 3), number(row.high, 3), row.checked ? "yes" : "no",
-                            number(row.our_milliseconds, 4), number(row.rival_milliseconds, 4), row.note);
+                            number(row.our_milliseconds, 4), number(row.rival_milliseconds, 4), number(100 * row.roofline, 0),
+                            row.note);
     }
     return text + "\n" + lines_of(machine) + lines_of(versions);
 }

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -10,6 +12,8 @@
 
 #include "bootstrap.h"
 #include "harness.h"
+#include "journal.h"
+#include "peak.h"
 
 namespace bench {
 namespace {
@@ -184,6 +188,46 @@ TEST(Harness, ReportsHaveTheKeysAndNullForWhatWasNotMeasured) {
     EXPECT_EQ(report["machine"]["processor"], "p");
     EXPECT_NE(markdown_report(rows, {}, {}).find("| blur | absent | 1 | - | - | - | no |"), std::string::npos);
     EXPECT_FALSE(machine_facts().empty());
+}
+
+TEST(Journal, GoesOnBehindFinishedCases) {
+    const std::string file = testing::TempDir() + "bench_journal_" + std::to_string(std::random_device()()) + ".jsonl";
+    const Row row{
+        .case_name = "a \"b\"", .rival = "A/A", .threads = 2, .ratio = 1.5, .checked = true, .note = "n", .our_milliseconds = 3};
+    {
+        Journal journal(file);
+        EXPECT_TRUE(journal.rows_of("a").empty());
+        journal.add("a", {row, row});
+    }
+    // A run that ended in the middle of the rows of another case, and of a line.
+    std::ofstream(file, std::ios::app) << row_line(row) << "\n{\"case\": ";
+    Journal again(file);
+    ASSERT_EQ(again.rows_of("a").size(), 2u);
+    EXPECT_TRUE(again.rows_of("b").empty());
+    again.add("b", {row});
+    const Row kept = Journal(file).rows_of("b").at(0);
+    EXPECT_EQ(kept.case_name, row.case_name);
+    EXPECT_EQ(kept.ratio, row.ratio);
+    EXPECT_TRUE(std::isnan(kept.roofline));
+    EXPECT_EQ(Journal(file).rows_of("a").size(), 2u);
+    std::filesystem::remove(file);
+    EXPECT_THROW((void)parse_row_line("{}"), std::invalid_argument);
+}
+
+TEST(Peak, TheRoofIsTheSlowerOfComputingAndMoving) {
+    const Peak peak{.flops_one = 100, .flops_all = 200, .bytes_one = 10, .bytes_all = 15, .threads = 2};
+    EXPECT_DOUBLE_EQ(roof_seconds({.operations = 1000, .bytes = 10}, peak, 1), 10);
+    EXPECT_DOUBLE_EQ(roof_seconds({.operations = 1000, .bytes = 300}, peak, 2), 20);
+}
+
+TEST(Report, PictureAndTableSayTheSame) {
+    const std::vector<Row> rows{
+        {.case_name = "a<b", .rival = "A/A", .ratio = 1},
+        {.case_name = "a<b", .rival = "slow & sure", .ratio = 2, .low = 1.9, .high = 2.1, .roofline = 0.5}};
+    const std::string picture = svg_report(rows), table = markdown_report(rows, {}, {});
+    EXPECT_NE(picture.find("a&lt;b · slow &amp; sure · 1 thread<"), std::string::npos) << picture;
+    EXPECT_EQ(picture.find("A/A"), std::string::npos);
+    EXPECT_NE(table.find("| 50 |"), std::string::npos) << table;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <tessera/schedule_default.h>
 #include <tessera/tessera.h>
 
 #include "schedule/bound.h"
@@ -168,6 +169,29 @@ TEST(DefaultSchedule, PassesOverTheSamePointsRecomputeWhatIsCheap) {
     const auto& init = *s.stages.at("rows.scatter").init;
     EXPECT_EQ(init.front().as, LoopKind::parallel) << to_json(s);
     EXPECT_EQ(init.back().as, LoopKind::vector) << to_json(s);
+}
+
+// Every stage is said to be fused, or why it is not.
+TEST(DefaultSchedule, FusionIsReported) {
+    Dim y("y"), x("x"), level("level", 256);
+    Input photo("photo", u8, {y, x});
+    Func bin("bin"), counts("counts"), smooth("smooth"), twice("twice"), out("out");
+    bin(y, x) = cast(u8, 0.5f * cast(f32, photo(y, x)) + 3.0f);
+    counts(level) = scatter(tessera::plus, {to(level, bin(y, x))}, {y, x}, constant(i32, std::int64_t{1}));
+    const Bounded edged = clamp(photo);
+    smooth(y, x) = cast(f32, edged(y - 1, x)) * 0.25f + cast(f32, edged(y, x)) * 0.5f + cast(f32, edged(y + 1, x)) * 0.25f;
+    twice(y, x) = smooth(y - 1, x) + smooth(y, x) + smooth(y + 1, x);
+    out(y, x) = twice(y, x) * cast(f32, counts(bin(y, x)));
+    const Algorithm algorithm({out}, {photo});
+    const std::string report = fusion_report(algorithm, scheduled(algorithm));
+    const auto says = [&](const std::string& line) {
+        EXPECT_NE(report.find(line), std::string::npos) << line << " is not in\n" << report;
+    };
+    says("bin: not fused: counts.scatter and out read it, one after the other\n");
+    says("counts.scatter: not fused: a scatter is complete only after its last step\n");
+    says("smooth: fused: in the loop row of out, kept over task in a ring of ");
+    says("twice: fused: inline in out\n");
+    says("out: an output, a nest of its own\n");
 }
 
 TEST(DefaultSchedule, EverythingElseBinds) {
