@@ -10,9 +10,9 @@
 
 #include "cases.h"
 #include "harness.h"
-#include "journal.h"
 #include "peak.h"
 #include "rivals/halide_rivals.h"
+#include "row_journal.h"
 
 namespace {
 

@@ -12,8 +12,8 @@
 
 #include "bootstrap.h"
 #include "harness.h"
-#include "journal.h"
 #include "peak.h"
+#include "row_journal.h"
 
 namespace bench {
 namespace {

@@ -189,7 +189,7 @@ TEST(DefaultSchedule, FusionIsReported) {
     };
     says("bin: not fused: counts.scatter and out read it, one after the other\n");
     says("counts.scatter: not fused: a scatter is complete only after its last step\n");
-    says("smooth: fused: in the loop row of out, kept over task in a ring of ");
+    says("smooth: fused: in the loop ");
     says("twice: fused: inline in out\n");
     says("out: an output, a nest of its own\n");
 }

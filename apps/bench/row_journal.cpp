@@ -1,4 +1,4 @@
-#include "journal.h"
+#include "row_journal.h"
 
 #include <fstream>
 #include <limits>
