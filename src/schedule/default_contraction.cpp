@@ -58,8 +58,8 @@ std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
 
 class Contraction {
 public:
-    Contraction(const Stage& c, const Stage& sum, const CpuModel& model)
-        : c_(c), s_(sum), m_(*row_dim_of_contraction(sum)), n_(c.dims.back()) {
+    Contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model)
+        : c_(c), s_(sum), written_(written), m_(*row_dim_of_contraction(sum)), n_(c.dims.back()) {
         const std::int64_t bytes = dtype_bytes(sum.dtypes[0]);
         width_ = std::max<std::int64_t>(model.vector_bytes / bytes, 2);
         const double columns = estimated_extent(n_);
@@ -80,23 +80,23 @@ public:
     }
 
     void run(Schedule& out) const {
-        const auto packed = packed_factor(out);
+        const auto packed = packed_factor(out), rows = gathered_factor(out);
         if (!packed || !packed->in_place || c_.dims.size() != 2 || reduced_.size() != 1 || s_.update->condition.defined()) {
-            whole(out, packed);
+            whole(out, packed, rows);
             return;
         }
         const Dim& k = reduced_[0];
         const std::int64_t long_k = 8 * k_block_;
         if (const auto extent = k.extent().constant()) {
             if (*extent >= long_k)
-                blocked(out, *packed);
+                blocked(out, *packed, rows);
             else
-                whole(out, packed);
+                whole(out, packed, rows);
             return;
         }
-        whole(out, packed);
+        whole(out, packed, rows);
         Schedule deltas;
-        blocked(deltas, *packed);
+        blocked(deltas, *packed, rows);
         deltas.clear.insert(fmt::format("/stages/{}/store/space", pointer_escape(s_.name)));
         const std::string when = fmt::format("{} >= {}", k.name(), long_k);
         for (Variant& v : out.variants)
@@ -133,7 +133,7 @@ private:
     }
 
     // Tiles of registers inside blocks of columns, each over all of k.
-    void whole(Schedule& out, const std::optional<Packed>& packed) const {
+    void whole(Schedule& out, const std::optional<Packed>& packed, const std::optional<Packed>& rows) const {
         StageEdit edit = out.stage(c_.name);
         edit.root();
         for (const Dim& d : outer_) edit.parallel(d.name());
@@ -159,12 +159,12 @@ private:
         inner.unroll(m_.name());
         vectors(inner);
         if (packed) pack(out, *packed, packed_inside ? c_.name : "", blocks_ || outer_.empty() ? "nb" : outer_.back().name());
-        gather_rows(out);
+        if (rows) gather_rows(out, *rows);
         copy_bounded(out);
     }
 
     // Register tiles over one block of k, added to the sum, which lives in the result.
-    void blocked(Schedule& out, const Packed& packed) const {
+    void blocked(Schedule& out, const Packed& packed, const std::optional<Packed>& rows) const {
         const std::string k = reduced_[0].name(), kept = fmt::format("{}/{}", k, k_block_), part = s_.name + ".part";
         StageEdit edit = out.stage(c_.name);
         edit.root()
@@ -194,6 +194,10 @@ private:
         Packed of_part = packed;
         of_part.use = part;
         pack(out, of_part, s_.name, "kb");
+        if (!rows) return;
+        Packed rows_of_part = *rows;
+        rows_of_part.use = part + rows->use.substr(s_.name.size());
+        gather_rows(out, rows_of_part);
     }
 
     void vectors(StageEdit& edit, std::optional<Tail> tail = {}) const {
@@ -206,6 +210,13 @@ private:
         edit.vector(n_.name());
     }
 
+    // Whether the sum reads the tensor itself, and not through a definition that is inlined.
+    [[nodiscard]] bool reads_itself(const Expr& access) const {
+        bool found = false;
+        for_each_node(exprs_of(written_), [&](const Expr& e) { found = found || e.same_as(access); });
+        return found;
+    }
+
     // What a copy of the tensor that `access` reads is of, and the use that it serves.
     [[nodiscard]] Packed copy_for(const Expr& access, const std::string& suffix, const Schedule& out) const {
         Packed p;
@@ -216,7 +227,7 @@ private:
         p.name = p.of + suffix;
         if (out.stages.count(p.name)) p.name = fmt::format("{}.{}", s_.name, p.name);
         int number = 0, others = 0;
-        for_each_node(exprs_of(s_), [&](const Expr& e) {
+        for_each_node(exprs_of(written_), [&](const Expr& e) {
             if (e->op != Op::access || e->target().input != target.input || e->target().func != target.func) return;
             if (e.same_as(access)) number = others;
             ++others;
@@ -230,7 +241,8 @@ private:
     [[nodiscard]] std::optional<Packed> packed_factor(const Schedule& out) const {
         if (!vectors_) return {};
         for (const Expr& e : factors_of(s_)) {
-            if (!varies_along(e, n_) || varies_along(e, m_) || e->target().boundary != Boundary::none || !is_pointwise(e))
+            if (!reads_itself(e) || !varies_along(e, n_) || varies_along(e, m_) || e->target().boundary != Boundary::none ||
+                !is_pointwise(e))
                 continue;
             if (e->target().func && e->target().func->dtypes.size() != 1) continue;
             std::size_t column = 0;
@@ -283,36 +295,42 @@ private:
 
     // A factor whose rows follow each other in memory, so that a step of the sum takes it from one line to another far away: a
     // copy in which a register tile's rows lie together.
-    void gather_rows(Schedule& out) const {
+    [[nodiscard]] std::optional<Packed> gathered_factor(const Schedule& out) const {
         for (const Expr& e : factors_of(s_)) {
-            if (!varies_along(e, m_) || varies_along(e, n_) || e->target().boundary != Boundary::none || !is_pointwise(e))
+            if (!reads_itself(e) || !varies_along(e, m_) || varies_along(e, n_) || e->target().boundary != Boundary::none ||
+                !is_pointwise(e))
                 continue;
             if (e->target().func && e->target().func->dtypes.size() != 1) continue;
             const std::size_t last = e->index_count() - 1;
             if (e->args[last]->dim().id() != m_.id() || last == 0 || !contains_dim(reduced_, e->args[last - 1]->dim())) continue;
             if (estimated_extent(m_) * static_cast<double>(dtype_bytes(e->dtype)) < far_bytes) continue;
-            const Packed p = copy_for(e, ".rows", out);
-            const std::string row = p.dims[last].name(), step = p.dims[last - 1].name();
-            StageEdit edit = out.copy(p.name, p.of, {p.use});
-            std::vector<std::string> layout;
-            edit.root();
-            for (std::size_t i = 0; i + 1 < last; ++i) {
-                layout.push_back(p.dims[i].name());
-                edit.parallel(p.dims[i].name());
-            }
-            layout.push_back(fmt::format("{}/{}", row, tile_.rows));
-            layout.push_back(step);
-            layout.push_back(fmt::format("{}%{}", row, tile_.rows));
-            edit.layout(layout).parallel(step, square, "task").serial(row, tile_.rows, "panel").serial(step).unroll(row);
-            return;
+            Packed p = copy_for(e, ".rows", out);
+            p.column = last;
+            return p;
         }
+        return {};
+    }
+    void gather_rows(Schedule& out, const Packed& p) const {
+        const std::size_t last = p.column;
+        const std::string row = p.dims[last].name(), step = p.dims[last - 1].name();
+        StageEdit edit = out.copy(p.name, p.of, {p.use});
+        std::vector<std::string> layout;
+        edit.root();
+        for (std::size_t i = 0; i + 1 < last; ++i) {
+            layout.push_back(p.dims[i].name());
+            edit.parallel(p.dims[i].name());
+        }
+        layout.push_back(fmt::format("{}/{}", row, tile_.rows));
+        layout.push_back(step);
+        layout.push_back(fmt::format("{}%{}", row, tile_.rows));
+        edit.layout(layout).parallel(step, square, "task").serial(row, tile_.rows, "panel").serial(step).unroll(row);
     }
 
     // Factors that are read through a boundary condition: with a copy that reaches outside no condition is left inside.
     void copy_bounded(Schedule& out) const {
         std::vector<std::string> done;
         for (const Expr& e : factors_of(s_)) {
-            if (e->target().boundary == Boundary::none) continue;
+            if (e->target().boundary == Boundary::none || !reads_itself(e)) continue;
             const Packed p = copy_for(e, ".padded", out);
             if (std::find(done.begin(), done.end(), p.of) != done.end()) continue;
             done.push_back(p.of);
@@ -330,7 +348,7 @@ private:
     static constexpr double least_blocks = 8;
     static constexpr std::int64_t square = 16;  // elements along a side: lines of 64 bytes
     static constexpr double far_bytes = 4096;   // a page, and as many lines as share a set of the cache
-    const Stage &c_, &s_;
+    const Stage &c_, &s_, &written_;
     Dim m_, n_;
     std::vector<Dim> outer_, reduced_;
     RegisterTile tile_{};
@@ -375,8 +393,8 @@ std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition)
     return std::nullopt;
 }
 
-void schedule_contraction(const Stage& c, const Stage& sum, const CpuModel& model, Schedule& out) {
-    Contraction(c, sum, model).run(out);
+void schedule_contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model, Schedule& out) {
+    Contraction(c, sum, written, model).run(out);
 }
 
 }  // namespace tessera

@@ -12,7 +12,8 @@ namespace tessera {
 
 /// Schedules the definition `c` of a contraction and its sum: register tiles; the factor that varies along the columns packed
 /// into panels where it is not stored like that, the other one copied where it is read through a boundary condition; where the
-/// panels of a whole k outgrow the cache, blocks of k that are added in place.
-void schedule_contraction(const Stage& c, const Stage& sum, const CpuModel& model, Schedule& out);
+/// panels of a whole k outgrow the cache, blocks of k that are added in place. `written`: the sum before definitions were inlined
+/// into it; copies are of what it reads itself.
+void schedule_contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model, Schedule& out);
 
 }  // namespace tessera

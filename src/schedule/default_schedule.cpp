@@ -31,6 +31,8 @@ public:
     Scheduler(const Algorithm& algorithm, const CpuModel& model) : graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
+        const StageGraph written = graph_;
+        written_ = &written;
         inline_definitions(graph_);
         reads_ = all_reads(graph_);
         const size_t count = graph_.stages.size();
@@ -76,7 +78,7 @@ private:
             return;
         }
         if (const auto sum = contraction_of(graph_, i)) {
-            schedule_contraction(s, stage(*sum), model_, out_);
+            schedule_contraction(s, stage(*sum), written_->stages[*written_->find(stage(*sum).name)], model_, out_);
             placed_[*sum] = true;
             return;
         }
@@ -486,6 +488,7 @@ private:
     }
 
     StageGraph graph_;
+    const StageGraph* written_ = nullptr;  // before definitions were inlined
     CpuModel model_;
     Schedule out_;
     std::vector<bool> placed_;
