@@ -89,8 +89,8 @@ TEST(DeriveSchedule, TilesGoThroughTheAccess) {
     const Algorithm primal({loss}, {in});
     Schedule schedule;
     schedule.stage("loss").root();
-    schedule.stage("out").root().parallel("x", 32, "block").serial("x").serial("c", 8, "eight").vector("c");
-    schedule.stage("out.sum").at("out", "x");
+    schedule.stage("out").root().parallel("x", 32, "block").serial("x", 0, "row").serial("c", 8, "eight").vector("c");
+    schedule.stage("out.sum").at("out", "row");
     const Algorithm derivative = value_and_grad(primal, {"in"});
     const Schedule derived = derive_schedule(primal, schedule, derivative);
     const LoopSpec* block = loop_over(derived, "d_in", "u");
