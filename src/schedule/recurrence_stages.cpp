@@ -211,7 +211,7 @@ std::vector<Expr> embedded(const std::vector<Dim>& stage, const std::vector<Dim>
     return out;
 }
 
-Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices) {
+Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices, std::set<std::string>& taken) {
     std::vector<Dim> mentioned;
     for (size_t i = 0; i < indices.size(); ++i)
         if (!indices[i].same_as(make_dim(dims[i]))) {
@@ -227,7 +227,12 @@ Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vecto
             others.push_back(d);
             if (!contains_dim(mentioned, d)) continue;
             bound.push_back(d);
-            others.back() = stand_ins.try_emplace(d.id(), d.name(), d.extent(), d.state().where).first->second;
+            if (!stand_ins.count(d.id())) {
+                std::string name = d.name() + "_1";
+                for (int i = 2; !taken.insert(name).second; ++i) name = fmt::format("{}_{}", d.name(), i);
+                stand_ins.emplace(d.id(), Dim(name, d.extent(), d.state().where));
+            }
+            others.back() = stand_ins.at(d.id());
         }
         if (bound.empty()) return {};
         if (n->op != Op::reduce)

@@ -2,6 +2,8 @@
 
 #include "schedule/stages.h"
 
+#include <set>
+
 namespace tessera {
 
 /// A reduction over the states inside the step of a recurrence, at the time t of the step.
@@ -25,7 +27,9 @@ struct SteppedRecurrence {
                                          const std::vector<Expr>& indices);
 
 /// `body`, a value over `dims`, at `indices`: dims that its reductions bind and the indices mention get stand-ins.
-[[nodiscard]] Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices);
+/// Stand-ins may become dims of a stage: their names are none of `taken`, to which they are added.
+[[nodiscard]] Expr inlined_at(const Expr& body, const std::vector<Dim>& dims, const std::vector<Expr>& indices,
+                              std::set<std::string>& taken);
 
 /// The update of such a recurrence: one loop over phases inside that over t. Each reduction is a phase that accumulates into
 /// components of its own, the last phase computes all states.

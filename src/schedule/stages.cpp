@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -36,6 +37,7 @@ public:
     explicit Splitter(const Algorithm& algorithm) : graph_{algorithm, {}} {}
 
     StageGraph run() {
+        note_dim_names();
         for (const Func& f : graph_.algorithm.funcs())
             if (const auto& r = f.state()->recurrence) note_cycle(*r);
         find_twins();
@@ -51,6 +53,19 @@ public:
 
 private:
     // ---- names
+
+    void note_dim_names() {
+        const auto note = [&](const std::vector<Dim>& dims) {
+            for (const Dim& d : dims) dim_names_.insert(d.name());
+        };
+        for (const Func& f : graph_.algorithm.funcs()) {
+            if (f.state()->recurrence) note({f.state()->recurrence->t});
+            note(f.dims());
+            for_each_node(f.state()->values, [&](const Expr& n) {
+                if (is_structured(n)) note(n->reduction().dims);
+            });
+        }
+    }
 
     void number(const FuncState& f, const std::vector<Expr>& values) {
         std::map<std::string, int> count;
@@ -355,7 +370,7 @@ private:
                 throw Limit(L0901_not_on_target, n->where,
                             fmt::format("{} reads a state of a recurrence and is read through a boundary condition", f.name),
                             {fix("write the boundary inside the step with clamp() on the index")});
-            return inlined_at(inline_cycle(f.values[static_cast<size_t>(n->component())]), f.dims, n->args);
+            return inlined_at(inline_cycle(f.values[static_cast<size_t>(n->component())]), f.dims, n->args, dim_names_);
         });
     }
 
@@ -456,7 +471,7 @@ private:
         for (size_t i = 0; i < states.size(); ++i) {
             const FuncState& f = *states[i];
             number(f, {steps[i], f.init});
-            s.values.push_back(split(f, f.init));
+            s.values.push_back(where_it_exists(f, s.dims, states, split(f, f.init)));
             stepped.values.push_back(split(f, steps[i]));
             stepped.dims.push_back(f.dims);
         }
@@ -471,6 +486,23 @@ private:
         // Later readers see the state's own stage.
         states_.clear();
         for (const auto& f : states) done_states_.insert(f.get());
+    }
+
+    // The stage has a place 0 along the dims that some state lacks, also where they have no elements to start from.
+    static Expr where_it_exists(const FuncState& f, const std::vector<Dim>& dims,
+                                const std::vector<std::shared_ptr<FuncState>>& states, const Expr& init) {
+        Expr exists;
+        for (const Dim& d : dims) {
+            const bool lacked =
+                std::any_of(states.begin(), states.end(), [&](const auto& s) { return !contains_dim(s->dims, d); });
+            if (!lacked || !contains_dim(f.dims, d) || d.extent().constant()) continue;
+            const Expr some = resolve_weak(Expr(d.extent()), DType::i64, {}) > 0;
+            exists = exists.defined() ? exists && some : some;
+        }
+        if (!exists.defined()) return init;
+        const Expr none =
+            is_float(init.dtype()) ? make_constant(init.dtype(), 0.0) : make_constant(init.dtype(), std::int64_t{0});
+        return select(exists, init, none);
     }
 
     // States of other dims lie at 0 of the dims that they lack, where no boundary condition belongs.
@@ -525,6 +557,7 @@ private:
     std::unordered_map<const FuncState*, std::shared_ptr<FuncState>> twins_;
     std::shared_ptr<FuncState> current_recurrence_;  // the stage whose step is split
     const void* current_time_ = nullptr;
+    std::set<std::string> dim_names_;
     std::vector<StepReduction> step_reductions_;
     std::unordered_map<const ExprNode*, size_t> in_step_;
     std::unordered_map<const FuncState*, std::vector<Expr>> results_;  // where readers find them, when not at their own dims

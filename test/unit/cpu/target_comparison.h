@@ -5,6 +5,8 @@
 #include <tessera/schedule_default.h>
 
 #include "algorithm/graph.h"
+#include "backend/interpreter/interpreter.h"
+#include "schedule/loop_tree.h"
 
 #include <cstring>
 #include <map>
@@ -18,17 +20,22 @@ class TargetComparison {
 public:
     explicit TargetComparison(const Algorithm& algorithm)
         : algorithm_(algorithm), schedule_(default_schedule(algorithm, Target())),
-          meaning_(compile(algorithm, {}, parse_target("interpreter"))),
-          tree_(compile(algorithm, schedule_, parse_target("interpreter"))),
+          meaning_(compile(algorithm, {}, parse_target("interpreter"))), tree_(build_loop_tree(bind(algorithm, schedule_))),
           host_(compile(algorithm, schedule_, Target(), {.disk_cache = false})) {}
 
     void at(const std::map<std::string, std::int64_t>& extents) const {
         std::string text;
         for (const auto& [name, extent] : extents) text += " " + name + "=" + std::to_string(extent);
-        const NamedInputs inputs = random_inputs(extents);
+        const Buffers given = random_inputs(extents);
+        NamedInputs inputs;
+        for (const auto& [name, buffer] : given) inputs.emplace(name, buffer);
         const auto want = outputs(extents), tree = outputs(extents), host = outputs(extents);
         meaning_(inputs, named(want));
-        tree_(inputs, named(tree));
+        interpreter::Inputs buffers;
+        for (const auto& [name, buffer] : given) buffers.emplace(name, buffer);
+        interpreter::Outputs results;
+        for (const auto& [name, buffer] : tree) results.emplace(name, buffer);
+        interpreter::execute(tree_, buffers, results);
         host_(inputs, named(host));
         expect_equal(tree, want, "the loop tree at" + text);
         expect_equal(host, want, "the kernel at" + text);
@@ -43,8 +50,8 @@ private:
         return out;
     }
 
-    NamedInputs random_inputs(const std::map<std::string, std::int64_t>& extents) const {
-        NamedInputs inputs;
+    Buffers random_inputs(const std::map<std::string, std::int64_t>& extents) const {
+        Buffers inputs;
         double next = 0.37;
         for (const Argument& a : algorithm_.arguments()) {
             const bool wide = a.state()->dtype == f64;
@@ -90,7 +97,9 @@ private:
 
     Algorithm algorithm_;
     Schedule schedule_;
-    Module meaning_, tree_, host_;
+    Module meaning_;
+    LoopTree tree_;
+    Module host_;
 };
 
 }  // namespace tessera::test
