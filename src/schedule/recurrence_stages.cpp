@@ -23,6 +23,7 @@ public:
 
     Update run() {
         find_loops();
+        for (const Loop& l : loops_) require_inside(l.dim);
         Update u;
         u.sequential = true;
         u.reduction_dims = {r_.t, phase_};
@@ -89,6 +90,31 @@ private:
                 here = here && n->target().boundary == Boundary::none && n->args[at].same_as(make_dim(d));
         });
         return here;
+    }
+
+    // Its loops run over the extents, and nothing computes what lies beyond.
+    void require_inside(const Dim& d) const {
+        for (const auto& f : r_.states) {
+            const auto region = r_.regions.find(f.get());
+            if (region == r_.regions.end()) continue;
+            for (size_t k = 0; k < f->dims.size(); ++k) {
+                if (f->dims[k].id() != d.id()) continue;
+                const Interval& needed = region->second[k];
+                const Expr last = simplify_index(index_of_extent(d) - 1);
+                // 0 has its place whatever the extent.
+                const auto reaches = [&](const Expr& end) { return proves_nonnegative(simplify_index(end - needed.high)); };
+                if (needed.bounded() && proves_nonnegative(needed.low) &&
+                    (reaches(last) || reaches(number(0)) || reaches(max(last, 0))))
+                    continue;
+                throw Limit(
+                    L0901_not_on_target, f->where,
+                    fmt::format("state {} of a recurrence that reduces over its states, or whose states differ in dims, is "
+                                "read outside the extent of {}",
+                                f->name, d.name()),
+                    {fix(fmt::format("read it through a boundary condition: clamp({})", f->name)),
+                     fix("evaluate with the interpreter target")});
+            }
+        }
     }
 
     void find_loops() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "algorithm/required_region.h"
 #include "schedule/stages.h"
 
 #include <set>
@@ -20,6 +21,8 @@ struct SteppedRecurrence {
     std::vector<std::vector<Dim>> dims;     // of each state
     std::vector<Expr> values;               // of each state: reads of states and reductions are reads of the stage
     std::vector<StepReduction> reductions;  // what one reads of another stands before it
+    std::vector<std::shared_ptr<FuncState>> states;
+    RequiredRegions regions;  // of the states, where anything needs them
 };
 
 /// Where a value over `dims` lies in the stage, or is read: `indices` are of `dims`; dims of the stage that it lacks are at 0.

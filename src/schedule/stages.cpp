@@ -467,7 +467,7 @@ private:
         stage_of_.clear();
         in_step_.clear();
         step_reductions_.clear();
-        SteppedRecurrence stepped{r.t, r.reverse, {}, {}, {}};
+        SteppedRecurrence stepped{r.t, r.reverse, {}, {}, {}, states, required_regions(graph_.algorithm.state())};
         for (size_t i = 0; i < states.size(); ++i) {
             const FuncState& f = *states[i];
             number(f, {steps[i], f.init});

@@ -201,6 +201,11 @@ CaseResult run_case(std::uint64_t seed, bool compiled) {
             failed(name + " compiled: " + e.what(), schedule);
         }
     };
+    try {
+        static_cast<void>(make_stages(c.algorithm));
+    } catch (const Limit&) {
+        return result;  // told, not wrong
+    }
     check("random schedule", random_schedule(random, c.algorithm), false);
     check("default schedule", default_schedule(c.algorithm, CpuModel{}), true);
     Schedule roots;

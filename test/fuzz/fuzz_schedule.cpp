@@ -205,6 +205,7 @@ private:
         if (reductions.empty()) return;
         const Stage& s = *pick(random_, reductions);
         const std::string k = pick(random_, s.update->reduction_dims).name();
+        if (k.find_first_of("/%") != std::string::npos) return;  // blocks of an order are not split once more
         const std::string kept = k + (chance(random_, 0.5) ? "/" : "%") + std::to_string(draw(random_, 2, 8));
         out_.partial(s.name + ".part", s.name, {kept}).root();
         StageEdit edit = out_.stage(s.name);

@@ -52,7 +52,7 @@ public:
           scalars_(lines_, out_.functions,
                    {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
                     [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
-                    [this](const Expr& access, size_t d) { return boundary_extent(access, d); }}) {
+                    [](const Expr& access, size_t d) { return boundary_extent(access, d); }}) {
         out_.name = std::move(name);
         out_.threads = kernel.threads;
         out_.shared_bytes = plan_.bytes;
