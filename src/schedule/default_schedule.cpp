@@ -390,7 +390,9 @@ private:
         if (plain && points <= small_reduction && in_registers(i, all, edit)) return;
         if (plain && place_in_rows(i, edit)) {
             if (lanes_partial(i, edit)) return;
-            reduction_loops(edit, s, lanes(s));
+            // One row at a time has no vector along the rows.
+            const bool along_rows = rows_.at(s.name).second + 1 == s.dims.size();
+            reduction_loops(edit, s, along_rows ? std::numeric_limits<std::int64_t>::max() : lanes(s));
             return;
         }
         edit.root();

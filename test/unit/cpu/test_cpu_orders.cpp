@@ -129,6 +129,17 @@ TEST(cpu_orders, storage_that_outlives_the_loop_that_fills_it) {
     expect_same(algorithm, s, {{{"y", 11}, {"x", 12}}, {{"y", 4}, {"x", 100}}});
 }
 
+// A sum per row is computed where the row is: the ring that keeps it has room for one.
+TEST(cpu_orders, an_ordered_sum_per_row_in_the_default_schedule) {
+    const Input a("a", f32, {y, x});
+    const Dim across("across", x.extent());
+    Func row("row"), out("out");
+    row(y) = sum({across}, a(y, across), {.order = Order::ascending()});
+    out(y, x) = a(y, x) * row(y);
+    const Algorithm algorithm({out}, {a});
+    expect_same(algorithm, default_schedule(algorithm, CpuModel{}), {{{"y", 1}, {"x", 1}}, {{"y", 70}, {"x", 40}}});
+}
+
 // The neighbours of a state that are needed reach past the extent.
 TEST(cpu_orders, a_recurrence_that_is_read_outside_a_dim_whose_cells_it_mixes) {
     const Input a("a", i32, {t, x});
