@@ -28,7 +28,6 @@ Expr value_of(const Expr& key) {
 /// The largest value in a disc around each pixel of an f32 photo of 3 planes whose edge is repeated. Column maxima over 1, 2, 4,
 /// ... rows are shared: two overlapping ones cover a column of the disc. Maxima are taken of integer keys, one instruction each,
 /// where the maximum of floats has NaN to look after.
-/// Source of the doubling: van Herk 1992, "A fast algorithm for local minimum and maximum filters", section 1.
 Algorithm max_filter(std::int64_t radius) {
     Dim c("c", 3), y("y"), x("x");
     Input photo("photo", f32, {c, y, x});
