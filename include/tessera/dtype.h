@@ -17,6 +17,7 @@ using enum DType;
 [[nodiscard]] DType parse_dtype(std::string_view name);
 
 [[nodiscard]] constexpr bool is_float(DType t) { return t >= DType::f16; }
+[[nodiscard]] constexpr bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
 [[nodiscard]] constexpr bool is_unsigned(DType t) { return t >= DType::u8 && t <= DType::u64; }
 [[nodiscard]] constexpr bool is_signed_integer(DType t) { return t >= DType::i8 && t <= DType::i64; }
 [[nodiscard]] constexpr bool is_integer(DType t) { return is_unsigned(t) || is_signed_integer(t); }

@@ -1,6 +1,7 @@
 #include "algorithm/graph.h"
 #include "algorithm/required_region.h"
 #include "expr/bounds.h"
+#include "expr/index_build.h"
 #include "expr/index_text.h"
 
 #include <fmt/format.h>
@@ -11,7 +12,6 @@ namespace tessera {
 namespace {
 
 std::string end_text(const Expr& e) { return e.defined() ? index_text(e) : "unbounded"; }
-Expr minus(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::sub, DType::i64, {a, b})); }
 std::string range_text(const Interval& i) { return fmt::format("[{}, {}]", end_text(i.low), end_text(i.high)); }
 
 // Regions flow from the outputs, whose regions are their extents, through consumers to producers; every unwrapped read of an
@@ -56,7 +56,7 @@ private:
         const Interval times = whole_dim(t);
         Domain timeless = domain;
         timeless.ranges.erase(now);
-        timeless.nonnegative = {now, minus(times.high, now)};
+        timeless.nonnegative = {now, simplified_op(Op::sub, times.high, now)};
         AccessWalk(timeless).run(f.values, [&](const Expr& access, const Domain& d) { check_past(f, access, d); });
         Domain steps = domain;
         steps.set(t, times);
@@ -81,8 +81,8 @@ private:
         for (size_t i = 0; i < read->dims.size(); ++i) {
             if (read->dims[i].id() != t.id()) continue;
             const Expr at = access->args[i], now = make_dim(t);
-            const Expr distance = minus(reverse ? at : now, reverse ? now : at);
-            const Interval range = bounds(minus(distance, make_constant(DType::i64, std::int64_t{1})), domain);
+            const Expr distance = simplified_op(Op::sub, reverse ? at : now, reverse ? now : at);
+            const Interval range = bounds(simplified_op(Op::sub, distance, make_constant(DType::i64, std::int64_t{1})), domain);
             Facts facts = facts_;
             facts.nonnegative = domain.nonnegative;
             if (range.low.defined() && proves_nonnegative(range.low, facts)) continue;
@@ -123,7 +123,7 @@ private:
         for (size_t i = 0; i < input.dims.size(); ++i) {
             const Interval range = bounds(access->args[i], domain);
             if (range.bounded() && proves_nonnegative(range.low, facts_) &&
-                proves_nonnegative(minus(whole_dim(input.dims[i]).high, range.high), facts_))
+                proves_nonnegative(simplified_op(Op::sub, whole_dim(input.dims[i]).high, range.high), facts_))
                 continue;
             if (range.bounded() && !reads_unbounded_scalar(range)) throw_outside(access, input, i, range);
             throw_unbounded(access, input.name, input.dims[i].name(), i, range);

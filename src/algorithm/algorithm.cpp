@@ -9,14 +9,13 @@
 #include <unordered_set>
 
 namespace tessera {
-namespace {
-
-// What a definition is made of: values, and the init of a recurrence's state.
 std::vector<Expr> roots_of(const FuncState& f) {
     std::vector<Expr> roots = f.values;
     if (f.init.defined()) roots.push_back(f.init);
     return roots;
 }
+
+namespace {
 
 class Builder {
 public:

@@ -14,12 +14,6 @@ std::string_view word(EffectKind kind) {
 }
 std::string_view word(Privilege p) { return p == Privilege::read ? "read" : p == Privilege::write ? "write" : "reduce"; }
 
-std::vector<Expr> roots_of(const FuncState& f) {
-    std::vector<Expr> roots = f.values;
-    if (f.init.defined()) roots.push_back(f.init);
-    return roots;
-}
-
 bool has_op(const FuncState& f, const std::vector<Op>& ops) {
     bool found = false;
     for_each_node(roots_of(f), [&](const Expr& n) { found = found || std::find(ops.begin(), ops.end(), n->op) != ops.end(); });

@@ -1,5 +1,6 @@
 #include "algorithm/expr_parser.h"
 
+#include "algorithm/infix.h"
 #include "base/closest_name.h"
 
 #include <fmt/format.h>
@@ -27,15 +28,6 @@ struct Deeper {
     Deeper& operator=(const Deeper&) = delete;
     int& depth_;
 };
-
-struct Infix {
-    std::string_view symbol;
-    Op op;
-    int precedence;
-};
-constexpr Infix infix_table[] = {{"||", Op::or_, 1}, {"&&", Op::and_, 2}, {"==", Op::eq, 3}, {"!=", Op::ne, 3},
-                                 {"<", Op::lt, 3},   {"<=", Op::le, 3},   {"+", Op::add, 4}, {"-", Op::sub, 4},
-                                 {"*", Op::mul, 5},  {"/", Op::div, 5},   {"%", Op::mod, 5}};
 
 const OpRow* scalar_row(std::string_view name) {
     for (const OpRow& row : op_table())

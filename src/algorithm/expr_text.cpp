@@ -1,5 +1,7 @@
 #include "algorithm/expr_text.h"
 
+#include "algorithm/infix.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
@@ -8,21 +10,12 @@ namespace tessera {
 namespace {
 
 using Class = ExprClasses::Class;
-using Kind = ExprClasses::Kind;
 
 // A shared value of at most this many nodes is written again where it is used; an unshared one nests at most this deep.
 constexpr int repeated_size = 4;
 constexpr int nested_height = 16;
 
-struct Infix {
-    Op op;
-    std::string_view symbol;
-    int precedence;
-};
 constexpr int unary_precedence = 6;
-constexpr Infix infix_table[] = {{Op::or_, "||", 1}, {Op::and_, "&&", 2}, {Op::eq, "==", 3}, {Op::ne, "!=", 3},
-                                 {Op::lt, "<", 3},   {Op::le, "<=", 3},   {Op::add, "+", 4}, {Op::sub, "-", 4},
-                                 {Op::mul, "*", 5},  {Op::div, "/", 5},   {Op::mod, "%", 5}};
 
 const Infix* infix(Op op) {
     for (const Infix& row : infix_table)
@@ -31,9 +24,9 @@ const Infix* infix(Op op) {
 }
 
 bool is_structured(const Class& c) {
-    return c.kind != Kind::node || c.node->op == Op::reduce || c.node->op == Op::scan || c.node->op == Op::scatter;
+    return c.kind != ExprClasses::Kind::node || c.node->op == Op::reduce || c.node->op == Op::scan || c.node->op == Op::scatter;
 }
-bool is_leaf(const Class& c) { return c.kind == Kind::node && c.args.empty() && c.node->op != Op::access; }
+bool is_leaf(const Class& c) { return c.kind == ExprClasses::Kind::node && c.args.empty() && c.node->op != Op::access; }
 
 std::string_view boundary_word(Boundary b) {
     switch (b) {
@@ -81,7 +74,7 @@ std::string constant_text(const ExprNode& c) {
 bool ExprText::becomes_let(int c, const Use& use) const {
     const Class& k = classes_.at(c);
     if (is_leaf(k)) return false;
-    if (k.kind == Kind::part && uses_.at(k.args[0]).let >= 0) return false;
+    if (k.kind == ExprClasses::Kind::part && uses_.at(k.args[0]).let >= 0) return false;
     return use.height >= nested_height || (use.count > 1 && (is_structured(k) || use.size > repeated_size));
 }
 
@@ -119,7 +112,7 @@ void ExprText::plan(const std::vector<int>& roots) {
 
 std::string ExprText::dtype_of(int c) const {
     const Class& k = classes_.at(c);
-    if (k.kind != Kind::bundle) return std::string(dtype_name(k.node->dtype));
+    if (k.kind != ExprClasses::Kind::bundle) return std::string(dtype_name(k.node->dtype));
     std::string out;
     for (const Expr& e : k.node->reduction().identity)
         out += fmt::format("{}{}", out.empty() ? "(" : ", ", dtype_name(e.dtype()));
@@ -163,7 +156,7 @@ std::string ExprText::dims(const std::vector<Dim>& dims) const {
 std::string ExprText::spell(int number, int precedence) {
     const Class& c = classes_.at(number);
     const ExprNode& n = *c.node;
-    if (c.kind == Kind::part) return fmt::format("{}[{}]", text(c.args[0], unary_precedence + 1), n.component());
+    if (c.kind == ExprClasses::Kind::part) return fmt::format("{}[{}]", text(c.args[0], unary_precedence + 1), n.component());
     if (is_structured(c)) return structured(c);
     if (const Infix* row = infix(n.op)) {
         const int left = row->precedence == 3 ? 4 : row->precedence;

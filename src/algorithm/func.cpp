@@ -299,6 +299,11 @@ Expr::Expr(const FuncRef& access) : Expr(access.read()) {}
 
 // ---- dims
 
+std::vector<Dim> joined_dims(std::vector<Dim> a, const std::vector<Dim>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
 bool contains_dim(const std::vector<Dim>& dims, const Dim& dim) {
     for (const Dim& d : dims)
         if (d.id() == dim.id()) return true;

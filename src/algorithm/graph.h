@@ -39,6 +39,9 @@ struct AlgorithmState {
 template <class Visit>
 void for_each_node(const std::vector<Expr>& roots, Visit&& visit);
 
+/// What a definition is made of: values, and the init of a recurrence's state.
+[[nodiscard]] std::vector<Expr> roots_of(const FuncState& f);
+
 /// Names as the language allows them: letters, digits, _, and / . # inside. E0102 otherwise.
 void check_name(const std::string& name, std::string_view kind, SourceLoc where);
 
@@ -55,6 +58,8 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
 /// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
 [[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);
+/// The dims of `a`, then those of `b`.
+[[nodiscard]] std::vector<Dim> joined_dims(std::vector<Dim> a, const std::vector<Dim>& b);
 
 /// sum, prod, …: the monoids that the text knows by name.
 [[nodiscard]] const std::vector<Monoid>& builtin_monoids();

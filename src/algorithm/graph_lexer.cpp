@@ -12,10 +12,6 @@ namespace {
 constexpr size_t longest_text = size_t{16} << 20;
 constexpr size_t longest_quote = 60;
 
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
-bool is_word(char c) { return is_letter(c) || is_digit(c); }
-
 class Lexer {
 public:
     explicit Lexer(std::string_view text) : text_(text) {}

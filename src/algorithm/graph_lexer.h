@@ -8,6 +8,11 @@
 
 namespace tessera {
 
+// Characters of names and numbers, whatever the locale.
+[[nodiscard]] inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+[[nodiscard]] inline bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+[[nodiscard]] inline bool is_word(char c) { return is_letter(c) || is_digit(c); }
+
 /// A token of Graph IR text. Newlines count outside parentheses and brackets only.
 struct Token {
     enum class Kind { word, quoted, number, let, symbol, newline, end };

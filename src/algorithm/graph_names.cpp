@@ -1,5 +1,7 @@
 #include "algorithm/graph_names.h"
 
+#include "algorithm/graph_lexer.h"
+
 #include <fmt/format.h>
 
 #include <cctype>
@@ -7,9 +9,6 @@
 
 namespace tessera {
 namespace {
-
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 // The lexer continues a bare name over / before a letter and over . before a letter or digit.
 bool reads_as_name(const std::string& name) {

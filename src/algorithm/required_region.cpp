@@ -1,13 +1,11 @@
 #include "algorithm/required_region.h"
 
+#include "expr/index_build.h"
+
 #include <algorithm>
 
 namespace tessera {
 namespace {
-
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr plus_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
-Expr minus(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::sub, DType::i64, {a, b})); }
 
 bool mentions(const Expr& e, const Expr& dim) {
     bool found = false;
@@ -22,8 +20,8 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     const Facts positive{.extents_positive = true};
     const auto least = [&](const Expr& a, const Expr& b) { return lesser(a, b, positive); };
     const auto most = [&](const Expr& a, const Expr& b) { return greater(a, b, positive); };
-    const bool inside =
-        read.bounded() && proves_nonnegative(read.low) && proves_nonnegative(minus(whole.high, read.high), positive);
+    const bool inside = read.bounded() && proves_nonnegative(read.low) &&
+                        proves_nonnegative(simplified_op(Op::sub, whole.high, read.high), positive);
     if (inside) return read;
     if (!read.bounded() || mode == Boundary::periodic) {
         if (mode == Boundary::periodic || mode == Boundary::mirror || mode == Boundary::mirror_interior) return whole;
@@ -35,14 +33,15 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
         return {least(most(read.low, whole.low), whole.high), most(least(read.high, whole.high), whole.low)};
     // What lies before 0 comes back from 0 on, what lies behind the end from the end down.
     const Expr edge = number(mode == Boundary::mirror ? 1 : 0);
-    const Expr from_end = minus(plus_of(plus_of(whole.high, whole.high), edge), read.high);
-    const Expr from_start = minus(minus(number(0), edge), read.low);
+    const Expr from_end =
+        simplified_op(Op::sub, simplified_op(Op::add, simplified_op(Op::add, whole.high, whole.high), edge), read.high);
+    const Expr from_start = simplified_op(Op::sub, simplified_op(Op::sub, number(0), edge), read.low);
     return {most(least(read.low, from_end), whole.low), least(most(read.high, from_start), whole.high)};
 }
 
 }  // namespace
 
-Interval whole_dim(const Dim& d) { return {number(0), minus(Expr(d.extent()), number(1))}; }
+Interval whole_dim(const Dim& d) { return {number(0), simplified_op(Op::sub, Expr(d.extent()), number(1))}; }
 
 std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads) {
     const AccessTarget& target = access->target();

@@ -3,24 +3,13 @@
 #include "algorithm/required_region.h"
 #include "base/check.h"
 #include "expr/index_analysis.h"
+#include "expr/index_build.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace tessera {
 namespace {
-
-const Facts positive_extents{.extents_positive = true};
-
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr index_op(Op op, const Expr& a, const Expr& b) { return make_op(op, DType::i64, {a, b}); }
-Expr compared(Op op, const Expr& a, const Expr& b) { return make_op(op, DType::bool_, {a, b}); }
-
-bool reads_tensors(const Expr& e) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || (n->op == Op::access && !n->args.empty()); });
-    return found;
-}
 
 bool mentions(const Expr& e, const Expr& atom) {
     bool found = false;
@@ -331,6 +320,12 @@ private:
 };
 
 }  // namespace
+
+bool reads_tensors(const Expr& e) {
+    bool found = false;
+    for_each_node({e}, [&](const Expr& n) { found = found || (n->op == Op::access && n->index_count() > 0); });
+    return found;
+}
 
 CountedDim counted_dim(const std::string& name, const Interval& range, NameSupply& names) {
     Expr count = simplify_index(index_op(Op::add, index_op(Op::sub, range.high, range.low), number(1)));

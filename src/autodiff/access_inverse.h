@@ -12,6 +12,9 @@ struct LoopDim {
     bool reduced = false;
 };
 
+/// Whether an index depends on the elements of a tensor.
+[[nodiscard]] bool reads_tensors(const Expr& e);
+
 /// left[k] == right[k]: `right` over the loop dims, `left` over the dims of `outer`. A loop dim may also be a dim of `outer`; in
 /// `right` it is the loop.
 struct AccessSystem {

@@ -5,16 +5,11 @@
 #include "autodiff/guarded.h"
 #include "autodiff/transposed_access.h"
 #include "base/check.h"
+#include "expr/index_build.h"
 
 namespace tessera {
 namespace {
 
-const Facts positive_extents{.extents_positive = true};
-
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr plain(Op op, const Expr& a, const Expr& b) { return make_op(op, DType::i64, {a, b}); }
-Expr index_op(Op op, const Expr& a, const Expr& b) { return simplify_index(plain(op, a, b)); }
-Expr compared(Op op, const Expr& a, const Expr& b) { return make_op(op, DType::bool_, {a, b}); }
 bool never_negative(const Expr& e) { return proves_nonnegative(e, positive_extents); }
 
 class Fold {
@@ -25,7 +20,7 @@ public:
 
     Expr clamped() {
         Expr sum = inside(u_);
-        const Expr end = index_op(Op::sub, extent_, number(1));
+        const Expr end = simplified_op(Op::sub, extent_, number(1));
         sum = sum_of(sum, edge(compared(Op::eq, u_, number(0)), {low_, lesser(high_, number(-1))}));
         return sum_of(sum, edge(compared(Op::eq, u_, end), {greater(low_, extent_), high_}));
     }
@@ -33,21 +28,21 @@ public:
     Expr periodic() { return sum_of(inside(u_), turns(u_, extent_, true)); }
     // … and their mirror images: -1 - u + 2 n N.
     Expr mirrored() {
-        const Expr period = index_op(Op::mul, number(2), extent_);
-        const Expr image = index_op(Op::sub, number(-1), u_);
+        const Expr period = simplified_op(Op::mul, number(2), extent_);
+        const Expr image = simplified_op(Op::sub, number(-1), u_);
         const bool few = few_turns(period, extent_);
         return sum_of(sum_of(inside(u_), images(image, period, few)), few ? Expr() : turns(u_, period, true));
     }
     // The edges have no image of their own, and with one element every place is its own.
     Expr mirrored_interior() {
-        const Expr end = index_op(Op::sub, extent_, number(1));
-        const Expr period = index_op(Op::mul, number(2), end);
-        const Expr image = index_op(Op::sub, number(0), u_);
+        const Expr end = simplified_op(Op::sub, extent_, number(1));
+        const Expr period = simplified_op(Op::mul, number(2), end);
+        const Expr image = simplified_op(Op::sub, number(0), u_);
         const Expr inner = make_op(Op::and_, DType::bool_, {compared(Op::lt, number(0), u_), compared(Op::lt, u_, end)});
-        const bool few = few_turns(period, index_op(Op::sub, extent_, number(2)));
+        const bool few = few_turns(period, simplified_op(Op::sub, extent_, number(2)));
         Expr several = sum_of(inside(u_), where_holds(inner, images(image, period, few)));
         if (!few) several = sum_of(several, turns(u_, period, true));
-        if (never_negative(index_op(Op::sub, extent_, number(2)))) return several;
+        if (never_negative(simplified_op(Op::sub, extent_, number(2)))) return several;
         const CountedDim all = counted_dim(f_.dim.name(), f_.range, names_);
         return chosen(compared(Op::eq, extent_, number(1)), stored("one", {all.dim}, {}, at(all.value)), several);
     }
@@ -66,8 +61,8 @@ private:
         Domain domain;
         domain.set(f_.dim, whole_dim(f_.dim));
         Expr guard;
-        const Interval low = bounds(index_op(Op::sub, place, low_), domain),
-                       high = bounds(index_op(Op::sub, high_, place), domain);
+        const Interval low = bounds(simplified_op(Op::sub, place, low_), domain),
+                       high = bounds(simplified_op(Op::sub, high_, place), domain);
         if (!low.low.defined() || !never_negative(low.low)) guard = both(guard, compared(Op::le, low_, place));
         if (!high.low.defined() || !never_negative(high.low)) guard = both(guard, compared(Op::le, place, high_));
         return guard.defined() ? where_holds(guard, at(place)) : at(place);
@@ -86,7 +81,7 @@ private:
                        f_.func.state()->where);
     }
     Expr edge(const Expr& here, const Interval& range) const {
-        const Expr count = index_op(Op::add, index_op(Op::sub, range.high, range.low), number(1));
+        const Expr count = simplified_op(Op::add, simplified_op(Op::sub, range.high, range.low), number(1));
         if (const auto n = integer_constant(count); n && *n <= 0) return {};
         const CountedDim places = counted_dim(f_.dim.name(), range, names_);
         // Where there may be none, the prover has to see that none is read.
@@ -97,24 +92,25 @@ private:
     }
     // No place is further than `reach` before the start or a whole period from it: each is served by one reflection at most.
     bool few_turns(const Expr& period, const Expr& reach) const {
-        return never_negative(index_op(Op::add, low_, reach)) &&
-               never_negative(index_op(Op::sub, index_op(Op::sub, period, number(1)), high_));
+        return never_negative(simplified_op(Op::add, low_, reach)) &&
+               never_negative(simplified_op(Op::sub, simplified_op(Op::sub, period, number(1)), high_));
     }
     // Mirror images: the one on the left and the one on the right when the halo is small, else all turns.
     Expr images(const Expr& image, const Expr& period, bool few) const {
         if (!few) return turns(image, period, false);
-        const Expr right = index_op(Op::add, image, period);
+        const Expr right = simplified_op(Op::add, image, period);
         Expr sum;
         if (!never_negative(low_)) sum = inside(image);
-        if (!never_negative(index_op(Op::sub, index_op(Op::sub, extent_, number(1)), high_))) sum = sum_of(sum, inside(right));
+        if (!never_negative(simplified_op(Op::sub, simplified_op(Op::sub, extent_, number(1)), high_)))
+            sum = sum_of(sum, inside(right));
         return sum;
     }
     // Places start + n period inside the range, n from the first turn to the last.
     Expr turns(const Expr& start, const Expr& period, bool without_own) const {
-        const Expr first = index_op(Op::sub, index_op(Op::div, low_, period), number(1));
-        const Expr end = index_op(Op::add, index_op(Op::div, high_, period), number(1));
+        const Expr first = simplified_op(Op::sub, simplified_op(Op::div, low_, period), number(1));
+        const Expr end = simplified_op(Op::add, simplified_op(Op::div, high_, period), number(1));
         const CountedDim n = counted_dim("turn", {first, end}, names_);
-        const Expr place = index_op(Op::add, start, index_op(Op::mul, n.value, period));
+        const Expr place = simplified_op(Op::add, start, simplified_op(Op::mul, n.value, period));
         std::vector<Expr> conditions{compared(Op::le, low_, place), compared(Op::le, place, high_)};
         if (without_own) conditions.push_back(compared(Op::ne, n.value, number(0)));
         return stored("turns", {n.dim}, conditions, at(place));
@@ -143,20 +139,21 @@ Expr fold_boundary(Boundary boundary, const FoldedDim& fold, const Order& order,
 }
 
 Expr index_inside(Boundary boundary, const Expr& e, const Expr& extent) {
-    const Expr end = index_op(Op::sub, extent, number(1));
-    const auto mod = [](const Expr& a, const Expr& b) { return plain(Op::mod, a, b); };
-    const auto nearest = [&](const Expr& x) { return plain(Op::min, plain(Op::max, x, number(0)), end); };
+    const Expr end = simplified_op(Op::sub, extent, number(1));
+    const auto mod = [](const Expr& a, const Expr& b) { return index_op(Op::mod, a, b); };
+    const auto nearest = [&](const Expr& x) { return index_op(Op::min, index_op(Op::max, x, number(0)), end); };
     switch (boundary) {
         case Boundary::clamp: return nearest(e);
         case Boundary::periodic: return mod(e, extent);
         case Boundary::mirror: {
-            const Expr turn = mod(e, plain(Op::mul, number(2), extent));
-            return plain(Op::min, turn, plain(Op::sub, plain(Op::sub, plain(Op::mul, number(2), extent), number(1)), turn));
+            const Expr turn = mod(e, index_op(Op::mul, number(2), extent));
+            return index_op(Op::min, turn,
+                            index_op(Op::sub, index_op(Op::sub, index_op(Op::mul, number(2), extent), number(1)), turn));
         }
         case Boundary::mirror_interior: {
-            const Expr period = plain(Op::mul, number(2), end);
+            const Expr period = index_op(Op::mul, number(2), end);
             const Expr turn = mod(e, period);  // 0 when there is one element
-            return plain(Op::min, turn, plain(Op::sub, period, turn));
+            return index_op(Op::min, turn, index_op(Op::sub, period, turn));
         }
         default: return e;
     }

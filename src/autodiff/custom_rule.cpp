@@ -12,10 +12,6 @@
 namespace tessera {
 namespace {
 
-const std::string& name_of(const Wrt& x) { return x.input() ? x.input()->name : x.func()->name; }
-const std::vector<Dim>& dims_of(const Wrt& x) { return x.input() ? x.input()->dims : x.func()->dims; }
-DType dtype_of(const Wrt& x) { return x.input() ? x.input()->dtype : Func(x.func()).dtype(); }
-
 [[noreturn]] void fail(const Func& f, const std::string& what, std::vector<Hint> hints) {
     hints.insert(hints.begin(), token(f.name()));
     throw Error(E1004_custom_rule, f.state()->where, fmt::format("the rule of {} {}", f.name(), what), std::move(hints));
@@ -88,7 +84,7 @@ std::vector<Func> called_reverse(const Func& f, const DerivativeRule& rule, cons
              {expected(std::to_string(rule.operands.size())), received(std::to_string(out.size())),
               fix("return one Func per operand, zero where nothing comes")});
     for (size_t k = 0; k < out.size(); ++k)
-        check_shape(f, out[k], dims_of(rule.operands[k]), dtype_of(rule.operands[k]), name_of(rule.operands[k]));
+        check_shape(f, out[k], dims_of(rule.operands[k]), wrt_dtype(rule.operands[k]), name_of(rule.operands[k]));
     return out;
 }
 
@@ -140,7 +136,7 @@ std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const st
     std::vector<Func> tangents;
     std::vector<Wrt> by;
     for (const Wrt& x : rule.operands) {
-        tangents.push_back(placeholder(name + "/tangent_" + name_of(x), dims_of(x), dtype_of(x), f.state()->where));
+        tangents.push_back(placeholder(name + "/tangent_" + name_of(x), dims_of(x), wrt_dtype(x), f.state()->where));
         by.emplace_back(tangents.back());
     }
     const std::vector<Func> out = vjp({{called_forward(f, rule, tangents, name), cotangent}}, by, {.name = name});

@@ -17,6 +17,10 @@ struct DerivativeGraph {
     NameSupply names;
 };
 
+[[nodiscard]] inline const std::vector<Dim>& dims_of(const Wrt& x) { return x.input() ? x.input()->dims : x.func()->dims; }
+[[nodiscard]] inline const std::string& name_of(const Wrt& x) { return x.input() ? x.input()->name : x.func()->name; }
+[[nodiscard]] inline DType wrt_dtype(const Wrt& x) { return x.input() ? x.input()->dtype : Func(x.func()).dtype(); }
+
 [[nodiscard]] Variables variables_of(const std::vector<Wrt>& wrt);
 /// `outputs` in normal form: the graph, and the outputs in it.
 struct NormalGraph {

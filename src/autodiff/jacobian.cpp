@@ -7,10 +7,6 @@
 namespace tessera {
 namespace {
 
-const std::vector<Dim>& dims_of(const Wrt& x) { return x.input() ? x.input()->dims : x.func()->dims; }
-const std::string& name_of(const Wrt& x) { return x.input() ? x.input()->name : x.func()->name; }
-DType dtype_of(const Wrt& x) { return x.input() ? x.input()->dtype : Func(x.func()).dtype(); }
-
 // The dims of the derivative that stand for those of x: the user's, else x's own, or like them where y has them.
 std::vector<Dim> dims_for(const Wrt& x, const Func& y, const std::vector<Dim>& wanted, const GradOptions& options,
                           NameSupply& names) {
@@ -70,11 +66,6 @@ Func arranged(const std::string& name, const Func& made, const std::vector<std::
     return made_func(name, dims, {read_at(made, indices, where)}, where);
 }
 
-std::vector<Dim> joined(std::vector<Dim> a, const std::vector<Dim>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
-
 }  // namespace
 
 Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const GradOptions& options) {
@@ -85,7 +76,7 @@ Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     const std::vector<Dim> rows = without(y.dims(), options.per), parameters = like(rows, names);
     const std::vector<Dim> columns = dims_for(x, y, wrt_dims, options, names);
     const std::string prefix = options.name.empty() ? "d_" + y.name() : options.name;
-    Reverse reverse(*g.graph, {options.order, prefix, joined(options.per, parameters)});
+    Reverse reverse(*g.graph, {options.order, prefix, joined_dims(options.per, parameters)});
     reverse.seed(normal, 0, delta(rows, parameters, derivative_dtype(y.dtype())));
     reverse.run();
     const Func made = x.input() ? reverse.result(x.input()) : reverse.result(Func(x.func()));
@@ -93,7 +84,8 @@ Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     for (size_t i = 0; i < rows.size(); ++i) renamed.emplace_back(parameters[i], rows[i]);
     const std::vector<Dim> own = without(dims_of(x), options.per);
     for (size_t i = 0; i < own.size(); ++i) renamed.emplace_back(own[i], columns[i]);
-    return arranged(names.func(prefix + "/" + name_of(x) + "/all"), made, renamed, joined(y.dims(), columns), y.state()->where);
+    return arranged(names.func(prefix + "/" + name_of(x) + "/all"), made, renamed, joined_dims(y.dims(), columns),
+                    y.state()->where);
 }
 
 Func jacfwd(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const GradOptions& options) {
@@ -103,7 +95,7 @@ Func jacfwd(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     names.name_dims_after(options.name);
     const std::vector<Dim> parameters = like(dims_of(x), names), columns = dims_for(x, y, wrt_dims, options, names);
     Forward forward(*g.graph, {options.name, options.name.empty() ? name_of(x) : "", parameters});
-    const Expr seed = delta(dims_of(x), parameters, derivative_dtype(dtype_of(x)));
+    const Expr seed = delta(dims_of(x), parameters, derivative_dtype(wrt_dtype(x)));
     if (x.input())
         forward.set(x.input(), seed);
     else
@@ -111,7 +103,7 @@ Func jacfwd(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     const Func made = forward.result(g.outputs[0]);
     std::vector<std::pair<Dim, Dim>> renamed;
     for (size_t i = 0; i < parameters.size(); ++i) renamed.emplace_back(parameters[i], columns[i]);
-    return arranged(names.func(made.name() + "/all"), made, renamed, joined(y.dims(), columns), y.state()->where);
+    return arranged(names.func(made.name() + "/all"), made, renamed, joined_dims(y.dims(), columns), y.state()->where);
 }
 
 Func jacobian(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const GradOptions& options) {
@@ -151,7 +143,7 @@ Linearized linearize(const Func& y, const std::vector<Wrt>& wrt, const GradOptio
     std::vector<Tangent> tangents;
     std::vector<Input> directions;
     for (const Wrt& x : wrt) {
-        directions.emplace_back((options.name.empty() ? "d" : options.name) + "_" + name_of(x), dtype_of(x), dims_of(x),
+        directions.emplace_back((options.name.empty() ? "d" : options.name) + "_" + name_of(x), wrt_dtype(x), dims_of(x),
                                 x.where());
         tangents.push_back({x, directions.back()});
     }

@@ -3,6 +3,7 @@
 #include "autodiff/activity.h"
 #include "autodiff/guarded.h"
 #include "base/check.h"
+#include "expr/index_build.h"
 
 #include <fmt/format.h>
 
@@ -11,12 +12,7 @@
 #include <unordered_set>
 
 namespace tessera {
-namespace {
-
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr index_op(Op op, const Expr& a, const Expr& b) { return simplify_index(make_op(op, DType::i64, {a, b})); }
-
-}  // namespace
+namespace {}  // namespace
 
 RecurrenceSegments::RecurrenceSegments(const Recurrence& recurrence, const std::vector<Func>& funcs, std::int64_t steps,
                                        std::optional<DType> as, NameSupply& names)
@@ -26,9 +22,9 @@ RecurrenceSegments::RecurrenceSegments(const Recurrence& recurrence, const std::
     for (const auto& s : recurrence.states) lag_ = std::max(lag_, lag_of(*s.lock()));
     steps_ = std::max(steps_, lag_);
     const Expr k = number(steps_);
-    segment_ = names.dim("segment", extent_of(index_op(Op::div, index_op(Op::add, extent_, number(steps_ - 1)), k)));
+    segment_ = names.dim("segment", extent_of(simplified_op(Op::div, simplified_op(Op::add, extent_, number(steps_ - 1)), k)));
     step_ = names.dim("step", steps_);
-    ends_ = names.dim("ends", extent_of(greater(index_op(Op::div, extent_, k), number(1))));
+    ends_ = names.dim("ends", extent_of(greater(simplified_op(Op::div, extent_, k), number(1))));
     back_ = names.dim("back", lag_);
     auto again = std::make_shared<Recurrence>(Recurrence{step_, false, {}, {}});
     for (const FuncState* f : inside_) {
@@ -101,7 +97,7 @@ size_t RecurrenceSegments::time_position(const FuncState& f) const {
 // How many steps before `reader` the access reads.
 std::int64_t RecurrenceSegments::steps_back(const FuncState& reader, const Expr& access) const {
     const size_t at = time_position(*access->target().func);
-    const auto distance = integer_constant(index_op(Op::sub, access->args[at], make_dim(recurrence_.t)));
+    const auto distance = integer_constant(simplified_op(Op::sub, access->args[at], make_dim(recurrence_.t)));
     if (distance && access->target().boundary == Boundary::none) return recurrence_.reverse ? *distance : -*distance;
     throw Limit(
         L0904_derivative, access->where,
@@ -138,15 +134,15 @@ std::vector<Dim> RecurrenceSegments::segment_dims(const FuncState& f) const {
 }
 
 Expr RecurrenceSegments::time_at(const Expr& segment, const Expr& step) const {
-    const Expr since_start = index_op(Op::add, index_op(Op::mul, segment, number(steps_)), step);
+    const Expr since_start = simplified_op(Op::add, simplified_op(Op::mul, segment, number(steps_)), step);
     if (!recurrence_.reverse) return since_start;
-    return index_op(Op::sub, index_op(Op::sub, extent_, number(1)), since_start);
+    return simplified_op(Op::sub, simplified_op(Op::sub, extent_, number(1)), since_start);
 }
 
 // The last segment ends behind the last step: what is computed there is read by nothing, and must read what exists.
 Expr RecurrenceSegments::inside(const Expr& time) const {
     if (recurrence_.reverse) return make_op(Op::max, DType::i64, {time, number(0)});
-    return make_op(Op::min, DType::i64, {time, index_op(Op::sub, extent_, number(1))});
+    return make_op(Op::min, DType::i64, {time, simplified_op(Op::sub, extent_, number(1))});
 }
 
 // An expression of the step with t as `time`, and states and what stands between them as their copies.
@@ -165,7 +161,7 @@ Expr RecurrenceSegments::moved(const FuncState& f, const Expr& e, const Expr& ti
             return;
         }
         const auto at = args.begin() + static_cast<std::ptrdiff_t>(copy->second.time);
-        *at = index_op(Op::sub, make_dim(step_), number(steps_back(f, n)));
+        *at = simplified_op(Op::sub, make_dim(step_), number(steps_back(f, n)));
         args.insert(args.begin() + static_cast<std::ptrdiff_t>(copy->second.time), make_dim(segment_));
         done[n.get()] =
             make_access({nullptr, copy->second.func.state(), Boundary::none}, args, n.dtype(), n->component(), n->where);
@@ -181,13 +177,13 @@ void RecurrenceSegments::keep(const std::shared_ptr<FuncState>& given, std::opti
     std::vector<Dim> dims;
     std::vector<Expr> from, to;
     if (several) dims.push_back(back_);
-    const Expr at_end = index_op(Op::add, number(steps_ - lag_), several ? make_dim(back_) : number(0));
-    if (several) to.push_back(index_op(Op::add, make_dim(step_), number(lag_)));
+    const Expr at_end = simplified_op(Op::add, number(steps_ - lag_), several ? make_dim(back_) : number(0));
+    if (several) to.push_back(simplified_op(Op::add, make_dim(step_), number(lag_)));
     for (const Dim& d : f.dims) {
         const bool is_time = d.id() == recurrence_.t.id();
         dims.push_back(is_time ? ends_ : d);
         from.push_back(is_time ? inside(time_at(make_dim(ends_), at_end)) : make_dim(d));
-        to.push_back(is_time ? index_op(Op::sub, make_dim(segment_), number(1)) : make_dim(d));
+        to.push_back(is_time ? simplified_op(Op::sub, make_dim(segment_), number(1)) : make_dim(d));
     }
     const DType own = f.dtypes[0];
     const DType dtype = as && is_float(own) && dtype_bits(*as) < dtype_bits(own) ? *as : own;
@@ -204,12 +200,12 @@ Expr RecurrenceSegments::read(const Expr& access) const {
     const Copy& copy = copies_.at(access->target().func.get());
     std::vector<Expr> args = access->args;
     // Reads are guarded to times inside; where that is not seen the time is clamped, which changes no value.
-    const Expr after_last = index_op(Op::sub, extent_, number(1));
-    const Expr given = recurrence_.reverse ? index_op(Op::sub, after_last, args[copy.time]) : args[copy.time];
+    const Expr after_last = simplified_op(Op::sub, extent_, number(1));
+    const Expr given = recurrence_.reverse ? simplified_op(Op::sub, after_last, args[copy.time]) : args[copy.time];
     const Expr since_start =
         simplify_index(make_op(Op::max, DType::i64, {make_op(Op::min, DType::i64, {given, after_last}), number(0)}));
-    args[copy.time] = index_op(Op::mod, since_start, number(steps_));
-    args.insert(args.begin() + static_cast<std::ptrdiff_t>(copy.time), index_op(Op::div, since_start, number(steps_)));
+    args[copy.time] = simplified_op(Op::mod, since_start, number(steps_));
+    args.insert(args.begin() + static_cast<std::ptrdiff_t>(copy.time), simplified_op(Op::div, since_start, number(steps_)));
     return make_access({nullptr, copy.func.state(), access->target().boundary}, args, access.dtype(), access->component(),
                        access->where);
 }

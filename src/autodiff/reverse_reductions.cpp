@@ -30,10 +30,6 @@ Expr flat_place(const std::vector<Dim>& dims) {
 }
 Expr equal(const Expr& a, const Expr& b) { return make_op(Op::eq, DType::bool_, {a, b}); }
 
-std::vector<Dim> joined(std::vector<Dim> a, const std::vector<Dim>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 std::vector<Expr> components_at(const Func& f, const std::vector<Expr>& at, SourceLoc where) {
     std::vector<Expr> out;
     for (int c = 0; c < f.components(); ++c) out.push_back(read_at(f, at, where, c));
@@ -80,7 +76,7 @@ std::vector<Guarded> Reverse::general_seeds(const Func& f, const Expr& root, con
     if (r.has_where)
         for (size_t i = 0; i < values.size(); ++i)
             values[i] = make_op(Op::select, values[i].dtype(), {root->where_condition(), values[i], r.identity[i]});
-    const std::vector<Dim> all = joined(f.dims(), r.dims);
+    const std::vector<Dim> all = joined_dims(f.dims(), r.dims);
     const Func x = made_func(names_.func(f.name() + "/operands"), all, values, root->where);
     const std::vector<Expr> seeds = prefix_suffix(r, outer, r.dims, x, given, options_.prefix + "/" + f.name(), root->where);
     std::vector<Guarded> out;
@@ -126,7 +122,7 @@ std::vector<Expr> Reverse::prefix_suffix(const Reduction& r, const std::vector<D
     if (inner.empty()) return out;
     // What the parts get is stored, then spread along the other dims.
     std::vector<Expr> stored;
-    std::vector<Dim> stored_dims = joined(outer, {t});
+    std::vector<Dim> stored_dims = joined_dims(outer, {t});
     for (size_t c = 0; c < out.size(); ++c) {
         if (!out[c].defined()) {
             stored.emplace_back();

@@ -17,7 +17,7 @@ struct PartialRow {
     std::string_view no_derivative = {};  // instead of rules
 };
 
-Expr number(const Place& p, double value) { return make_constant(p.value.dtype(), value); }
+Expr typed_constant(const Place& p, double value) { return make_constant(p.value.dtype(), value); }
 Expr call(Op op, std::vector<Expr> args) {
     const DType t = args[0].dtype();
     return make_op(op, t, std::move(args));
@@ -45,8 +45,8 @@ Partial min_first(const Place& p) {
 Partial min_second(const Place& p) { return {.guard = not_of(min_first(p).guard)}; }
 
 Partial abs_rule(const Place& p) {
-    const Expr zero = number(p, 0);
-    return {.factor = chosen(compare(Op::lt, zero, p.args[0]), number(p, 1), number(p, -1)),
+    const Expr zero = typed_constant(p, 0);
+    return {.factor = chosen(compare(Op::lt, zero, p.args[0]), typed_constant(p, 1), typed_constant(p, -1)),
             .guard = compare(Op::ne, p.args[0], zero)};
 }
 Partial pow_base(const Place& p) {
@@ -54,19 +54,20 @@ Partial pow_base(const Place& p) {
     const Expr& y = p.args[1];
     if (is_number(y, 0)) return {.zero = true};
     if (is_number(y, 2)) return {.factor = product_of(y, x)};
-    if (is_constant(y)) return {.factor = product_of(y, call(Op::pow, {x, number(p, y->floating() - 1)}))};
-    return {.factor = product_of(y, call(Op::pow, {x, call(Op::sub, {y, number(p, 1)})})),
-            .guard = compare(Op::ne, y, number(p, 0))};
+    if (is_constant(y)) return {.factor = product_of(y, call(Op::pow, {x, typed_constant(p, y->floating() - 1)}))};
+    return {.factor = product_of(y, call(Op::pow, {x, call(Op::sub, {y, typed_constant(p, 1)})})),
+            .guard = compare(Op::ne, y, typed_constant(p, 0))};
 }
 // x^y log x; 0^y does not depend on y > 0.
 Partial pow_exponent(const Place& p) {
-    return {.factor = product_of(p.value, call(Op::log, {p.args[0]})), .guard = compare(Op::ne, p.args[0], number(p, 0))};
+    return {.factor = product_of(p.value, call(Op::log, {p.args[0]})), .guard = compare(Op::ne, p.args[0], typed_constant(p, 0))};
 }
 Expr squared(const Expr& x) { return product_of(x, x); }
-Expr one_minus(const Place& p, const Expr& x) { return call(Op::sub, {number(p, 1), x}); }
+Expr one_minus(const Place& p, const Expr& x) { return call(Op::sub, {typed_constant(p, 1), x}); }
 Partial by_arc(const Place& p, bool negative) {
     const Expr x = p.args[0];
-    return {.negative = negative, .divisor = call(Op::sqrt, {product_of(one_minus(p, x), call(Op::add, {number(p, 1), x}))})};
+    return {.negative = negative,
+            .divisor = call(Op::sqrt, {product_of(one_minus(p, x), call(Op::add, {typed_constant(p, 1), x}))})};
 }
 Expr radius_squared(const Place& p) { return call(Op::add, {squared(p.args[0]), squared(p.args[1])}); }
 
@@ -113,25 +114,26 @@ constexpr std::array rows{
                    return Partial{.divisor = call(Op::add, {p.value, p.value})};
                }}},
     PartialRow{Op::exp, {by_value}},
-    PartialRow{Op::exp2, {[](const Place& p) { return Partial{.factor = product_of(p.value, number(p, std::numbers::ln2))}; }}},
+    PartialRow{Op::exp2,
+               {[](const Place& p) { return Partial{.factor = product_of(p.value, typed_constant(p, std::numbers::ln2))}; }}},
     PartialRow{Op::expm1, {[](const Place& p) {
-                   return Partial{.factor = call(Op::add, {p.value, number(p, 1)})};
+                   return Partial{.factor = call(Op::add, {p.value, typed_constant(p, 1)})};
                }}},
     PartialRow{Op::log, {[](const Place& p) { return Partial{.divisor = p.args[0]}; }}},
     PartialRow{Op::log2,
-               {[](const Place& p) { return Partial{.divisor = product_of(p.args[0], number(p, std::numbers::ln2))}; }}},
+               {[](const Place& p) { return Partial{.divisor = product_of(p.args[0], typed_constant(p, std::numbers::ln2))}; }}},
     PartialRow{Op::log1p, {[](const Place& p) {
-                   return Partial{.divisor = call(Op::add, {number(p, 1), p.args[0]})};
+                   return Partial{.divisor = call(Op::add, {typed_constant(p, 1), p.args[0]})};
                }}},
     PartialRow{Op::sin, {[](const Place& p) { return Partial{.factor = call(Op::cos, {p.args[0]})}; }}},
     PartialRow{Op::cos, {[](const Place& p) { return Partial{.negative = true, .factor = call(Op::sin, {p.args[0]})}; }}},
     PartialRow{Op::tan, {[](const Place& p) {
-                   return Partial{.factor = call(Op::add, {number(p, 1), squared(p.value)})};
+                   return Partial{.factor = call(Op::add, {typed_constant(p, 1), squared(p.value)})};
                }}},
     PartialRow{Op::asin, {[](const Place& p) { return by_arc(p, false); }}},
     PartialRow{Op::acos, {[](const Place& p) { return by_arc(p, true); }}},
     PartialRow{Op::atan, {[](const Place& p) {
-                   return Partial{.divisor = call(Op::add, {number(p, 1), squared(p.args[0])})};
+                   return Partial{.divisor = call(Op::add, {typed_constant(p, 1), squared(p.args[0])})};
                }}},
     PartialRow{Op::atan2,
                {[](const Place& p) { return Partial{.factor = p.args[1], .divisor = radius_squared(p)}; },
@@ -141,7 +143,7 @@ constexpr std::array rows{
     PartialRow{Op::tanh, {[](const Place& p) { return Partial{.factor = one_minus(p, squared(p.value))}; }}},
     PartialRow{Op::erf, {[](const Place& p) {
                    const Expr bell = call(Op::exp, {negative_of(squared(p.args[0]))});
-                   return Partial{.factor = product_of(number(p, 2 / std::sqrt(std::numbers::pi)), bell)};
+                   return Partial{.factor = product_of(typed_constant(p, 2 / std::sqrt(std::numbers::pi)), bell)};
                }}},
     PartialRow{Op::pow, {pow_base, pow_exponent}},
 };

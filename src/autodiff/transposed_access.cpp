@@ -4,18 +4,11 @@
 #include "autodiff/access_enumeration.h"
 #include "autodiff/boundary_fold.h"
 #include "base/check.h"
+#include "expr/index_build.h"
 
 namespace tessera {
 namespace {
 
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr index_op(Op op, const Expr& a, const Expr& b) { return simplify_index(make_op(op, DType::i64, {a, b})); }
-
-bool reads_tensors(const Expr& e) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || (n->op == Op::access && n->index_count() > 0); });
-    return found;
-}
 bool is_index_equation(const Expr& e) { return e->op == Op::eq && is_integer(e->args[0].dtype()) && !reads_tensors(e); }
 
 Expr conjunction(const std::vector<Expr>& parts) {
@@ -63,7 +56,7 @@ public:
 private:
     static bool is_inside(const Interval& range, const Dim& d) {
         return range.bounded() && proves_nonnegative(range.low) &&
-               proves_nonnegative(index_op(Op::sub, whole_dim(d).high, range.high), {.extents_positive = true});
+               proves_nonnegative(simplified_op(Op::sub, whole_dim(d).high, range.high), {.extents_positive = true});
     }
 
     Expr gathered(const std::vector<Dim>& target, const std::vector<Interval>& region, const std::vector<Expr>& indices) {
@@ -81,7 +74,8 @@ private:
         for (const Expr& p : conditions_) {
             if (is_index_equation(p)) {
                 system.left.push_back(number(0));
-                system.right.push_back(index_op(Op::sub, converted(DType::i64, p->args[0]), converted(DType::i64, p->args[1])));
+                system.right.push_back(
+                    simplified_op(Op::sub, converted(DType::i64, p->args[0]), converted(DType::i64, p->args[1])));
             } else {
                 conditions.push_back(p);
             }
@@ -155,7 +149,7 @@ private:
     }
     static bool stays_in(const Interval& range, const Interval& region) {
         const auto reaches = [](const Expr& a, const Expr& b) {
-            return proves_nonnegative(index_op(Op::sub, a, b), {.extents_positive = true});
+            return proves_nonnegative(simplified_op(Op::sub, a, b), {.extents_positive = true});
         };
         return range.bounded() && reaches(range.low, region.low) && reaches(region.high, range.high);
     }
@@ -164,7 +158,7 @@ private:
     static bool holds(const Expr& condition, const Domain& points) {
         if ((condition->op != Op::le && condition->op != Op::lt) || !is_integer(condition->args[0].dtype())) return false;
         const Expr a = converted(DType::i64, condition->args[0]), b = converted(DType::i64, condition->args[1]);
-        const Expr distance = index_op(Op::sub, index_op(Op::sub, b, a), number(condition->op == Op::lt ? 1 : 0));
+        const Expr distance = simplified_op(Op::sub, simplified_op(Op::sub, b, a), number(condition->op == Op::lt ? 1 : 0));
         const Interval range = bounds(distance, points);
         return range.low.defined() && proves_nonnegative(range.low, {.extents_positive = true});
     }
@@ -188,8 +182,8 @@ private:
             const CountedDim counted = counted_dim(target[k], region[k], {}, names_);
             if (counted.dim.id() != target[k].id()) {
                 shifted = true;
-                index = index_op(Op::sub, index, region[k].low);
-                reads[k] = index_op(Op::sub, make_dim(target[k]), region[k].low);
+                index = simplified_op(Op::sub, index, region[k].low);
+                reads[k] = simplified_op(Op::sub, make_dim(target[k]), region[k].low);
             }
             if (guard.defined()) index = chosen(guard, index, number(-1));
             to_dims.push_back({counted.dim, index, where});

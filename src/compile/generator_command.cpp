@@ -14,18 +14,15 @@ namespace {
 
 constexpr std::string_view starts_kernel = "--kernel";
 
-[[noreturn]] void refuse(const std::string& message, std::vector<Hint> hints) {
-    throw Error(E0805_usage, {}, message, std::move(hints));
-}
-
 // "k=v" pairs; a key may stand once.
 std::map<std::string, std::string> pairs(const std::vector<std::string>& given, std::string_view option) {
     std::map<std::string, std::string> out;
     for (const std::string& text : given) {
         const size_t at = text.find('=');
-        if (at == std::string::npos || at == 0) refuse(fmt::format("{} {} is malformed", option, text), {expected("name=value")});
+        if (at == std::string::npos || at == 0)
+            refuse_usage(fmt::format("{} {} is malformed", option, text), {expected("name=value")});
         if (!out.emplace(text.substr(0, at), text.substr(at + 1)).second)
-            refuse(fmt::format("{} {} stands twice", option, text.substr(0, at)), {fix("give one value")});
+            refuse_usage(fmt::format("{} {} stands twice", option, text.substr(0, at)), {fix("give one value")});
     }
     return out;
 }
@@ -83,7 +80,7 @@ void refuse_extras(const CLI::App& app) {
     std::vector<std::string> known{std::string(starts_kernel)};
     for (const CLI::Option* option : app.get_options())
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    refuse(fmt::format("{} is not understood", extras[0]), {fix_spelling(extras[0].substr(0, extras[0].find('=')), known)});
+    refuse_usage(fmt::format("{} is not understood", extras[0]), {fix_spelling(extras[0].substr(0, extras[0].find('=')), known)});
 }
 
 // Reads `words`; returns whether they ask for help.
@@ -94,7 +91,7 @@ bool parse(CLI::App& app, std::vector<std::string> words) {
     } catch (const CLI::CallForHelp&) {
         return true;
     } catch (const CLI::ParseError& e) {
-        refuse(e.what(), {fix("see --help")});
+        refuse_usage(e.what(), {fix("see --help")});
     }
     refuse_extras(app);
     return false;
@@ -104,21 +101,21 @@ void take(KernelCommand& kernel, const KernelOptions& options) {
     for (const auto& [name, value] : pairs(options.params, "--param")) kernel.params[name] = value;
     for (const auto& [name, value] : pairs(options.dims, "--dim")) kernel.dims[name] = value;
     if (options.variants.size() % 2 != 0)
-        refuse(fmt::format("--variant {} has no schedule", options.variants.back()), {expected("a condition and a file")});
+        refuse_usage(fmt::format("--variant {} has no schedule", options.variants.back()), {expected("a condition and a file")});
     for (size_t i = 0; i + 1 < options.variants.size(); i += 2)
         kernel.variants.emplace_back(options.variants[i], options.variants[i + 1]);
     static_cast<void>(parse_require(kernel.require));
 }
 
 KernelCommand parse_kernel(const KernelCommand& shared, const std::vector<std::string>& words) {
-    if (words.empty()) refuse("--kernel has no name", {fix("write --kernel and the name of the C function")});
+    if (words.empty()) refuse_usage("--kernel has no name", {fix("write --kernel and the name of the C function")});
     KernelCommand kernel = shared;
     kernel.name = words[0];
     KernelOptions options;
     CLI::App app;
     declare_kernel(app, kernel, options);
     if (parse(app, {words.begin() + 1, words.end()}))
-        refuse(fmt::format("--help stands among the options of {}", kernel.name), {fix("ask for help alone")});
+        refuse_usage(fmt::format("--help stands among the options of {}", kernel.name), {fix("ask for help alone")});
     take(kernel, options);
     return kernel;
 }

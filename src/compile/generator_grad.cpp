@@ -9,15 +9,11 @@
 namespace tessera {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message, std::vector<Hint> hints) {
-    throw Error(E0805_usage, {}, message, std::move(hints));
-}
-
 std::int64_t whole_number(const std::string& text, const std::string& word) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || value < 1)
-        refuse(fmt::format("--save {} is malformed", word), {expected("a number >= 1, as in every=8")});
+        refuse_usage(fmt::format("--save {} is malformed", word), {expected("a number >= 1, as in every=8")});
     return value;
 }
 
@@ -27,10 +23,14 @@ DType float_named(const std::string& name, const std::string& word) {
         if (dtype_name(t) == name) return t;
         names.emplace_back(dtype_name(t));
     }
-    refuse(fmt::format("--save {} names no narrower float", word), {fix_spelling(name, names)});
+    refuse_usage(fmt::format("--save {} names no narrower float", word), {fix_spelling(name, names)});
 }
 
 }  // namespace
+
+void refuse_usage(const std::string& message, std::vector<Hint> hints) {
+    throw Error(E0805_usage, {}, message, std::move(hints));
+}
 
 SavePolicy save_policy(const std::vector<std::string>& words) {
     SavePolicy policy;
@@ -50,17 +50,17 @@ SavePolicy save_policy(const std::vector<std::string>& words) {
         else if (key == "keep" && !value.empty())
             policy.keep.push_back(value);
         else
-            refuse(fmt::format("--save {} is not known", word),
-                   {fix_spelling(key, {"automatic", "save", "recompute", "every", "as", "keep"})});
+            refuse_usage(fmt::format("--save {} is not known", word),
+                         {fix_spelling(key, {"automatic", "save", "recompute", "every", "as", "keep"})});
     }
     return policy;
 }
 
 std::vector<GradFunction> grad_functions(const Algorithm& algorithm, const GradRequest& request) {
     if (!request.wrt.empty() && !request.value_and_grad.empty())
-        refuse("--grad and --value-and-grad exclude each other", {fix("give one of them")});
+        refuse_usage("--grad and --value-and-grad exclude each other", {fix("give one of them")});
     if (request.wrt.empty() && !request.save.empty())
-        refuse("--save says what is kept between two functions, and there is one", {fix("add --grad and the inputs")});
+        refuse_usage("--save says what is kept between two functions, and there is one", {fix("add --grad and the inputs")});
     if (!request.value_and_grad.empty()) return {{"", value_and_grad(algorithm, request.value_and_grad)}};
     const ForwardBackward pair = vjp(algorithm, {.wrt = request.wrt, .save = save_policy(request.save)});
     return {{"", pair.forward}, {"_backward", pair.backward}};

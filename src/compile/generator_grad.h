@@ -8,6 +8,9 @@
 
 namespace tessera {
 
+/// Throws E0805 with these words.
+[[noreturn]] void refuse_usage(const std::string& message, std::vector<Hint> hints);
+
 /// What a generator's command line says about derivatives.
 struct GradRequest {
     std::vector<std::string> wrt;             // --grad: two functions, values and derivatives for a later call

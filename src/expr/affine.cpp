@@ -43,18 +43,18 @@ int compare_atoms(const std::vector<Expr>& a, const std::vector<Expr>& b) {
 
 bool too_large(__int128 v) { return v > largest_factor || v < -largest_factor; }
 
-Expr integer(std::int64_t v) { return make_constant(DType::i64, v); }
-
 Expr product(const Term& term, std::int64_t factor) {
     Expr e;
     for (const Expr& a : term.atoms) e = e.defined() ? make_op(Op::mul, DType::i64, {e, a}) : a;
-    if (!e.defined()) return integer(factor);
-    return factor == 1 ? e : make_op(Op::mul, DType::i64, {e, integer(factor)});
+    if (!e.defined()) return make_constant(DType::i64, factor);
+    return factor == 1 ? e : make_op(Op::mul, DType::i64, {e, make_constant(DType::i64, factor)});
 }
 
 }  // namespace
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+    if (b == 0) return 0;
+    if (b == -1) return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(a));
     const std::int64_t q = a / b;
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
@@ -124,7 +124,7 @@ Expr Polynomial::expr() const {
         else
             add(t);
     }
-    return sum.defined() ? sum : integer(0);
+    return sum.defined() ? sum : make_constant(DType::i64, std::int64_t{0});
 }
 
 Polynomial Polynomial::replaced(const Expr& atom, const Polynomial& value) const {

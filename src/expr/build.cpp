@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "expr/affine.h"
 #include "expr/expr_node.h"
 
 #include <fmt/format.h>
@@ -67,13 +68,6 @@ private:
     SourceLoc where_;
     std::unordered_map<const ExprNode*, Expr> done_;
 };
-
-std::int64_t floor_div(std::int64_t a, std::int64_t b) {
-    if (b == 0) return 0;
-    if (b == -1) return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(a));
-    const std::int64_t q = a / b;
-    return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
-}
 
 // Arithmetic of two literals, done where it stands; an op without a row here stays a node.
 std::optional<Expr> fold_literals(Op op, const std::vector<Expr>& args) {

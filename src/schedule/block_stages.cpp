@@ -1,5 +1,6 @@
 #include "schedule/block_stages.h"
 
+#include "expr/index_build.h"
 #include "schedule/accumulation.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,6 @@
 namespace tessera {
 namespace {
 
-Expr number(std::int64_t value) { return make_constant(DType::i64, value); }
 Expr strong(const Expr& e) { return e->weak ? resolve_weak(e, DType::i64, {}) : e; }
 
 // What the stages of one reduction share.

@@ -1,6 +1,7 @@
 #include "schedule/held_reads.h"
 
 #include "expr/bounds.h"
+#include "expr/index_build.h"
 #include "schedule/derived_stages.h"
 #include "schedule/stage_region.h"
 
@@ -16,7 +17,6 @@ struct OpenEnds {
 using OpenReads = std::unordered_map<const ExprNode*, std::vector<OpenEnds>>;
 
 Expr wide(const Expr& e) { return e->dtype == DType::i64 ? e : make_op(Op::cast, DType::i64, {e}); }
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
 
 class ReadHolder {
 public:

@@ -1,5 +1,7 @@
 #include "schedule/recurrence_stages.h"
 
+#include "expr/index_build.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 namespace tessera {
 namespace {
 
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
 Expr index_of_extent(const Dim& d) { return resolve_weak(Expr(d.extent()), DType::i64, {}); }
 Expr both(const Expr& a, const Expr& b) { return !a.defined() ? b : !b.defined() ? a : a && b; }
 Expr truth() { return make_constant(DType::bool_, std::int64_t{1}); }

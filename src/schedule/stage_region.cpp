@@ -1,6 +1,7 @@
 #include "schedule/stage_region.h"
 
 #include "expr/index_analysis.h"
+#include "expr/index_build.h"
 #include "expr/index_text.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,6 @@
 namespace tessera {
 namespace {
 
-Expr number(std::int64_t v) { return make_constant(DType::i64, v); }
 Expr sum_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
 
 [[noreturn]] void throw_unbounded(const Stage& user, const Stage& read, const Expr& access, size_t dim) {

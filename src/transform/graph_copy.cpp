@@ -7,11 +7,6 @@
 namespace tessera {
 namespace {
 
-std::vector<Expr> roots_of(const FuncState& f) {
-    std::vector<Expr> roots = f.values;
-    if (f.init.defined()) roots.push_back(f.init);
-    return roots;
-}
 bool is_structured(Op op) { return op == Op::reduce || op == Op::scan || op == Op::scatter; }
 const void* key_of(const AccessTarget& t) { return t.input ? static_cast<const void*>(t.input.get()) : t.func.get(); }
 

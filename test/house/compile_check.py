@@ -10,6 +10,7 @@ Exit status 77 with `[SKIP] reason` where there is no clang++-14.
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -34,15 +35,25 @@ def header_checks(tree):
             yield path, [*compiler, *WARNINGS, "-I", str(tree.root / "include"), "-include", str(tree.root / path), os.devnull]
 
 
-def clang_checks(tree, build):
+def compiled_sources(build):
+    """(source, command) of the build; a unity file stands for the sources that it includes, each of which must compile alone."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         source = Path(entry["file"])
+        if source.parent.name != "Unity":
+            yield source, entry["command"]
+            continue
+        for included in re.findall(r'#include "(.*)"', source.read_text()):
+            yield Path(included), entry["command"]
+
+
+def clang_checks(tree, build):
+    for source, command in compiled_sources(build):
         if not source.is_relative_to(tree.root / "src") or source.suffix != ".cpp":
             continue
         path = source.relative_to(tree.root)
         if any("Halide" in i.path for f in tree.closure(path) for i in tree.includes(f)):
             continue
-        words = shlex.split(entry["command"])
+        words = shlex.split(command)
         kept = [w for i, w in enumerate(words) if w.startswith(("-I", "-D")) or (i and words[i - 1] == "-isystem") or w == "-isystem"]
         yield path, [CLANG, *CXX20, *WARNINGS, *kept, str(source)]
 

@@ -23,7 +23,6 @@ using Halide::reinterpret;
 using Halide::select;
 using Args = std::vector<E>;
 
-bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
 Halide::Type unsigned_of(Halide::Type t) { return t.with_code(halide_type_uint); }
 E number(Halide::Type t, double value) { return Halide::Internal::make_const(t, value); }
 E integer(Halide::Type t, std::int64_t value) {

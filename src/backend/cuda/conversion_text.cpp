@@ -9,8 +9,6 @@
 namespace tessera::cuda {
 namespace {
 
-bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
-
 // f32 -> f16 and back.
 std::string to_half(DType to) { return to == DType::f16 ? "f32_to_f16" : "f32_to_bf16"; }
 std::string from_half(DType from) { return from == DType::f16 ? "f16_to_f32" : "bf16_to_f32"; }

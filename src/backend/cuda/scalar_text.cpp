@@ -13,8 +13,6 @@
 namespace tessera::cuda {
 namespace {
 
-bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
-
 /// How an op of floats and one of integers is written, with {0}, {1}, … for its operands. "": by name of the math function.
 struct Spelling {
     Op op;
