@@ -9,6 +9,7 @@ set(TESSERA_ROOMS
   "ops:base types expr algorithm"
   "transform:base types expr algorithm"
   "autodiff:base types expr algorithm"
+  "solve:base types expr algorithm transform autodiff"
   "schedule:base types expr algorithm"
   "schedule_db:base types expr algorithm schedule"
   "tile:base types expr algorithm schedule"

@@ -122,6 +122,7 @@ std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const st
     const DerivativeRule& rule = *f.state()->rule;
     if (rule.reverse) {
         std::vector<Func> out = called_reverse(f, rule, cotangent, name);
+        if (rule.linear) return out;
         // The derivative of what is linear in the cotangent is free of it.
         std::vector<Cotangent> all;
         for (const Func& g : out)
@@ -157,15 +158,16 @@ Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std
 }
 
 std::shared_ptr<const DerivativeRule> moved_rule(const std::shared_ptr<const DerivativeRule>& rule,
-                                                 const std::shared_ptr<const std::map<const FuncState*, Func>>& to) {
+                                                 const std::function<Func(const Func&)>& operand, const GraphRewrite& results) {
     auto moved = std::make_shared<DerivativeRule>(*rule);
+    if (!moved->origin) moved->origin = rule;
     for (Wrt& x : moved->operands)
-        if (const auto found = to->find(x.func().get()); x.func() && found != to->end()) x = Wrt(found->second, x.where());
+        if (x.func()) x = Wrt(operand(Func(x.func())), x.where());
     if (rule->reverse)
-        moved->reverse = [rule, to](const Func& cotangent) { return reading_normal(*to, rule->reverse(cotangent)); };
+        moved->reverse = [rule, results](const Func& cotangent) { return GraphRewrite(results)(rule->reverse(cotangent)); };
     if (rule->forward)
-        moved->forward = [rule, to](const std::vector<Func>& tangents) {
-            return reading_normal(*to, {rule->forward(tangents)})[0];
+        moved->forward = [rule, results](const std::vector<Func>& tangents) {
+            return GraphRewrite(results)({rule->forward(tangents)})[0];
         };
     return moved;
 }

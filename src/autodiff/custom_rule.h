@@ -1,8 +1,8 @@
 #pragma once
 
 #include "algorithm/derivative_rule.h"
+#include "autodiff/graph_rewrite.h"
 
-#include <map>
 #include <set>
 
 namespace tessera {
@@ -12,9 +12,10 @@ namespace tessera {
 /// The tangent of `f`, given those of its operands.
 [[nodiscard]] Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name);
 
-/// The rule of a copy: operands and what the rule reads are where the Funcs of its graph went.
+/// The rule of a copy: operands, and what the rule makes reads, are where the Funcs of its graph went.
 [[nodiscard]] std::shared_ptr<const DerivativeRule> moved_rule(const std::shared_ptr<const DerivativeRule>& rule,
-                                                               const std::shared_ptr<const std::map<const FuncState*, Func>>& to);
+                                                               const std::function<Func(const Func&)>& operand,
+                                                               const GraphRewrite& results);
 /// Operands of rules that their Funcs do not read, each before what reads them.
 [[nodiscard]] std::vector<Func> operands_beside(const std::vector<Func>& outputs);
 

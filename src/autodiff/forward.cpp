@@ -23,7 +23,8 @@ bool asks_for_equal_dims(const Guarded& g) {
 }  // namespace
 
 Forward::Forward(DerivativeGraph& graph, ForwardOptions options)
-    : normal_(graph.normal), activity_(graph.activity), names_(graph.names), options_(std::move(options)) {}
+    : normal_(graph.normal), in_normal_form_(std::make_shared<const FuncMap>(graph.normal)), activity_(graph.activity),
+      names_(graph.names), options_(std::move(options)) {}
 
 std::vector<Dim> Forward::with_parameters(const std::vector<Dim>& dims) const {
     std::vector<Dim> all = options_.parameters;
@@ -130,7 +131,7 @@ void Forward::define_by_rule(const Func& f) {
                     fmt::format("{} has a rule of the user, which has no forward jacobian", f.name()),
                     {token(f.name()), fix("use jvp()")});
     check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
-    const std::string name = names_.func(name_of(f.name()) + "/rule");
+    const std::string name = names_.prefix(name_of(f.name()) + "/rule");
     std::vector<Func> given;
     for (const Wrt& x : f.state()->rule->operands) {
         const std::vector<Dim>& dims = x.input() ? x.input()->dims : x.func()->dims;
@@ -144,7 +145,7 @@ void Forward::define_by_rule(const Func& f) {
         given.push_back(made_func(name + "/" + of, dims, {tangent.zero() ? zero_of(derivative_dtype(dtype)) : tangent.expr()},
                                   f.state()->where));
     }
-    const Func made = reading_normal(normal_, {forward_of_rule(f, given, name)})[0];
+    const Func made = in_normal_form_({forward_of_rule(f, given, name)})[0];
     define(f, {{{}, converted(derivative_dtype(f.dtype()), read_at(made, dims_as_indices(made.dims()), f.state()->where))}});
 }
 

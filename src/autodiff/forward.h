@@ -41,7 +41,8 @@ private:
     void set_variable(const void* key, const std::string& name, const std::vector<Dim>& dims, const Expr& tangent,
                       SourceLoc where);
 
-    const std::map<const FuncState*, Func>& normal_;
+    const FuncMap& normal_;
+    GraphRewrite in_normal_form_;  // of what rules make
     const Activity& activity_;
     NameSupply& names_;
     ForwardOptions options_;

@@ -1,7 +1,6 @@
 #include "autodiff/graph_of.h"
 
 #include "autodiff/custom_rule.h"
-#include "autodiff/graph_rewrite.h"
 
 #include <fmt/format.h>
 
@@ -127,7 +126,7 @@ NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>
     for (const Func& y : outputs) out.outputs.push_back(normal.of(y));
     for (Func& f : beside) f = normal.of(f);
     const Algorithm algorithm(with_operands(beside, out.outputs), all);
-    std::map<const FuncState*, Func> made_from;
+    FuncMap made_from;
     for (const Func& f : given.funcs()) made_from.emplace(f.state().get(), normal.of(f));
     out.graph = std::make_unique<DerivativeGraph>(DerivativeGraph{
         algorithm, std::move(made_from), variables, Activity(algorithm.funcs(), out.outputs, variables), std::move(names)});
@@ -140,16 +139,6 @@ NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt
 }
 NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt, const std::vector<Argument>& arguments) {
     return made_normal(outputs, wrt, arguments, true);
-}
-
-std::vector<Func> reading_normal(const std::map<const FuncState*, Func>& normal, const std::vector<Func>& outputs) {
-    return GraphRewrite([&](const Expr& access) -> Expr {
-        const auto found = normal.find(access->target().func.get());
-        if (found == normal.end() || found->second.state() == access->target().func) return {};
-        AccessTarget target = access->target();
-        target.func = found->second.state();
-        return make_access(target, access->args, access.dtype(), access->component(), access->where);
-    })(outputs);
 }
 
 void check_scalar(const Func& y, const GradOptions& options) {

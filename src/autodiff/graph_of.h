@@ -2,6 +2,7 @@
 
 #include <tessera/autodiff.h>
 
+#include "autodiff/graph_rewrite.h"
 #include "autodiff/normal_form.h"
 
 #include <memory>
@@ -11,7 +12,7 @@ namespace tessera {
 /// The graph of some outputs, all that a transform needs to know of it.
 struct DerivativeGraph {
     Algorithm algorithm;
-    std::map<const FuncState*, Func> normal;  // by the Func it is made from
+    FuncMap normal;  // by the Func it is made from
     Variables variables;
     Activity activity;
     NameSupply names;
@@ -31,9 +32,6 @@ struct NormalGraph {
 /// The same for what replaces an algorithm with these arguments: Funcs keep their names.
 [[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt,
                                        const std::vector<Argument>& arguments);
-
-/// `outputs` with the Funcs in normal form in the places of those they are made from.
-[[nodiscard]] std::vector<Func> reading_normal(const std::map<const FuncState*, Func>& normal, const std::vector<Func>& outputs);
 
 /// E1003 unless y has no dims but those of `per`.
 void check_scalar(const Func& y, const GradOptions& options);

@@ -50,8 +50,20 @@ std::vector<Func> reached(const std::vector<Func>& outputs, bool with_operands) 
 std::vector<Func> reachable_funcs(const std::vector<Func>& outputs) { return reached(outputs, true); }
 std::vector<Func> funcs_below(const Func& f) { return reached({f}, false); }
 
+GraphRewrite::GraphRewrite(std::shared_ptr<const FuncMap> map)
+    : replace_([map](const Expr& access) -> Expr {
+          const auto found = map->find(access->target().func.get());
+          if (found == map->end() || found->second.state() == access->target().func) return {};
+          AccessTarget target = access->target();
+          target.func = found->second.state();
+          return make_access(target, access->args, access.dtype(), access->component(), access->where);
+      }),
+      map_(map) {}
+
 std::vector<Func> GraphRewrite::operator()(const std::vector<Func>& outputs) {
+    const std::lock_guard lock(copies_->mutex);
     const std::vector<Func> funcs = reachable_funcs(outputs);
+    changed_.clear();
     for (bool grown = true; grown;) {
         grown = false;
         for (const Func& f : funcs) {
@@ -60,12 +72,29 @@ std::vector<Func> GraphRewrite::operator()(const std::vector<Func>& outputs) {
             if (changes(state)) grown = changed_.insert(&state).second || grown;
         }
     }
+    std::vector<Func> to_do, rewritten;
     for (const Func& f : funcs)
-        if (changed_.count(f.state().get())) rewrite(*f.state());
-    move_rules(funcs);
+        if (changed_.count(f.state().get()) && !copy_of(f.state().get()).state()) to_do.push_back(f);
+    for (const Func& f : to_do) {
+        rewrite(f.state());
+        rewritten.push_back(f);
+    }
+    move_rules(funcs, rewritten);
     std::vector<Func> out;
-    for (const Func& y : outputs) out.push_back(changed_.count(y.state().get()) ? copies_.at(y.state().get()) : y);
+    for (const Func& y : outputs) out.push_back(changed_.count(y.state().get()) ? copy_of(y.state().get()) : y);
+    alive_.clear();
     return out;
+}
+
+Func GraphRewrite::copy_of(const FuncState* f) const {
+    const auto found = copies_->made.find(f);
+    if (found == copies_->made.end() || found->second.of.lock().get() != f) return Func(std::shared_ptr<FuncState>());
+    return Func(found->second.copy.lock());
+}
+
+void GraphRewrite::note_copy(const std::shared_ptr<FuncState>& of, const Func& copy) {
+    copies_->made[of.get()] = {of, copy.state()};
+    alive_.push_back(copy);
 }
 
 bool GraphRewrite::changes(const FuncState& f) const {
@@ -84,7 +113,7 @@ bool GraphRewrite::changes(const FuncState& f) const {
 
 // What a read of the Func at its dims becomes, where that is a read of one other Func.
 Func GraphRewrite::moved(const Func& operand) const {
-    if (const auto copy = copies_.find(operand.state().get()); copy != copies_.end()) return copy->second;
+    if (Func copy = copy_of(operand.state().get()); copy.state()) return copy;
     const Expr read = read_at(operand, dims_as_indices(operand.dims()), operand.state()->where);
     const Expr other = replace_(read);
     const bool one =
@@ -94,41 +123,57 @@ Func GraphRewrite::moved(const Func& operand) const {
     return one ? Func(other->target().func) : operand;
 }
 
-void GraphRewrite::move_rules(const std::vector<Func>& funcs) {
+void GraphRewrite::move_rules(const std::vector<Func>& funcs, const std::vector<Func>& rewritten) {
     std::vector<const FuncState*> with_rule;
-    for (const Func& f : funcs)
-        if (f.state()->rule && changed_.count(f.state().get())) with_rule.push_back(f.state().get());
+    for (const Func& f : rewritten)
+        if (f.state()->rule) with_rule.push_back(f.state().get());
     if (with_rule.empty()) return;
-    auto map = std::make_shared<std::map<const FuncState*, Func>>();
-    for (const Func& f : funcs)
-        if (const Func to = moved(f); to.state() != f.state()) map->emplace(f.state().get(), to);
-    for (const FuncState* f : with_rule) copies_.at(f).state()->rule = moved_rule(f->rule, map);
+    const auto operand = [this](const Func& f) { return moved(f); };
+    GraphRewrite later = *this;
+    if (!map_) {
+        auto map = std::make_shared<FuncMap>();
+        for (const Func& f : funcs)
+            if (const Func to = moved(f); to.state() != f.state()) map->emplace(f.state().get(), to);
+        later = GraphRewrite(map);
+    }
+    later.alive_.clear();
+    for (const FuncState* f : with_rule)
+        if (FuncState& copy = *copy_of(f).state(); copy.rule == f->rule) copy.rule = moved_rule(f->rule, operand, later);
 }
 
-Func GraphRewrite::shell(const FuncState& f) {
-    if (const auto found = copies_.find(&f); found != copies_.end()) return found->second;
-    const auto made = [&](const FuncState& from) {
-        Func copy(from.name, from.where);
-        *copy.state() = from;
+// Where a rule comes from and of what it speaks, as seen by the copy: several copies of one definition are one Func.
+std::vector<const void*> GraphRewrite::rule_key(const FuncState& f) const {
+    if (!f.rule) return {nullptr};
+    std::vector<const void*> key{f.rule->origin ? f.rule->origin.get() : f.rule.get()};
+    for (const Wrt& x : f.rule->operands)
+        key.push_back(x.input() ? static_cast<const void*>(x.input().get()) : moved(Func(x.func())).state().get());
+    return key;
+}
+
+// A copy to be defined later; the states of a recurrence are made together.
+Func GraphRewrite::shell(const std::shared_ptr<FuncState>& f) {
+    if (Func known = copy_of(f.get()); known.state()) return known;
+    const auto made = [&](const std::shared_ptr<FuncState>& from) {
+        Func copy(from->name, from->where);
+        *copy.state() = *from;
         copy.state()->recurrence = nullptr;
-        copies_.emplace(&from, copy);
+        note_copy(from, copy);
         return copy;
     };
-    if (!f.recurrence) return made(f);
-    auto recurrence = std::make_shared<Recurrence>(Recurrence{f.recurrence->t, f.recurrence->reverse, {}, {}});
-    for (const auto& s : f.recurrence->states) {
-        const Func copy = made(*s.lock());
+    if (!f->recurrence) return made(f);
+    auto recurrence = std::make_shared<Recurrence>(Recurrence{f->recurrence->t, f->recurrence->reverse, {}, {}});
+    for (const auto& s : f->recurrence->states) {
+        const Func copy = made(s.lock());
         copy.state()->recurrence = recurrence;
         recurrence->states.push_back(copy.state());
         recurrence->kept.push_back(copy.state());
     }
-    return copies_.at(&f);
+    return copy_of(f.get());
 }
 
-void GraphRewrite::rewrite(const FuncState& f) {
+void GraphRewrite::rewrite(const std::shared_ptr<FuncState>& f) {
     std::unordered_map<const ExprNode*, Expr> done;
-    const std::vector<Expr> roots = definition_roots(f);
-    for_each_node(roots, [&](const Expr& n) {
+    for_each_node(definition_roots(*f), [&](const Expr& n) {
         std::vector<Expr> args;
         for (const Expr& a : n->args) args.push_back(done.at(a.get()));
         if (n->op != Op::access || !n->target().func) {
@@ -140,14 +185,25 @@ void GraphRewrite::rewrite(const FuncState& f) {
             made = other;
         } else if (changed_.count(n->target().func.get())) {
             AccessTarget target = n->target();
-            target.func = shell(*target.func).state();
+            target.func = shell(target.func).state();
             made = make_access(target, args, n.dtype(), n->component(), n->where);
         }
         done[n.get()] = made;
     });
+    std::vector<Expr> values;
+    for (const Expr& v : f->values) values.push_back(done.at(v.get()));
+    if (!f->recurrence && !copy_of(f.get()).state()) {
+        note_copy(f, shared_func(f->name, f->dims, values, rule_key(*f), [&] {
+                      Func copy(f->name, f->where);
+                      *copy.state() = *f;
+                      copy.state()->values = values;
+                      return copy;
+                  }));
+        return;
+    }
     FuncState& copy = *shell(f).state();
-    for (size_t i = 0; i < f.values.size(); ++i) copy.values[i] = done.at(f.values[i].get());
-    if (f.init.defined()) copy.init = done.at(f.init.get());
+    copy.values = values;
+    if (f->init.defined()) copy.init = done.at(f->init.get());
 }
 
 }  // namespace tessera

@@ -30,6 +30,14 @@ NameSupply::NameSupply(const AlgorithmState& algorithm) {
     }
 }
 
+std::string NameSupply::prefix(const std::string& base) {
+    while (true) {
+        std::string name = func(base);
+        const auto next = funcs_.lower_bound(name + "/");
+        if (next == funcs_.end() || !next->starts_with(name + "/")) return name;
+    }
+}
+
 std::string NameSupply::fresh(const std::string& base, std::set<std::string>& taken, char mark) {
     std::string name = base;
     for (int i = 1; !taken.insert(name).second; ++i) name = base + mark + std::to_string(i);
@@ -111,22 +119,27 @@ SharedFuncs& shared_funcs() {
 }
 }  // namespace
 
-Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where, NameSupply& names,
-                 const DerivativeRule* rule) {
-    std::vector<const void*> key{rule};
+Func shared_func(const std::string& base, const std::vector<Dim>& dims, const std::vector<Expr>& values,
+                 std::vector<const void*> apart, const std::function<Func()>& make) {
+    std::vector<const void*> key = std::move(apart);
+    key.push_back(nullptr);
     for (const Dim& d : dims) key.push_back(d.id());
     key.push_back(nullptr);
     for (const Expr& v : values) key.push_back(v.get());
     SharedFuncs& all = shared_funcs();
     const std::lock_guard lock(all.mutex);
     std::weak_ptr<FuncState>& known = all.by_definition[std::move(key)][base];
-    if (const auto alive = known.lock()) {
-        names.reserve(alive->name);
-        return Func(alive);
-    }
-    const Func made = made_func(names.func(base), std::move(dims), std::move(values), where);
+    if (const auto alive = known.lock()) return Func(alive);
+    const Func made = make();
     known = made.state();
     return made;
+}
+
+Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where, NameSupply& names,
+                 const DerivativeRule* rule) {
+    const Func f = shared_func(base, dims, values, {rule}, [&] { return made_func(names.func(base), dims, values, where); });
+    names.reserve(f.name());
+    return f;
 }
 
 Expr read_at(const Func& f, const std::vector<Expr>& indices, SourceLoc where, int component) {

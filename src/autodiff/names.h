@@ -4,6 +4,7 @@
 #include "algorithm/with_dims.h"
 #include "expr/bounds.h"
 
+#include <functional>
 #include <set>
 #include <string>
 
@@ -16,6 +17,8 @@ public:
 
     /// `base`, or `base` with a number behind.
     [[nodiscard]] std::string func(const std::string& base) { return fresh(base, funcs_, '.'); }
+    /// The same in front of names: none begins with it and a slash.
+    [[nodiscard]] std::string prefix(const std::string& base);
     void reserve(const std::string& name) { funcs_.insert(name); }
     /// Dims get the name of the transform in front: those of several transforms may meet in one graph.
     void name_dims_after(const std::string& transform);
@@ -40,6 +43,9 @@ void define_func(FuncState& f, std::vector<Dim> dims, std::vector<Expr> values, 
 /// transforms of one Func share what they split it into. Definitions with another `rule` are others.
 [[nodiscard]] Func shared_func(const std::string& base, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where,
                                NameSupply& names, const DerivativeRule* rule = nullptr);
+/// The same for a definition that `make` makes where none lives; `apart`: what else must be the same.
+[[nodiscard]] Func shared_func(const std::string& base, const std::vector<Dim>& dims, const std::vector<Expr>& values,
+                               std::vector<const void*> apart, const std::function<Func()>& make);
 [[nodiscard]] Func made_func(std::string name, std::vector<Dim> dims, std::vector<Expr> values, SourceLoc where);
 /// A read of component `component` at `indices`.
 [[nodiscard]] Expr read_at(const Func& f, const std::vector<Expr>& indices, SourceLoc where, int component = 0);

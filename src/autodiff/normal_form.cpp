@@ -72,12 +72,13 @@ NormalForm::NormalForm(const std::vector<Func>& funcs, const Activity& activity,
 
 // Rules of what is rewritten speak of the Funcs that stand in the places of theirs.
 void NormalForm::move_rules(const std::vector<Func>& funcs) {
-    auto map = std::make_shared<std::map<const FuncState*, Func>>();
+    auto map = std::make_shared<FuncMap>();
     for (const Func& f : funcs)
         if (of(f).state() != f.state()) map->emplace(f.state().get(), of(f));
     for (const Func& f : funcs)
         if (f.state()->rule && of(f).state() != f.state() && of(f).state()->rule == f.state()->rule)
-            of(f).state()->rule = moved_rule(f.state()->rule, map);
+            of(f).state()->rule = moved_rule(
+                f.state()->rule, [this](const Func& x) { return of(x); }, GraphRewrite(map));
 }
 
 Func NormalForm::of(const Func& f) const {

@@ -28,8 +28,8 @@ bool is_plain(const Expr& e, const std::vector<Dim>& dims) {
 }  // namespace
 
 Reverse::Reverse(DerivativeGraph& graph, ReverseOptions options)
-    : algorithm_(graph.algorithm.state()), normal_(graph.normal), activity_(graph.activity), names_(graph.names),
-      options_(std::move(options)), regions_(required_regions(algorithm_)) {}
+    : algorithm_(graph.algorithm.state()), normal_(graph.normal), in_normal_form_(std::make_shared<const FuncMap>(graph.normal)),
+      activity_(graph.activity), names_(graph.names), options_(std::move(options)), regions_(required_regions(algorithm_)) {}
 
 void Reverse::seed(const Func& output, int component, const Expr& given) {
     // A Func that is an output and also read outside its extents has cotangents there, but none that is given.
@@ -168,10 +168,10 @@ void Reverse::spread_rule(const Func& f, const std::vector<Expr>& given) {
             fmt::format("{} has a rule of the user, which has no derivative per {}", f.name(), options_.parameters[0].name()),
             {token(f.name()), fix("differentiate without `per`, one value at a time")});
     check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
-    const std::string name = names_.func(options_.prefix + "/" + f.name() + "/rule");
+    const std::string name = names_.prefix(options_.prefix + "/" + f.name() + "/rule");
     const Func cotangent = made_func(name + "/given", f.dims(), {given[0]}, f.state()->where);
     const std::vector<Wrt>& operands = f.state()->rule->operands;
-    const std::vector<Func> made = reading_normal(normal_, reverse_of_rule(f, cotangent, name));
+    const std::vector<Func> made = in_normal_form_(reverse_of_rule(f, cotangent, name));
     for (size_t k = 0; k < operands.size(); ++k) {
         const Wrt& x = operands[k];
         const void* key = x.input().get();

@@ -74,7 +74,8 @@ private:
     [[noreturn]] void throw_no_rule(const Func& f, const Expr& root, const std::string& what) const;
 
     const AlgorithmState& algorithm_;
-    const std::map<const FuncState*, Func>& normal_;
+    const FuncMap& normal_;
+    GraphRewrite in_normal_form_;  // of what rules make
     const Activity& activity_;
     NameSupply& names_;
     ReverseOptions options_;

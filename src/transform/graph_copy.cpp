@@ -333,6 +333,8 @@ std::shared_ptr<const DerivativeRule> GraphCopy::rule(const FuncState& f) {
     const auto self = shared_from_this();
     const auto from = f.rule;
     auto made = std::make_shared<DerivativeRule>();
+    made->closed = from->closed;
+    made->linear = from->linear;
     std::vector<Replacement> places;
     for (const Wrt& x : from->operands) {
         places.push_back(place_of({x.input(), x.func()}));
