@@ -19,12 +19,18 @@ AnyBuffer array_of(DType dtype, const std::vector<Dim>& dims) {
 
 }  // namespace
 
-CompiledProgram::CompiledProgram(const Algorithm& algorithm) : module_(compile(algorithm, default_schedule(algorithm))) {
+CompiledProgram::CompiledProgram(const Algorithm& algorithm, const std::vector<std::pair<std::string, std::string>>& in_place)
+    : module_(compile(algorithm, default_schedule(algorithm))) {
     for (const Argument& a : algorithm.arguments()) {
         const Input input(a.state());
         inputs_[input.name()] = array_of(input.dtype(), input.dims());
     }
-    for (const Func& f : algorithm.outputs()) outputs_[f.name()] = array_of(f.dtype(), f.dims());
+    for (const auto& [argument, output] : in_place) outputs_[output] = inputs_.at(argument);
+    for (const Func& f : algorithm.outputs())
+        for (int c = 0; c < f.components(); ++c) {
+            const std::string name = f.components() == 1 ? f.name() : f.name() + "." + std::to_string(c);
+            if (!outputs_.count(name)) outputs_[name] = array_of(f.dtype(c), f.dims());
+        }
 }
 
 void CompiledProgram::run() const { module_(NamedInputs(inputs_.begin(), inputs_.end()), outputs_); }

@@ -7,13 +7,16 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace apps {
 
 class CompiledProgram {
 public:
-    /// Under the default schedule.
-    explicit CompiledProgram(const tessera::Algorithm& algorithm);
+    /// Under the default schedule. `in_place`: arguments, and outputs that have their arrays.
+    explicit CompiledProgram(const tessera::Algorithm& algorithm,
+                             const std::vector<std::pair<std::string, std::string>>& in_place = {});
 
     /// The array of an argument or output, zero at the start.
     template <class T = float>
@@ -22,10 +25,6 @@ public:
         return tessera::Buffer<T>(found != outputs_.end() ? found->second : inputs_.at(name));
     }
     void run() const;
-    /// The output takes the argument's place at the next run, and its array the results of that run.
-    void exchange(const std::string& output, const std::string& argument) {
-        std::swap(outputs_.at(output), inputs_.at(argument));
-    }
 
 private:
     tessera::Module module_;

@@ -1,7 +1,8 @@
-// Goes downhill: value, gradients and the update of every weight (Adam; Kingma, Ba 2015, alg. 1) as one compiled algorithm.
+// Goes downhill: value, gradients and the update of every weight (Adam) as one compiled algorithm, weights and states in place.
 #pragma once
 
 #include <tessera/autodiff.h>
+#include <tessera/optimizer.h>
 
 #include "compiled_program.h"
 
@@ -16,16 +17,18 @@ public:
     /// The arrays of the arguments, the weights included.
     [[nodiscard]] const CompiledProgram& program() const { return program_; }
     /// One step; the loss before it.
-    double step(double rate);
+    double step(double rate) const;
 
 private:
-    Descent(const tessera::ValueAndGrad& g, const std::vector<tessera::Input>& weights,
-            const std::vector<tessera::Func>& further);
+    struct Definitions {
+        tessera::Func loss;
+        tessera::optim::Step step;
+    };
+    Descent(const Definitions& made, const std::vector<tessera::Func>& further);
+    static Definitions definitions(const tessera::Func& loss, const std::vector<tessera::Input>& weights);
 
     CompiledProgram program_;
     std::string loss_;
-    std::vector<std::string> weights_;
-    int steps_ = 0;
 };
 
 }  // namespace apps

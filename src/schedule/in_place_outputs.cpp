@@ -5,15 +5,38 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace tessera {
 namespace {
 
+// Of each stage the first output that needs it, in the algorithm's order: what an earlier output needs is computed before what
+// only later ones need.
+std::vector<size_t> first_outputs(const StageGraph& graph) {
+    constexpr size_t none = std::numeric_limits<size_t>::max();
+    std::vector<size_t> first(graph.stages.size(), none);
+    for (size_t o = 0; o < graph.algorithm.outputs().size(); ++o)
+        for (size_t i = graph.stages.size(); i-- > 0;) {
+            std::vector<size_t> stack;
+            if (graph.stages[i].output == o) stack.push_back(i);
+            while (!stack.empty()) {
+                const size_t at = stack.back();
+                stack.pop_back();
+                if (first[at] != none) continue;
+                first[at] = o;
+                for (size_t made = 0; made < graph.stages.size(); ++made)
+                    if (first[made] == none && made != at && reads(graph.stages[at], graph.stages[made].func.get()))
+                        stack.push_back(made);
+            }
+        }
+    return first;
+}
+
 class InPlaceCheck {
 public:
     InPlaceCheck(const BoundSchedule& bound, size_t output, const InputState& input)
-        : bound_(bound), output_(output), input_(input) {
+        : bound_(bound), output_(output), input_(input), first_(first_outputs(bound.graph)) {
         find_needed(output);
     }
 
@@ -42,6 +65,11 @@ private:
     }
     // Stages that share the loops of one leader.
     size_t leader_of(size_t root) const { return bound_.stages[root].fused ? bound_.stages[root].fused->leader : root; }
+
+    bool leads(size_t root) const {
+        return std::any_of(bound_.stages.begin(), bound_.stages.end(),
+                           [&](const BoundStage& b) { return b.fused && b.fused->leader == root; });
+    }
 
     bool at_own_cell(const Expr& access) const {
         const std::vector<Dim>& dims = stage(output_).dims;
@@ -82,9 +110,10 @@ private:
             refuse(reader, "elsewhere than at the cell that is written, in the same loops",
                    fmt::format("compute {} at root, before {}", stage(reader).name, stage(output_).name));
         }
-        if (!needed_.count(nest))
+        const bool shares_loops = bound_.stages[output_].fused || bound_.stages[nest].fused || leads(output_) || leads(nest);
+        if (!needed_.count(nest) && (shares_loops || first_[nest] >= first_[output_]))
             refuse(reader, "and nothing says that it is computed before",
-                   fmt::format("let {} depend on what {} computes", stage(output_).name, stage(reader).name));
+                   fmt::format("list the output that {} is for before {}", stage(reader).name, stage(output_).name));
     }
 
     [[noreturn]] void refuse(size_t reader, const std::string& how, const std::string& repair) const {
@@ -98,6 +127,7 @@ private:
     const BoundSchedule& bound_;
     size_t output_;
     const InputState& input_;
+    std::vector<size_t> first_;
     std::set<size_t> needed_;
 };
 
@@ -119,6 +149,7 @@ bool is_needed_by_output(const StageGraph& graph, size_t from, size_t output) {
 
 bool must_stand_alone(const StageGraph& graph, size_t stage) {
     const AlgorithmState& algorithm = graph.algorithm.state();
+    std::vector<size_t> first;
     for (const InPlacePair& p : algorithm.in_place) {
         const InputState* input = algorithm.arguments[p.argument].state().get();
         bool reads_input = false;
@@ -127,8 +158,12 @@ bool must_stand_alone(const StageGraph& graph, size_t stage) {
                 reads_input = reads_input || (n->op == Op::access && n->target().input.get() == input);
             });
         if (!reads_input) continue;
+        if (first.empty()) first = first_outputs(graph);
+        size_t replaced_at = p.output;
+        for (size_t i = 0; i < graph.stages.size(); ++i)
+            if (graph.stages[i].output == p.output) replaced_at = first[i];
         for (size_t user = 0; user < graph.stages.size(); ++user)
-            if (user != stage && reads(graph.stages[user], graph.stages[stage].func.get()) &&
+            if (user != stage && reads(graph.stages[user], graph.stages[stage].func.get()) && first[user] >= replaced_at &&
                 !is_needed_by_output(graph, user, p.output))
                 return true;
     }

@@ -91,13 +91,21 @@ TEST(InPlaceOutputs, ReadsOfOtherCellsAreRefused) {
                     .starts_with("E0314: z takes the memory of x, which before reads elsewhere"));
 }
 
-TEST(InPlaceOutputs, WhatIsComputedAtNoCertainTimeMustNotRead) {
+TEST(InPlaceOutputs, WhatOnlyLaterOutputsNeedMustNotRead) {
     Doubling d;
     d.rows(d.i) = sum({d.j}, d.x(d.i, d.j));
     Schedule schedule;
     schedule.stage("y").root().stage("rows").root();
-    EXPECT_EQ(refused(d.algorithm({d.rows}), schedule),
+    const Algorithm after({d.y, d.rows}, {d.x}, {.in_place = {{"x", "y"}}});
+    EXPECT_EQ(refused(after, schedule),
               "E0314: y takes the memory of x, which rows.sum reads and nothing says that it is computed before");
+    // What an output listed before is for is computed before.
+    const Module before = compile(d.algorithm({d.rows}), schedule, Target());
+    const Buffer<float> values({7, 5}), sums({7});
+    values.fill(3);
+    before({{"x", values}}, {{"y", values}, {"rows", sums}});
+    EXPECT_EQ(sums(6), 15);
+    values.for_each([](float v) { EXPECT_EQ(v, 6.0f); });
     // What the output needs is computed before.
     Func scaled("scaled");
     scaled(d.i, d.j) = d.x(d.i, d.j) / d.rows(d.i);
@@ -110,6 +118,40 @@ TEST(InPlaceOutputs, WhatIsComputedAtNoCertainTimeMustNotRead) {
     module({{"x", x}}, {{"scaled", x}, {"rows", rows}});
     EXPECT_EQ(rows(6), 15);
     x.for_each([](float v) { EXPECT_EQ(v, 3.0f / 15.0f); });
+}
+
+// A step down the gradient of two layers: what goes back through the second one reads its weights, and is for the first.
+TEST(InPlaceOutputs, WeightsOfSeveralLayers) {
+    Dim i("i", 9), h("h", 13), o("o", 5);
+    const Input x("x", f32, {i}), first("first", f32, {i, h}), second("second", f32, {h, o});
+    Func hidden("hidden"), out("out"), back("back"), next_first("next_first"), next_second("next_second");
+    hidden(h) = sum({i}, first(i, h) * x(i));
+    out(o) = sum({h}, second(h, o) * hidden(h));
+    back(h) = sum({o}, second(h, o) * out(o));
+    next_first(i, h) = first(i, h) - 0.1f * x(i) * back(h);
+    next_second(h, o) = second(h, o) - 0.1f * hidden(h) * out(o);
+    const std::vector<std::pair<std::string, std::string>> pairs{{"first", "next_first"}, {"second", "next_second"}};
+    const Algorithm in_place({next_first, next_second}, {x, first, second}, {.in_place = pairs});
+    const Algorithm apart({next_first, next_second}, {x, first, second});
+    const Buffer<float> xs({9}), fs({9, 13}), ss({13, 5}), want_first({9, 13}), want_second({13, 5});
+    float next = 0.3f;
+    for (const Buffer<float>* b : {&xs, &fs, &ss}) b->for_each([&](float& v) { v = next = 3.7f * next * (1 - next); });
+    compile(apart, default_schedule(apart), Target())({{"x", xs}, {"first", fs}, {"second", ss}},
+                                                      {{"next_first", want_first}, {"next_second", want_second}});
+    Schedule stored;
+    for (const char* stage : {"next_first", "next_second", "hidden", "hidden.sum", "out", "out.sum", "back", "back.sum"})
+        stored.stage(stage).root();
+    for (const Schedule& schedule : {default_schedule(in_place), stored}) {
+        const Buffer<float> f({9, 13}), s({13, 5});
+        std::copy(fs.data(), fs.data() + fs.size(), f.data());
+        std::copy(ss.data(), ss.data() + ss.size(), s.data());
+        compile(in_place, schedule, Target())({{"x", xs}, {"first", f}, {"second", s}}, {{"next_first", f}, {"next_second", s}});
+        for (std::int64_t k = 0; k < f.size(); ++k) EXPECT_EQ(f.data()[k], want_first.data()[k]);
+        for (std::int64_t k = 0; k < s.size(); ++k) EXPECT_EQ(s.data()[k], want_second.data()[k]);
+    }
+    const Algorithm swapped({next_second, next_first}, {x, first, second}, {.in_place = pairs});
+    EXPECT_EQ(refused(swapped, default_schedule(swapped)),
+              "E0314: next_second takes the memory of second, which back.sum reads and nothing says that it is computed before");
 }
 
 }  // namespace
