@@ -59,9 +59,9 @@ TSR_KERNEL(64, 1) integers(const u32* in, u32* out) {
     const i32 results[] = {add_wrap(a, b), sub_wrap(a, b), mul_wrap(a, b), neg_wrap(a), div_floor(a, b), mod_floor(a, b), shift_left(a, b % 40),
                            shift_right(a, b % 40), abs_wrap(a), beyond_width(b) ? 1 : 0, clamp_integer<i8>(b), static_cast<i32>(clamp_integer<u16>(a)),
                            to_integer<i32>(f32_word(ldg(in + t))), static_cast<i32>(to_integer<u8>(f32_word(ldg(in + 64 + t)))),
-                           highest<i32>() ^ lowest<i32>()};
+                           highest<i32>() ^ lowest<i32>(), static_cast<i32>(swizzled<7, 7>(static_cast<u32>(a)))};
     TSR_UNROLL
-    for (int i = 0; i < 15; ++i) stg(out + i * 64 + t, static_cast<u32>(results[i]));
+    for (int i = 0; i < 16; ++i) stg(out + i * 64 + t, static_cast<u32>(results[i]));
 }
 
 TSR_KERNEL(64, 1) conversions(const u32* in, u32* out) {

@@ -53,7 +53,7 @@ inline const std::vector<Case>& cases() {
         {"lanes", 32, 224},
         {"arithmetic", 64, 832},
         {"arithmetic_f64", 32, 640},
-        {"integers", 64, 960},
+        {"integers", 64, 1024},
         {"conversions", 64, 384},
         {"approximations", 64, 256, 0, 1, 1, 1, 1, 0x1p-20},
         {"rough_approximations", 64, 64, 0, 1, 1, 1, 1, 0x1p-10},

@@ -31,6 +31,7 @@ struct CudaVariant {
     std::string image;  // bytes
     std::vector<Bytecode> scratch_bytes;
     std::vector<CudaLaunch> launches;
+    std::vector<std::pair<std::int64_t, std::int64_t>> alignments;  // argument, bytes of its base and outer strides
 };
 
 /// One function of a library for what its C texts say.

@@ -6,7 +6,7 @@
 
 namespace tessera {
 
-tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
+tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule, const Target& target, tile::Copies copies) {
     const AlgorithmState& state = algorithm.state();
     if (!state.in_place.empty())
         throw Limit(L0901_not_on_target, state.where,
@@ -14,15 +14,15 @@ tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule,
                                 state.outputs[state.in_place[0].output].name(),
                                 state.arguments[state.in_place[0].argument].state()->name),
                     {fix("give the output memory of its own"), fix("compile for host")});
-    return tile::lower(build_loop_tree(bind(algorithm, schedule, target)), target);
+    return tile::lower(build_loop_tree(bind(algorithm, schedule, target)), target, copies);
 }
 
-CudaFile cuda_file(const Algorithm& algorithm, const Schedule& schedule, const Target& target, const std::string& prefix) {
+CudaFile cuda_file(const tile::Program& program, const Schedule& schedule, const Target& target, const std::string& prefix) {
     CudaFile out;
-    out.kernels = cuda::emit_kernels(cuda_program(algorithm, schedule, target), prefix);
+    out.kernels = cuda::emit_kernels(program, prefix);
     out.source = cuda::cuda_source(out.kernels, target,
                                    fmt::format("Compiled by Tessera for {}.\nDefinition:\n{}\nSchedule:\n{}\n", to_text(target),
-                                               algorithm.text(), to_json(schedule)));
+                                               program.bound.graph.algorithm.text(), to_json(schedule)));
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include "compile/cuda_kernels.h"
 #include "compile/module.h"
 #include "compile/toolchain.h"
+#include "tile/async_copy.h"
 
 #include <tessera/tessera_cuda.h>
 
@@ -92,19 +93,26 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
     function.signature.name = kernel.name;
     function.signature.params.clear();
     for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {
-        CudaVariant variant{.name = choice.name, .when = choice.when, .arch = target.arch};
-        if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
-        const std::string stem = fmt::format("{}_{}", kernel.name, choice.name);
-        const tile::Program program = cuda_program(kernel.algorithm, choice.schedule, target);
-        const CudaFile file = cuda_file(kernel.algorithm, choice.schedule, target, stem);
-        staging.write(stem + ".cu", file.source);
-        const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
-        (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
-        variant.image = read_text_file(staging.file(stem + ".cubin").string());
-        const LaunchWriter writer(kernel.algorithm, function.signature, program);
-        variant.scratch_bytes = writer.scratch_bytes();
-        for (const cuda::EmittedKernel& k : file.kernels) variant.launches.push_back(writer.launch(k));
-        function.cuda.push_back(std::move(variant));
+        const auto add = [&](const tile::Program& program, const std::string& suffix) {
+            CudaVariant variant{.name = choice.name + suffix, .when = choice.when, .arch = target.arch};
+            if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
+            const std::string stem = fmt::format("{}_{}", kernel.name, variant.name);
+            const CudaFile file = cuda_file(program, choice.schedule, target, stem);
+            staging.write(stem + ".cu", file.source);
+            const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
+            (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
+            variant.image = read_text_file(staging.file(stem + ".cubin").string());
+            const LaunchWriter writer(kernel.algorithm, function.signature, program);
+            variant.scratch_bytes = writer.scratch_bytes();
+            for (const cuda::EmittedKernel& k : file.kernels) variant.launches.push_back(writer.launch(k));
+            for (const tile::CopyAlignment& a : tile::copy_alignments(program))
+                variant.alignments.emplace_back(static_cast<std::int64_t>(a.argument), a.bytes);
+            function.cuda.push_back(std::move(variant));
+            return !function.cuda.back().alignments.empty();
+        };
+        // Buffers that asynchronous copies do not fit are read through registers.
+        if (add(cuda_program(kernel.algorithm, choice.schedule, target), ""))
+            add(cuda_program(kernel.algorithm, choice.schedule, target, tile::Copies::plain), "_plain");
     }
     return function;
 }

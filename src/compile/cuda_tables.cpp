@@ -53,8 +53,13 @@ private:
                                 name_or_null(params, !launch.params.empty()));
         }
         out_ += table("tessera_cuda_launch", launches, rows);
-        return fmt::format("    {{\"{}\", {}, 0, 0, 1, {}, {}, {}, 0, 0, {}, {}}},\n", v.name, code_(v.code), image,
-                           v.scratch_bytes.size(), name_or_null(scratch, !v.scratch_bytes.empty()), v.launches.size(),
+        rows.clear();
+        const std::string alignments = fmt::format("alignments_{}", number);
+        for (const auto& [argument, bytes] : v.alignments) rows += fmt::format("    {{{}, {}, {}}},\n", argument, bytes, bytes);
+        out_ += table("tessera_cuda_alignment", alignments, rows);
+        return fmt::format("    {{\"{}\", {}, {}, {}, 1, {}, {}, {}, 0, 0, {}, {}}},\n", v.name, code_(v.code),
+                           v.alignments.size(), name_or_null(alignments, !v.alignments.empty()), image, v.scratch_bytes.size(),
+                           name_or_null(scratch, !v.scratch_bytes.empty()), v.launches.size(),
                            name_or_null(launches, !v.launches.empty()));
     }
 

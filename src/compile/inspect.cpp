@@ -39,10 +39,11 @@ std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const 
         const bool lowered = level != IrLevel::schedule && target.kind == Target::Kind::cuda;
         if (!schedule.variants.empty())
             out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
-        if (lowered)
-            out += level == IrLevel::tile ? to_text(cuda_program(algorithm, choice.schedule, target))
-                                          : cuda_file(algorithm, choice.schedule, target, algorithm.state().name).source;
-        else
+        if (lowered) {
+            const tile::Program program = cuda_program(algorithm, choice.schedule, target);
+            out += level == IrLevel::tile ? to_text(program)
+                                          : cuda_file(program, choice.schedule, target, algorithm.state().name).source;
+        } else
             out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
     }
     return out;

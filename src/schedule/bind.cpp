@@ -132,6 +132,7 @@ private:
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
         if (spec) b.storage = spec->store, b.method = spec->method;
         if (spec && spec->mma) b.mma = spec->mma->atom;
+        if (spec && spec->engine) b.engine = *spec->engine;
         place(i, spec);
     }
 

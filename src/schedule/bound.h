@@ -58,6 +58,7 @@ struct BoundStage {
     StoreSpec storage;                // space, align, fold, buffers as written; names are user names
     std::optional<Method> method;
     std::optional<std::string> mma;  // the instruction of a contraction
+    Engine engine = Engine::auto_;   // what moves a copy
     std::vector<size_t> users;       // stages that read it, ascending
 };
 

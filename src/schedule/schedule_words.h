@@ -54,7 +54,7 @@ inline constexpr auto space_words = std::to_array<WordRow>({
 });
 inline constexpr auto swizzle_words = std::to_array<WordRow>({
     {"none", "rows as they are"},
-    {"xor", "row bits are exclusive-ored into the vector index", "none", "none"},
+    {"xor", "row bits are exclusive-ored into the vector index", "none"},
     {"32B", "the 32 byte pattern of TMA", "none", "none"},
     {"64B", "the 64 byte pattern of TMA", "none", "none"},
     {"128B", "the 128 byte pattern of TMA", "none", "none"},
@@ -76,7 +76,7 @@ inline constexpr auto method_words = std::to_array<WordRow>({
 inline constexpr auto engine_words = std::to_array<WordRow>({
     {"auto", "the backend's choice"},
     {"ldg", "through registers", "auto"},
-    {"cp_async", "asynchronous copies of 4, 8 or 16 bytes", "auto", "auto"},
+    {"cp_async", "asynchronous copies of 4, 8 or 16 bytes: what the innermost vector loop covers", "auto"},
     {"tma", "the tensor memory accelerator, one box a copy", "auto", "auto"},
     {"ldmatrix", "fragments from shared memory", "auto", "auto"},
     {"stmatrix", "fragments to shared memory", "auto", "auto"},

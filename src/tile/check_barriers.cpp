@@ -1,22 +1,33 @@
 #include "base/match.h"
+#include "schedule/loop_split.h"
 #include "tile/lower.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 
 namespace tessera::tile {
 namespace {
 
-// One run of a kernel on paper: loops go round up to three times, conditions hold always, never, or every other time. Time is
-// counted in barriers; two uses of one memory in one stretch of time, one of them a store, must be of one statement's run.
+// One run of a kernel on paper: a loop whose extent is not known goes round `rounds` times, others at most so often; conditions
+// that are not known then hold always, never, or every other time. Time is counted in barriers; two uses of one memory in one
+// stretch of time, one of them a store, must be of one statement's run. An asynchronous copy stores in the stretch in which it is
+// awaited, and holds its memory from its start on.
 class PaperRun {
 public:
-    PaperRun(const Program& program, const Kernel& kernel, int conditions)
-        : program_(program), kernel_(kernel), conditions_(conditions) {}
+    PaperRun(const Program& program, const Kernel& kernel, int conditions, std::int64_t rounds)
+        : program_(program), kernel_(kernel), conditions_(conditions), rounds_(rounds) {}
 
-    void run() { visit(*kernel_.body, Scope::thread); }
+    void run() {
+        assume_extents(*kernel_.body);
+        visit(*kernel_.body, Scope::thread);
+        for (const auto& [place, memory] : clock_.memories)
+            if (memory.group >= 0) fail(place.first, "still being copied when its kernel ends", "an await is missing");
+    }
 
 private:
     struct Use {
@@ -26,30 +37,50 @@ private:
     struct Memory {
         Use store, read;
         bool several_reads = false;
+        std::int64_t group = -1;  // of the copies that have not arrived
     };
+    using Place = std::pair<size_t, std::int64_t>;  // a stage and its buffer
     struct Clock {
         std::int64_t time = 0;
-        std::map<size_t, Memory> memories;
+        std::map<Place, Memory> memories;
     };
 
     // The shared words through which warps combine, as if they were a stage.
     static constexpr size_t partials = static_cast<size_t>(-1);
 
-    void use(size_t stage, const Statement* stores) {
+    [[noreturn]] void fail(size_t stage, const std::string& what, const std::string& why) const {
+        const std::string& name = stage == partials ? "the memory of combinations" : program_.bound.graph.stages[stage].name;
+        throw Bug(B0951_internal, {}, fmt::format("{} is {} in kernel {}", name, what, kernel_.name), {note(why)});
+    }
+
+    void use(size_t stage, const Statement* stores, bool copies = false) {
         if (registers_.count(stage) != 0) return;
-        Memory& m = clock_.memories[stage];
+        const auto buffer = buffers_.find(stage);
+        Memory& m = clock_.memories[{stage, buffer == buffers_.end() ? 0 : buffer->second}];
+        if (m.group >= 0 && m.store.statement != statement_)
+            fail(stage, stores ? "stored while it is being copied" : "read before its copy was awaited", "an await is missing");
         // One store writes other cells each time that it runs.
         const bool after_store =
             m.store.time == clock_.time && m.store.statement != statement_ && (!stores || stores != m.store.store);
         const bool after_read = m.read.time == clock_.time && (m.read.statement != statement_ || m.several_reads);
         if (after_store || (stores && after_read))
-            throw Bug(B0951_internal, {},
-                      fmt::format("{} is {} in kernel {} while other threads may still {} it",
-                                  stage == partials ? "the memory of combinations" : program_.bound.graph.stages[stage].name,
-                                  stores ? "stored" : "read", kernel_.name, after_store ? "store" : "read"),
-                      {note("a barrier is missing")});
+            fail(
+                stage,
+                fmt::format("{} while other threads may still {} it", stores ? "stored" : "read", after_store ? "store" : "read"),
+                "a barrier is missing");
         if (!stores) m.several_reads = m.read.time == clock_.time && (m.read.statement != statement_ || m.several_reads);
         (stores ? m.store : m.read) = {clock_.time, statement_, stores};
+        if (copies) m.group = commits_;
+    }
+
+    void await(std::int64_t in_flight) {
+        ++statement_;
+        for (auto& [place, memory] : clock_.memories) {
+            if (memory.group < 0 || memory.group >= commits_ - in_flight) continue;
+            memory.group = -1;
+            memory.store.time = clock_.time;
+            memory.store.statement = statement_;
+        }
     }
 
     void own_uses(const Statement& s) {
@@ -58,6 +89,7 @@ private:
             if (const auto i = program_.bound.graph.find(n->target().func.get())) use(*i, nullptr);
         });
         if (const auto* a = std::get_if<Assign>(&s.node)) use(a->stage, &s);
+        if (const auto* c = std::get_if<AsyncCopy>(&s.node)) use(c->stage, &s, true);
     }
 
     // Inside what one thread runs: no time passes.
@@ -65,6 +97,7 @@ private:
         const auto* a = std::get_if<Alloc>(&s.node);
         if (a && a->space == Space::register_) ++registers_[a->stage];
         own_uses(s);
+        if (const auto* b = std::get_if<InBuffer>(&s.node)) buffers_[b->stage] = known(b->index).value_or(0);
         for (const StatementPtr& child : children(s)) alone(*child);
         if (a && a->space == Space::register_) leave(a->stage);
     }
@@ -72,9 +105,38 @@ private:
         if (--registers_[stage] == 0) registers_.erase(stage);
     }
 
-    int rounds(const Expr& extent) const {
-        const auto c = integer_constant(extent);
-        return c ? static_cast<int>(std::min<std::int64_t>(*c, 3)) : 3;
+    void assume_extents(const Statement& s) {
+        if (const auto* f = std::get_if<For>(&s.node); f && !integer_constant(f->extent))
+            values_[f->extent.get()] = index_number(rounds_);
+        for (const StatementPtr& child : children(s)) assume_extents(*child);
+    }
+    static bool commits(const Statement& s) {
+        if (std::holds_alternative<Commit>(s.node)) return true;
+        for (const StatementPtr& child : children(s))
+            if (commits(*child)) return true;
+        return false;
+    }
+    // Where the loops around it are.
+    std::optional<std::int64_t> known(const Expr& e) const {
+        const Expr at = substitute(e, values_);
+        if (at->op == Op::lt && at->dtype == DType::bool_) {
+            const auto margin = integer_constant(index_difference(at->args[1], at->args[0]));
+            return margin ? std::optional<std::int64_t>(*margin > 0) : std::nullopt;
+        }
+        return is_integer(at->dtype) ? integer_constant(simplify_index(at)) : std::nullopt;
+    }
+    bool holds(const Expr& condition) {
+        if (const auto value = known(condition)) return *value != 0;
+        return conditions_ == 0 || (conditions_ == 2 && ++turns_ % 2 == 0);
+    }
+    void go_round(const For& f, Scope scope) {
+        const auto outside = values_;
+        const std::int64_t rounds = std::min<std::int64_t>(known(f.extent).value_or(rounds_), commits(*f.body) ? 4096 : 3);
+        for (std::int64_t i = 0; i < rounds; ++i) {
+            values_[f.variable.get()] = index_number(i);
+            visit(*f.body, scope);
+        }
+        values_ = outside;
     }
 
     void visit(const Statement& s, Scope scope) {
@@ -86,7 +148,7 @@ private:
             [&](const For& f) {
                 ++statement_;
                 own_uses(s);
-                for (int i = rounds(f.extent); i > 0; --i) visit(*f.body, scope);
+                go_round(f, scope);
             },
             [&](const Let& l) {
                 ++statement_;
@@ -96,7 +158,7 @@ private:
             [&](const If& i) {
                 ++statement_;
                 own_uses(s);
-                if (conditions_ == 0 || (conditions_ == 2 && ++turns_ % 2 == 0)) visit(*i.body, scope);
+                if (holds(i.condition)) visit(*i.body, scope);
             },
             [&](const Spread& p) {
                 if (p.over != Scope::warp) {
@@ -133,23 +195,48 @@ private:
                 ++statement_;
                 own_uses(s);
             },
+            [&](const AsyncCopy&) {
+                ++statement_;
+                alone(s);
+            },
+            [&](const InBuffer& b) {
+                buffers_[b.stage] = known(b.index).value_or(0);
+                visit(*b.body, scope);
+            },
+            [&](const Commit&) { ++commits_; }, [&](const Await& a) { await(a.in_flight.value_or(0)); },
             [&](const Barrier&) { ++clock_.time; });
     }
 
     const Program& program_;
     const Kernel& kernel_;
     int conditions_;
+    std::int64_t rounds_;
     int turns_ = 0;
-    std::int64_t statement_ = 0;
+    std::int64_t statement_ = 0, commits_ = 0;
+    std::map<const ExprNode*, Expr> values_;  // of loop variables, and of extents that are not known
+    std::map<size_t, std::int64_t> buffers_;  // which buffer of a stage is meant
     Clock clock_;
     std::map<size_t, int> registers_;
 };
 
+std::int64_t most_buffers(const Statement& s) {
+    const auto* a = std::get_if<Alloc>(&s.node);
+    std::int64_t most = a ? a->buffers : 1;
+    for (const StatementPtr& child : children(s)) most = std::max(most, most_buffers(*child));
+    return most;
+}
+
 }  // namespace
 
 void check_barriers(const Program& program) {
-    for (const Kernel& k : program.kernels)
-        for (int conditions = 0; conditions < 3; ++conditions) PaperRun(program, k, conditions).run();
+    for (const Kernel& k : program.kernels) {
+        // Every buffer is used again after its next use.
+        const std::int64_t most = most_buffers(*k.body);
+        std::set<std::int64_t> rounds{3};
+        if (most > 1) rounds = {1, most - 1, most, 2 * most + 1};
+        for (int conditions = 0; conditions < 3; ++conditions)
+            for (const std::int64_t r : rounds) PaperRun(program, k, conditions, r).run();
+    }
 }
 
 }  // namespace tessera::tile

@@ -66,9 +66,8 @@ private:
 
 void plan_statement(const Program& program, const Statement& s, SharedPlan& plan, std::int64_t threads, std::int64_t& partial) {
     if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::shared && plan.offsets.count(a->stage) == 0) {
-        const Stage& stage = program.bound.graph.stages[a->stage];
         plan.offsets[a->stage] = plan.bytes;
-        for (const DType t : stage.dtypes) plan.bytes += (product(a->extent) * dtype_bytes(t) + 15) / 16 * 16;
+        plan.bytes += a->buffers * buffer_bytes(program, *a);
     }
     if (const auto* c = std::get_if<Combine>(&s.node); c && c->over == Scope::thread && threads > 32)
         partial = std::max(partial, 32 * 8 * static_cast<std::int64_t>(program.bound.graph.stages[c->stage].dtypes.size()));
@@ -104,12 +103,19 @@ void check_limits(const Program& program, const GpuLimits& limits) {
     for (const Kernel& k : program.kernels) LimitCheck(program, k, limits).run();
 }
 
-Program lower(const LoopTree& tree, const Target& target) {
+std::int64_t buffer_bytes(const Program& program, const Alloc& alloc) {
+    std::int64_t bytes = 0;
+    for (const DType t : program.bound.graph.stages[alloc.stage].dtypes)
+        bytes += (product(alloc.extent) * dtype_bytes(t) + 15) / 16 * 16;
+    return bytes;
+}
+
+Program lower(const LoopTree& tree, const Target& target, Copies copies) {
     const GpuLimits limits = gpu_limits(target);
-    Program program = lower_kernels(tree);
+    Program program = pipeline_copies(lower_kernels(tree, copies));
     check_limits(program, limits);
     check_ownership(program);
-    program = insert_barriers(std::move(program));
+    program = insert_barriers(order_copies(std::move(program)));
     verify(program);
     check_barriers(program);
     return program;

@@ -1,20 +1,72 @@
 #include "tile/fragment_product.h"
 
+#include "expr/affine.h"
+#include "expr/index_analysis.h"
+#include "schedule/loop_split.h"
+
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace tessera::tile {
 namespace {
 
-// cast(f32, X(…)) -> X(…)
-Expr factor_of(const Expr& e) {
-    const bool half = e->op == Op::cast && e->dtype == DType::f32 && e->args[0]->op == Op::access && e->args[0]->target().func &&
-                      (e->args[0]->dtype == DType::bf16 || e->args[0]->dtype == DType::f16);
-    return half && e->args[0]->target().boundary == Boundary::none ? e->args[0] : Expr();
+// What an instruction multiplies, and how deep it is.
+struct Atom {
+    std::string_view name;
+    std::vector<DType> factors;
+    DType sums;
+    std::int64_t depth;
+};
+const std::vector<Atom>& atoms() {
+    static const std::vector<Atom> all{{"m16n8k16", {DType::bf16, DType::f16}, DType::f32, 16},
+                                       {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32}};
+    return all;
 }
 
-bool ends_in(const Expr& access, const Expr& x, const Expr& y) {
+// cast(f32, X(…)) -> X(…)
+Expr factor_of(const Expr& e, const Atom& atom) {
+    const bool read = e->op == Op::cast && e->dtype == atom.sums && e->args[0]->op == Op::access && e->args[0]->target().func &&
+                      e->args[0]->target().boundary == Boundary::none;
+    const bool taken = read && std::find(atom.factors.begin(), atom.factors.end(), e->args[0]->dtype) != atom.factors.end();
+    return taken ? e->args[0] : Expr();
+}
+
+// a b + the sum so far: an fma of floats, of integers a sum.
+std::pair<Expr, Expr> factors_of(const Expr& value, const FuncState* sum, const Atom& atom) {
+    if (value->op == Op::fma) return {factor_of(value->args[0], atom), factor_of(value->args[1], atom)};
+    if (value->op != Op::add) return {};
+    for (const size_t i : {size_t{0}, size_t{1}}) {
+        const Expr &self = value->args[i], &product = value->args[1 - i];
+        if (self->op == Op::access && self->target().func.get() == sum && product->op == Op::mul)
+            return {factor_of(product->args[0], atom), factor_of(product->args[1], atom)};
+    }
+    return {};
+}
+
+// How a factor stands to the loops over its rows and columns: (row, column) by its last two indices, each moved by what the loops
+// leave alone, or (column, row); the other indices are none of theirs.
+enum class Stance { none, straight, turned };
+Stance stance(const Expr& access, const Expr& row, const Expr& column, const Expr& other) {
     const size_t rank = access->index_count();
-    return rank >= 2 && access->args[rank - 2].same_as(x) && access->args[rank - 1].same_as(y);
+    if (rank < 2) return Stance::none;
+    const auto depends = [](const Expr& e, const Expr& variable) {
+        bool found = false;
+        for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(variable); });
+        return found;
+    };
+    const auto moves_with = [&](size_t d, const Expr& variable) {
+        if (!depends(access->args[d], variable)) return false;
+        const auto split = split_linear(IndexAnalysis().normal(access->args[d]), variable);
+        if (!split || split->factor.constant() != 1) return false;
+        const Expr rest = split->rest.expr();
+        return !depends(rest, row) && !depends(rest, column) && !depends(rest, other);
+    };
+    for (size_t d = 0; d + 2 < rank; ++d)
+        if (depends(access->args[d], row) || depends(access->args[d], column) || depends(access->args[d], other))
+            return Stance::none;
+    if (moves_with(rank - 2, row) && moves_with(rank - 1, column)) return Stance::straight;
+    return moves_with(rank - 2, column) && moves_with(rank - 1, row) ? Stance::turned : Stance::none;
 }
 
 // Every position of the fragment along the sum, dim number `d` of the copy, holds a value or 0.
@@ -27,6 +79,76 @@ bool is_padded(const BoundSchedule& bound, const Dim& sum, size_t copy, size_t d
     return false;
 }
 
+class Product {
+public:
+    Product(const BoundSchedule& bound, const std::array<const tessera::Loop*, 3>& loops, const tessera::Store& store,
+            const std::array<std::int64_t, 3>& extents)
+        : bound_(bound), loops_(loops), store_(store), extents_(extents), stage_(bound.graph.stages[store.stage]), atom_(atom()) {
+    }
+
+    Mma run() {
+        const Expr& value = store_.values[0];
+        const size_t rank = stage_.dims.size();
+        if (store_.values.size() != 1 || stage_.dtypes[0] != atom_.sums || rank < 2)
+            refuse_product(stage_, fmt::format("it is no {} sum", dtype_name(atom_.sums)));
+        if (stage_.update->condition.defined()) refuse_product(stage_, "it has a predicate");
+        const auto [a, b] = factors_of(value, stage_.func.get(), atom_);
+        if (!a.defined() || !b.defined() || a->dtype != b->dtype)
+            refuse_product(stage_, fmt::format("its factors are no reads of {} or {}", dtype_name(atom_.factors[0]),
+                                               dtype_name(atom_.factors[1])));
+        const bool swapped = find_stances(b, a);
+        if (!swapped && !find_stances(a, b)) refuse_product(stage_, "its factors are not (m, k) and (k, n), or turned ones");
+        const Expr &left = swapped ? b : a, &right = swapped ? a : b;
+        if (!store_.place[rank - 2].same_as(loops_[0]->variable) || !store_.place[rank - 1].same_as(loops_[1]->variable))
+            refuse_product(stage_, "its last dims are not m and n, the outer frag loops");
+        if (extents_[2] % atom_.depth != 0)
+            refuse_product(stage_, fmt::format("its frag loop over the sum covers {} positions, no multiple of {}", extents_[2],
+                                               atom_.depth));
+        const bool bytes = dtype_bytes(a->dtype) == 1;
+        if (bytes && (left_ == Stance::turned || right_ == Stance::straight))
+            refuse_product(stage_, "bytes are multiplied along the last dims of both factors, (m, k) and (n, k)");
+        require_padding(left, left_ == Stance::straight ? 1 : 2);
+        require_padding(right, right_ == Stance::straight ? 2 : 1);
+        std::map<const ExprNode*, Expr> first;
+        for (const tessera::Loop* l : loops_) first[l->variable.get()] = l->begin;
+        Mma out{store_.stage, {},          substitute(left, first), substitute(right, first), extents_[0],
+                extents_[1],  extents_[2], left_ == Stance::turned, right_ == Stance::turned};
+        for (const Expr& e : store_.place) out.place.push_back(substitute(e, first));
+        return out;
+    }
+
+private:
+    const Atom& atom() const {
+        for (const Atom& a : atoms())
+            if (bound_.stages[store_.stage].mma == a.name) return a;
+        refuse_product(stage_, "its mma atom is none of m16n8k16 (bf16, f16) and m16n8k32 (i8, u8)");
+    }
+    bool find_stances(const Expr& left, const Expr& right) {
+        const Expr &m = loops_[0]->variable, &n = loops_[1]->variable, &k = loops_[2]->variable;
+        left_ = stance(left, m, k, n), right_ = stance(right, k, n, m);
+        return left_ != Stance::none && right_ != Stance::none;
+    }
+    void require_padding(const Expr& factor, size_t from_end) const {
+        const Dim* sum = nullptr;
+        for (const BoundLoop& l : bound_.stages[store_.stage].update)
+            if (l.reduction && l.kind == LoopKind::frag) sum = &l.dim;
+        if (!sum) refuse_product(stage_, "its sum has no frag loop");
+        const size_t copy = bound_.graph.find(factor->target().func.get()).value();
+        const size_t d = bound_.graph.stages[copy].dims.size() - from_end;
+        if (!is_padded(bound_, *sum, copy, d, extents_[2]))
+            refuse_product(stage_, fmt::format("{} is not padded with zeros along {} (tail pad)", bound_.graph.stages[copy].name,
+                                               bound_.graph.stages[copy].dims[d].name()));
+    }
+
+    const BoundSchedule& bound_;
+    const std::array<const tessera::Loop*, 3>& loops_;
+    const tessera::Store& store_;
+    const std::array<std::int64_t, 3>& extents_;
+    const Stage& stage_;
+    const Atom& atom_;
+    Stance left_ = Stance::none, right_ = Stance::none;
+};
+
 }  // namespace
 
 void refuse_product(const Stage& stage, std::string_view why) {
@@ -38,37 +160,7 @@ void refuse_product(const Stage& stage, std::string_view why) {
 
 Mma fragment_product(const BoundSchedule& bound, const std::array<const tessera::Loop*, 3>& loops, const tessera::Store& store,
                      const std::array<std::int64_t, 3>& extents) {
-    const Stage& s = bound.graph.stages[store.stage];
-    const auto refuse = [&](std::string_view why) { refuse_product(s, why); };
-    if (bound.stages[store.stage].mma != "m16n8k16") refuse("its mma atom is not m16n8k16");
-    const Expr& value = store.values[0];
-    if (store.values.size() != 1 || value->op != Op::fma || s.dtypes[0] != DType::f32 || s.dims.size() < 2)
-        refuse("it is no f32 sum of products");
-    if (s.update->condition.defined()) refuse("it has a predicate");
-    const Expr a = factor_of(value->args[0]), b = factor_of(value->args[1]);
-    if (!a.defined() || !b.defined() || a->dtype != b->dtype) refuse("its factors are no reads of bf16 or f16");
-    const Expr &m = loops[0]->variable, &n = loops[1]->variable, &k = loops[2]->variable;
-    const bool swapped = ends_in(b, m, k) && ends_in(a, k, n);
-    const Expr &left = swapped ? b : a, &right = swapped ? a : b;
-    const size_t rank = s.dims.size();
-    if (!ends_in(left, m, k) || !ends_in(right, k, n) || !store.place[rank - 2].same_as(m) || !store.place[rank - 1].same_as(n))
-        refuse("its factors are not (m, k) and (k, n)");
-    const Dim* sum = nullptr;
-    for (const BoundLoop& l : bound.stages[store.stage].update)
-        if (l.reduction && l.kind == LoopKind::frag) sum = &l.dim;
-    if (!sum) refuse("its sum has no frag loop");
-    for (const auto& [factor, from_end] : {std::pair{&left, size_t{1}}, std::pair{&right, size_t{2}}}) {
-        const size_t copy = bound.graph.find((*factor)->target().func.get()).value();
-        const size_t d = bound.graph.stages[copy].dims.size() - from_end;
-        if (!is_padded(bound, *sum, copy, d, extents[2]))
-            refuse(fmt::format("{} is not padded with zeros along {} (tail pad)", bound.graph.stages[copy].name,
-                               bound.graph.stages[copy].dims[d].name()));
-    }
-    const std::map<const ExprNode*, Expr> first{
-        {m.get(), loops[0]->begin}, {n.get(), loops[1]->begin}, {k.get(), loops[2]->begin}};
-    Mma out{store.stage, {}, substitute(left, first), substitute(right, first), extents[0], extents[1], extents[2]};
-    for (const Expr& e : store.place) out.place.push_back(substitute(e, first));
-    return out;
+    return Product(bound, loops, store, extents).run();
 }
 
 }  // namespace tessera::tile

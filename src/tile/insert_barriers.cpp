@@ -49,11 +49,17 @@ private:
     Pending uses(const Statement& s, bool inside) {
         Pending out;
         if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::register_) registers_.insert(a->stage);
-        if (const auto* a = std::get_if<Assign>(&s.node); a && registers_.count(a->stage) == 0) out.written[a->stage].insert(&s);
+        // Rings of buffers are used where a barrier stands already: what came before is waited for where they begin.
+        if (const auto* a = std::get_if<Alloc>(&s.node); a && a->buffers > 1)
+            out.written[a->stage].insert(&s), rings_.insert(a->stage);
+        const auto* w = std::get_if<Assign>(&s.node);
+        const auto* c = std::get_if<AsyncCopy>(&s.node);
+        if (w && registers_.count(w->stage) == 0 && rings_.count(w->stage) == 0) out.written[w->stage].insert(&s);
+        if (c && rings_.count(c->stage) == 0) out.written[c->stage].insert(&s);
         for_each_node(expressions(s), [&](const Expr& n) {
             if (n->op != Op::access || !n->target().func) return;
             const auto i = program_.bound.graph.find(n->target().func.get());
-            if (i && registers_.count(*i) == 0) out.read.insert(*i);
+            if (i && registers_.count(*i) == 0 && rings_.count(*i) == 0) out.read.insert(*i);
         });
         if (inside)
             for (const StatementPtr& child : children(s)) out.add(uses(*child, true));
@@ -90,6 +96,11 @@ private:
             pending = {{partials}, {}};
             return out;
         }
+        if (const auto* a = std::get_if<Await>(&s->node); a && rings_.count(a->stages[0]) != 0) {
+            // Copies of this round have arrived for all, and the buffer that the last round read is free for the next copies.
+            pending = {};
+            return sequence({s, statement(Barrier{scope})});
+        }
         const Pending unit = uses(*s, false);
         Pending after;
         const bool conflict = must_wait(unit, pending);
@@ -105,6 +116,7 @@ private:
         } else {
             out = map_children(s, [&](const StatementPtr& child) { return insert(child, pending, scope); });
         }
+        if (const auto* a = std::get_if<Alloc>(&s->node); a && rings_.erase(a->stage) != 0) pending.read.insert(a->stage);
         return conflict ? sequence({statement(Barrier{scope}), out}) : out;
     }
 
@@ -122,7 +134,7 @@ private:
 
     const Program& program_;
     const Kernel& kernel_;
-    std::set<size_t> registers_;
+    std::set<size_t> registers_, rings_;
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
+#include "tile/async_copy.h"
 #include "tile/environment.h"
 #include "tile/fragment_product.h"
 #include "tile/lower.h"
+#include "tile/register_shares.h"
+#include "tile/shared_layout.h"
 
 #include <fmt/format.h>
 
@@ -18,8 +21,6 @@ using TreePtr = tessera::StatementPtr;
 
 /// Where a statement stands: among the block loops, run by all threads of the block, by one warp, by one thread.
 enum class Level { grid, block, warp, thread };
-
-bool is_spread(LoopKind kind) { return kind == LoopKind::thread || kind == LoopKind::warp || kind == LoopKind::lane; }
 
 /// Every statement of a tree, outermost first.
 template <class Visit>
@@ -37,7 +38,8 @@ void visit(const Tree& s, Visit&& each) {
 
 class KernelLowering {
 public:
-    explicit KernelLowering(const LoopTree& tree) : tree_(tree), out_{tree.bound, {}, {}} {}
+    KernelLowering(const LoopTree& tree, Copies copies)
+        : tree_(tree), out_{tree.bound, {}, {}}, cell_by_cell_(copies == Copies::plain) {}
 
     Program run() {
         at_root(tree_.root);
@@ -200,9 +202,16 @@ private:
         f.variable = zero_based(l);
         f.extent = l.extent;
         f.unrolled = l.kind != LoopKind::serial;
+        std::optional<AsyncCopy> copy;
+        if (l.kind == LoopKind::vector && level == Level::thread && !cell_by_cell_)
+            copy = asynchronous_copy(tree_.bound, l, environment_);
+        if (copy) cell_by_cell_ = true, f.unrolled = false;
         enter(l, f.variable);
         f.body = with_index(l, f.variable, lower(l.body, level));
-        return statement(std::move(f));
+        if (!copy) return statement(std::move(f));
+        cell_by_cell_ = false;
+        copy->otherwise = statement(std::move(f));
+        return statement(std::move(*copy));
     }
 
     StatementPtr lower_block_loop(const tessera::Loop& l, Level level) {
@@ -439,7 +448,13 @@ private:
                              fix(fmt::format("promise a bound: Dim {}.at_most(…)", s.dims[d].name()))});
             out.extent.push_back(std::max<std::int64_t>(*most, 1));
         }
-        if (out.space == Space::register_) out.shares = shares_of(a.stage, out.extent, level, spread);
+        if (out.space == Space::register_) {
+            const bool own_cells = level == Level::thread || is_combined(a.stage) || !spread;
+            out.shares =
+                own_cells ? std::vector<std::vector<Share>>(s.dims.size()) : register_shares(s, placed(a.stage).pure, out.extent);
+        }
+        lay_out(s, placed(a.stage), out);
+        if (cell_by_cell_) out.buffers = 1;
         const auto before = spaces_.find(a.stage) == spaces_.end() ? std::optional<Space>() : spaces_[a.stage];
         spaces_[a.stage] = out.space;
         out.body = lower(a.body, level);
@@ -450,51 +465,25 @@ private:
         return statement(std::move(out));
     }
 
-    // Which cells of a register buffer belong to which threads: by the spread and fragment loops of its own nest.
-    std::vector<std::vector<Share>> shares_of(size_t i, std::vector<std::int64_t> extent, Level level, bool spread) const {
-        const Stage& s = stage(i);
-        std::vector<std::vector<Share>> shares(s.dims.size());
-        if (level == Level::thread || is_combined(i) || !spread) return shares;
-        const std::vector<BoundLoop>& nest = placed(i).pure;
-        std::vector<bool> split(s.dims.size());
-        std::vector<std::pair<LoopKind, Share*>> dealt;
-        for (std::vector<Share>& each : shares) each.reserve(nest.size());
-        bool rows = false;
-        for (const BoundLoop& loop : nest) {
-            size_t d = 0;
-            while (s.dims[d].id() != loop.dim.id()) ++d;
-            if (loop.kind == LoopKind::frag) {
-                shares[d].push_back(rows ? Share{2, 1, 4} : Share{1, 4, 8});
-                require_fragment(s, loop, extent[d]);
-                rows = true;
-                continue;
-            }
-            if (!is_spread(loop.kind)) {
-                split[d] = true;
-                continue;
-            }
-            if (split[d])
-                throw Limit(
-                    L0903_schedule, s.where,
-                    fmt::format("{} is stored in registers, but its {} loop {} stands inside another loop over {}", s.name,
-                                word(loop.kind), loop.name, loop.dim.name()),
-                    {fix(fmt::format("make it the first loop over {}", loop.dim.name())), fix("store it in shared memory")});
-            shares[d].push_back({loop.tile, 1, (extent[d] + loop.tile - 1) / loop.tile});
-            extent[d] = loop.tile;
-            dealt.emplace_back(loop.kind, &shares[d].back());
-        }
-        std::int64_t threads = 1, warps = 32;
-        for (size_t l = dealt.size(); l-- > 0;) {
-            std::int64_t& stride = dealt[l].first == LoopKind::warp ? warps : threads;
-            dealt[l].second->stride = stride;
-            stride *= dealt[l].second->count;
-        }
-        return shares;
-    }
-    static void require_fragment(const Stage& s, const BoundLoop& loop, std::int64_t extent) {
-        if (extent % 16 == 0) return;
-        throw Error(E0506_loop_kind, s.where, fmt::format("frag loop {} of {} covers {} positions", loop.name, s.name, extent),
-                    {expected("a multiple of 16"), fix("change the tile of the warp loop outside it")});
+    // How many buffers, and where their cells lie.
+    static void lay_out(const Stage& s, const BoundStage& b, Alloc& out) {
+        out.buffers = b.storage.buffers.value_or(1);
+        out.swizzled = b.storage.swizzle.value_or(Swizzle::none) == Swizzle::xor_;
+        if (out.space != Space::shared && (out.buffers > 1 || out.swizzled))
+            throw Limit(L0903_schedule, s.where,
+                        fmt::format("{} has {} but is not stored in shared memory", s.name,
+                                    out.swizzled ? "a swizzle" : "several buffers"),
+                        {fix("store it in shared memory")});
+        if (out.buffers > 1 && (b.engine != Engine::cp_async || b.store_at || b.alloc_at))
+            throw Limit(L0903_schedule, s.where, fmt::format("{} has {} buffers", s.name, out.buffers),
+                        {expected("copies that cp_async moves, stored at the loop that they are computed at"),
+                         fix("give it engine cp_async"), fix("use buffers 1")});
+        if (!out.swizzled) return;
+        const std::int64_t bytes = out.extent.back() * dtype_bytes(s.dtypes[0]);
+        if (s.dtypes.size() != 1 || !swizzle_of(bytes))
+            throw Limit(L0903_schedule, s.where, fmt::format("rows of {} take {} bytes", s.name, bytes),
+                        {expected("a power of two of at least 32 bytes, for swizzle xor"),
+                         fix(fmt::format("round them up: store.align {}", s.dims.back().name())), fix("use swizzle none")});
     }
 
     // ---- reductions that threads share
@@ -547,6 +536,7 @@ private:
     StatementPtr lower_store(const tessera::Store& w) {
         Assign out{w.stage, w.place, w.values, false};
         const Stage& s = stage(w.stage);
+        if (placed(w.stage).engine == Engine::cp_async && !cell_by_cell_) refuse_single_cells(s);
         if (s.kind != Stage::Kind::scatter) return statement(std::move(out));
         bool shared = false, update = false;
         for (const BoundLoop& l : placed(w.stage).update)
@@ -575,10 +565,11 @@ private:
     Kernel* kernel_ = nullptr;
     std::int64_t most_threads_ = 32;
     std::map<size_t, Space> spaces_;  // of the stages allocated around the statement
+    bool cell_by_cell_;               // no copy is asynchronous, or where one is not whole
 };
 
 }  // namespace
 
-Program lower_kernels(const LoopTree& tree) { return KernelLowering(tree).run(); }
+Program lower_kernels(const LoopTree& tree, Copies copies) { return KernelLowering(tree, copies).run(); }
 
 }  // namespace tessera::tile

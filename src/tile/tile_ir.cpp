@@ -30,7 +30,14 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
         [&](const For& f) { return with_body(f); }, [&](const Let& l) { return with_body(l); },
         [&](const If& i) { return with_body(i); }, [&](const Spread& p) { return with_body(p); },
         [&](const Alloc& a) { return with_body(a); }, [&](const Assign&) { return s; }, [&](const Combine&) { return s; },
-        [&](const Mma&) { return s; }, [&](const Barrier&) { return s; });
+        [&](const Mma&) { return s; },
+        [&](const AsyncCopy& c) {
+            AsyncCopy node = c;
+            node.otherwise = replace(c.otherwise);
+            return statement(std::move(node));
+        },
+        [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; }, [&](const Await&) { return s; },
+        [&](const Barrier&) { return s; });
 }
 
 std::vector<StatementPtr> children(const Statement& s) {
@@ -40,7 +47,8 @@ std::vector<StatementPtr> children(const Statement& s) {
         [](const Let& l) { return List{l.body}; }, [](const If& i) { return List{i.body}; },
         [](const Spread& p) { return List{p.body}; }, [](const Alloc& a) { return List{a.body}; },
         [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
-        [](const Barrier&) { return List{}; });
+        [](const AsyncCopy& c) { return List{c.otherwise}; }, [](const InBuffer& b) { return List{b.body}; },
+        [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::vector<Expr> expressions(const Statement& s) {
@@ -66,6 +74,18 @@ std::vector<Expr> expressions(const Statement& s) {
             out.push_back(m.right);
             return out;
         },
+        [](const AsyncCopy& c) {
+            List out = c.place;
+            out.push_back(c.source);
+            if (c.whole.defined()) out.push_back(c.whole);
+            return out;
+        },
+        [](const InBuffer& b) {
+            List out = b.begin;
+            out.push_back(b.index);
+            return out;
+        },
+        [](const Commit& c) { return List{c.token}; }, [](const Await& a) { return List{a.token}; },
         [](const Barrier&) { return List{}; });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -62,8 +63,10 @@ struct Share {
 struct Alloc {
     size_t stage = 0;
     Space space = Space::shared;  // shared or register
-    std::vector<Expr> begin;
+    std::vector<Expr> begin;      // zeros where there are several buffers: each has its own
     std::vector<std::int64_t> extent;
+    std::int64_t buffers = 1;  // of shared memory: one behind the other, each with the cells; used inside an InBuffer
+    bool swizzled = false;     // of shared memory: rows lie as swizzle_of() says
     /// Of registers, per dim: the first deals out the dim, each next one what is left of it. None: every thread has all cells.
     std::vector<std::vector<Share>> shares;
     StatementPtr body;
@@ -81,13 +84,44 @@ struct Combine {
     Scope over = Scope::thread;
 };
 /// One warp adds a product of matrices to registers that it shares as mma.sync does: `stage` at [place, place + m x n) +=
-/// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells, the last dim contiguous; place and
-/// left count rows, right columns, by their last two indices.
+/// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells. The last two indices of place are
+/// (m, n), those of left (m, k), or (k, m) where it is turned, those of right (k, n), or (n, k).
 struct Mma {
     size_t stage = 0;
     std::vector<Expr> place;
     Expr left, right;
     std::int64_t m = 0, n = 0, k = 0;
+    bool left_turned = false, right_turned = false;
+};
+/// One thread starts to copy `cells` cells of `stage`, from `place` on along the last dim, from those at `source`, a read of
+/// global memory, where `whole` holds (undefined: always); elsewhere it runs `otherwise`, which stores them one by one. The cells
+/// may be read after an Await of the group that the copy is in and a barrier behind it.
+struct AsyncCopy {
+    size_t stage = 0;
+    std::vector<Expr> place;
+    Expr source;
+    std::int64_t cells = 0;
+    Expr whole;
+    StatementPtr otherwise;
+};
+/// In the body `stage` is buffer number `index` of its memory, whose first cell is at `begin`.
+struct InBuffer {
+    size_t stage = 0;
+    Expr index;
+    std::vector<Expr> begin;
+    StatementPtr body;
+};
+/// What each thread has started to copy into `stages` since its last commit is its group number `token`.
+struct Commit {
+    std::vector<size_t> stages;
+    Expr token;
+};
+/// Each thread waits until its own group number `token` has arrived, which is so when at most `in_flight` of its groups have not
+/// (order_copies() counts them).
+struct Await {
+    std::vector<size_t> stages;
+    Expr token;
+    std::optional<std::int64_t> in_flight;
 };
 /// All threads of the block, or of the warp, meet; memory written before is seen after.
 struct Barrier {
@@ -95,7 +129,7 @@ struct Barrier {
 };
 
 struct Statement {
-    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, Barrier> node;
+    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, InBuffer, Commit, Await, Barrier> node;
 };
 
 struct Kernel {

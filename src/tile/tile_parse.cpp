@@ -189,6 +189,23 @@ private:
         if (head == "alloc") return alloc(line, indent, depth);
         if (head == "store" || head == "atomic") return assign(line, head == "atomic");
         if (head == "mma") return mma(line);
+        if (head == "copy") return copy(line, indent, depth);
+        if (head == "buffer") return buffer(line, indent, depth);
+        if (head == "commit") {
+            Commit c;
+            c.stages = stages(line);
+            c.token = expression(line);
+            finish(line);
+            return statement(std::move(c));
+        }
+        if (head == "await") {
+            Await a;
+            a.stages = stages(line);
+            a.token = expression(line);
+            if (line.accept("in_flight")) a.in_flight = number(line);
+            finish(line);
+            return statement(std::move(a));
+        }
         if (head == "combine") {
             Combine c;
             c.over = scope(line);
@@ -248,23 +265,73 @@ private:
                 a.shares.back().push_back(share);
             }
         }
+        if (line.accept("buffers")) a.buffers = number(line);
+        a.swizzled = line.accept("swizzled");
         finish(line);
         a.body = body(indent, depth);
         return statement(std::move(a));
     }
 
+    std::vector<size_t> stages(TreeLine& line) {
+        std::vector<size_t> out;
+        line.expect("(");
+        do out.push_back(stage(line));
+        while (line.accept(","));
+        line.expect(")");
+        return out;
+    }
+
+    StatementPtr buffer(TreeLine& line, size_t indent, size_t depth) {
+        InBuffer b;
+        b.stage = stage(line);
+        const Stage& of = bound_.graph.stages[b.stage];
+        b.index = expression(line);
+        line.expect("from");
+        for (size_t d = 0; d < of.dims.size(); ++d) {
+            dim(line, of, d);
+            b.begin.push_back(expression(line));
+            line.expect(")");
+        }
+        finish(line);
+        b.body = body(indent, depth);
+        return statement(std::move(b));
+    }
+
+    StatementPtr copy(TreeLine& line, size_t indent, size_t depth) {
+        AsyncCopy c;
+        c.stage = stage(line);
+        c.place = place(line, c.stage);
+        line.expect("from");
+        c.source = expression(line);
+        if (c.source->op != Op::access) line.fail("the source of a copy is no read");
+        line.expect("cells");
+        c.cells = number(line);
+        if (line.accept("if")) c.whole = expression(line);
+        finish(line);
+        c.otherwise = body(indent, depth);
+        return statement(std::move(c));
+    }
+
+    std::vector<Expr> place(TreeLine& line, size_t of) {
+        std::vector<Expr> out;
+        line.expect("(");
+        for (size_t d = 0; d < bound_.graph.stages[of].dims.size(); ++d) {
+            if (d) line.expect(",");
+            out.push_back(expression(line));
+        }
+        line.expect(")");
+        return out;
+    }
+
     StatementPtr mma(TreeLine& line) {
         Mma m;
         m.stage = stage(line);
-        line.expect("(");
-        for (size_t d = 0; d < bound_.graph.stages[m.stage].dims.size(); ++d) {
-            if (d) line.expect(",");
-            m.place.push_back(expression(line));
-        }
-        line.expect(")");
+        m.place = place(line, m.stage);
         line.expect("by");
         m.left = expression(line);
+        m.left_turned = line.accept("turned");
         m.right = expression(line);
+        m.right_turned = line.accept("turned");
         line.expect("over");
         m.m = number(line);
         m.n = number(line);
@@ -278,12 +345,7 @@ private:
         w.atomic = atomic;
         w.stage = stage(line);
         const Stage& s = bound_.graph.stages[w.stage];
-        line.expect("(");
-        for (size_t d = 0; d < s.dims.size(); ++d) {
-            if (d) line.expect(",");
-            w.place.push_back(expression(line));
-        }
-        line.expect(")");
+        w.place = place(line, w.stage);
         line.expect("=");
         const bool tuple = s.dtypes.size() > 1;
         if (tuple) line.expect("{");

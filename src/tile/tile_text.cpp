@@ -81,7 +81,18 @@ private:
             },
             [&](const Alloc& a) { write_alloc(a, indent); }, [&](const Assign& a) { write_assign(a, indent); },
             [&](const Combine& c) { line(indent, fmt::format("combine {} {}", word(c.over), tree_name(stage(c.stage).name))); },
-            [&](const Mma& m) { write_mma(m, indent); },
+            [&](const Mma& m) { write_mma(m, indent); }, [&](const AsyncCopy& c) { write_copy(c, indent); },
+            [&](const InBuffer& b) { write_buffer(b, indent); },
+            [&](const Commit& c) {
+                const TreeExprText text = tree_expr_text({c.token});
+                line(indent, text, fmt::format("commit {} {}", names(c.stages), text.texts[0]));
+            },
+            [&](const Await& a) {
+                const TreeExprText text = tree_expr_text({a.token});
+                line(indent, text,
+                     fmt::format("await {} {}{}", names(a.stages), text.texts[0],
+                                 a.in_flight ? fmt::format(" in_flight {}", *a.in_flight) : ""));
+            },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
 
@@ -95,8 +106,41 @@ private:
                 for (const Share& share : a.shares[d])
                     head += fmt::format(" by {} of {} threads {}", share.tile, share.count, share.stride);
         }
+        if (a.buffers > 1) head += fmt::format(" buffers {}", a.buffers);
+        if (a.swizzled) head += " swizzled";
         line(indent, text, head);
         write(*a.body, indent + "  ");
+    }
+
+    // "(A.s, B.s)"
+    std::string names(const std::vector<size_t>& stages) const {
+        std::string out;
+        for (const size_t i : stages) out += (out.empty() ? "(" : ", ") + tree_name(stage(i).name);
+        return out + ")";
+    }
+
+    void write_buffer(const InBuffer& b, const std::string& indent) {
+        std::vector<Expr> all = b.begin;
+        all.push_back(b.index);
+        const TreeExprText text = tree_expr_text(all);
+        std::string head = fmt::format("buffer {} {} from", tree_name(stage(b.stage).name), text.texts.back());
+        for (size_t d = 0; d < b.begin.size(); ++d)
+            head += fmt::format("{}{} [{})", d ? ", " : " ", tree_name(stage(b.stage).dims[d].name()), text.texts[d]);
+        line(indent, text, head);
+        write(*b.body, indent + "  ");
+    }
+
+    void write_copy(const AsyncCopy& c, const std::string& indent) {
+        std::vector<Expr> all = c.place;
+        all.push_back(c.source);
+        if (c.whole.defined()) all.push_back(c.whole);
+        const TreeExprText text = tree_expr_text(all);
+        std::string place;
+        for (size_t d = 0; d < c.place.size(); ++d) place += (d ? ", " : "") + text.texts[d];
+        line(indent, text,
+             fmt::format("copy {}({}) from {} cells {}{}", tree_name(stage(c.stage).name), place, text.texts[c.place.size()],
+                         c.cells, c.whole.defined() ? " if " + text.texts.back() : ""));
+        write(*c.otherwise, indent + "  ");
     }
 
     void write_mma(const Mma& m, const std::string& indent) {
@@ -107,8 +151,9 @@ private:
         std::string place;
         for (size_t i = 0; i < m.place.size(); ++i) place += (i ? ", " : "") + exprs.texts[i];
         line(indent, exprs,
-             fmt::format("mma {}({}) by {} {} over {} {} {}", tree_name(stage(m.stage).name), place, exprs.texts[m.place.size()],
-                         exprs.texts[m.place.size() + 1], m.m, m.n, m.k));
+             fmt::format("mma {}({}) by {}{} {}{} over {} {} {}", tree_name(stage(m.stage).name), place,
+                         exprs.texts[m.place.size()], m.left_turned ? " turned" : "", exprs.texts[m.place.size() + 1],
+                         m.right_turned ? " turned" : "", m.m, m.n, m.k));
     }
 
     void write_assign(const Assign& a, const std::string& indent) {

@@ -1,4 +1,6 @@
 #include "base/match.h"
+#include "expr/index_analysis.h"
+#include "schedule/loop_split.h"
 #include "tile/environment.h"
 #include "tile/fragment_product.h"
 #include "tile/lower.h"
@@ -71,12 +73,42 @@ private:
                     fail(fmt::format("the memory of {} has another rank", stages()[a.stage].name));
                 if (a.space == Space::shared && (alone || scope == Scope::lane))
                     fail(fmt::format("{} is in shared memory of one warp or thread", stages()[a.stage].name));
+                if ((a.buffers != 1 || a.swizzled) && a.space != Space::shared)
+                    fail(fmt::format("{} has buffers but is not in shared memory", stages()[a.stage].name));
                 if (!local_.insert(a.stage).second)
                     fail(fmt::format("{} is allocated inside its allocation", stages()[a.stage].name));
+                if (a.buffers > 1) rings_.insert(a.stage), local_.erase(a.stage);
                 if (a.space == Space::register_) registers_.insert(a.stage);
                 visit(*a.body, scope, alone);
                 local_.erase(a.stage);
                 registers_.erase(a.stage);
+                rings_.erase(a.stage);
+            },
+            [&](const InBuffer& b) {
+                if (rings_.count(b.stage) == 0 || !local_.insert(b.stage).second)
+                    fail(fmt::format("{} has not several buffers here", stages()[b.stage].name));
+                if (b.begin.size() != stages()[b.stage].dims.size())
+                    fail(fmt::format("a buffer of {} has another rank", stages()[b.stage].name));
+                visit(*b.body, scope, alone);
+                local_.erase(b.stage);
+            },
+            [&](const AsyncCopy& c) {
+                const Stage& target = stages()[c.stage];
+                if (!alone || scope != Scope::thread)
+                    fail(fmt::format("a copy of {} is started by several threads", target.name));
+                if (local_.count(c.stage) == 0 || registers_.count(c.stage) != 0)
+                    fail(fmt::format("a copy of {} does not go to shared memory", target.name));
+                if (c.place.size() != target.dims.size() || c.source->op != Op::access || c.source->dtype != target.dtypes[0])
+                    fail(fmt::format("a copy of {} has another shape", target.name));
+                const std::int64_t bytes = c.cells * dtype_bytes(target.dtypes[0]);
+                if (bytes != 4 && bytes != 8 && bytes != 16) fail(fmt::format("a copy of {} moves {} bytes", target.name, bytes));
+                visit(*c.otherwise, scope, alone);
+            },
+            [&](const Commit&) {
+                if (alone || scope != Scope::thread) fail("a commit of copies stands where not all threads come by");
+            },
+            [&](const Await& a) {
+                if (alone || scope != Scope::thread || !a.in_flight) fail("copies are awaited where not all threads come by");
             },
             [&](const Assign& a) {
                 const Stage& target = stages()[a.stage];
@@ -106,7 +138,7 @@ private:
     const Program& program_;
     const Kernel& kernel_;
     std::set<const ExprNode*> bound_;
-    std::set<size_t> global_, local_, registers_;
+    std::set<size_t> global_, local_, registers_, rings_;
 };
 
 // Every access of a register buffer is by the thread that owns the cell.
@@ -136,7 +168,7 @@ private:
         const auto i = program_.bound.graph.find(access->target().func.get());
         const auto found = i ? shared_.find(*i) : shared_.end();
         if (found == shared_.end()) refuse_product(program_.bound.graph.stages[m.stage], "a factor is not in shared memory");
-        const Alloc& a = *found->second;
+        const Alloc& a = found->second;
         for (size_t from_end = 1; from_end <= 2; ++from_end) {
             const size_t d = a.extent.size() - from_end;
             const Expr first =
@@ -148,8 +180,8 @@ private:
         }
     }
     void check_product(const Mma& m) {
-        check_factor(m, m.left, m.m, m.k);
-        check_factor(m, m.right, m.k, m.n);
+        check_factor(m, m.left, m.left_turned ? m.k : m.m, m.left_turned ? m.m : m.k);
+        check_factor(m, m.right, m.right_turned ? m.n : m.k, m.right_turned ? m.k : m.n);
         const auto found = registers_.find(m.stage);
         if (found != registers_.end() && own_fragment(*found->second, m.place, dealt_, environment_)) return;
         throw Limit(
@@ -167,6 +199,7 @@ private:
             if (i) check(*i, place, "reads");
         });
         if (const auto* m = std::get_if<Mma>(&s.node)) check_product(*m);
+        if (const auto* c = std::get_if<AsyncCopy>(&s.node)) check_copy(*c);
         if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
         if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);
         const size_t before = dealt_.size();
@@ -175,17 +208,51 @@ private:
             for (DealtAxis& a : dealt_axes(*p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
         }
         const auto* alloc = std::get_if<Alloc>(&s.node);
-        if (alloc) (alloc->space == Space::register_ ? registers_ : shared_)[alloc->stage] = alloc;
+        if (alloc && alloc->space == Space::register_) registers_[alloc->stage] = alloc;
+        if (alloc && alloc->space == Space::shared) shared_[alloc->stage] = *alloc;
+        if (const auto* b = std::get_if<InBuffer>(&s.node)) shared_.at(b->stage).begin = b->begin;
         for (const StatementPtr& child : children(s)) visit(*child);
-        if (alloc) (alloc->space == Space::register_ ? registers_ : shared_).erase(alloc->stage);
+        if (alloc) registers_.erase(alloc->stage), shared_.erase(alloc->stage);
         dealt_.resize(before);
+    }
+
+    // Both ends of a copy are multiples of its size.
+    void check_copy(const AsyncCopy& c) const {
+        const Stage& s = program_.bound.graph.stages[c.stage];
+        const auto refuse = [&](const std::string& what) {
+            throw Error(E0508_storage, s.where,
+                        fmt::format("cp_async moves {} cells of {} at once, but {}", c.cells, s.name, what),
+                        {expected(fmt::format("a multiple of {} cells", c.cells))});
+        };
+        const auto found = shared_.find(c.stage);
+        if (found == shared_.end())
+            throw Limit(L0903_schedule, s.where,
+                        fmt::format("cp_async does not move {}: it is not stored in shared memory", s.name),
+                        {fix("store it in shared memory"), fix("use engine auto")});
+        const auto is_whole = [&](const Expr& e) {
+            return is_multiple(IndexAnalysis().normal(environment_.resolved(e)), c.cells);
+        };
+        const Alloc& a = found->second;
+        if (a.extent.back() % c.cells != 0 && a.extent.size() > 1)
+            refuse(fmt::format("its rows have room for {}: round them up with store.align {}", a.extent.back(),
+                               s.dims.back().name()));
+        if (!is_whole(index_difference(environment_.resolved(c.place.back()), environment_.resolved(a.begin.back()))))
+            refuse("they do not start at multiples of it in a row");
+        if (c.source->target().input) return;
+        const size_t from = program_.bound.graph.find(c.source->target().func.get()).value();
+        for (const Scratch& scratch : program_.scratch)
+            if (scratch.stage == from &&
+                (!is_whole(scratch.begin.back()) || (scratch.begin.size() > 1 && !is_whole(scratch.extent.back()))))
+                refuse(fmt::format("rows of {} do not start at multiples of it: round them up with store.align",
+                                   program_.bound.graph.stages[from].name));
     }
 
     const Program& program_;
     const Kernel& kernel_;
     Environment environment_;
     std::vector<DealtAxis> dealt_;
-    std::map<size_t, const Alloc*> registers_, shared_;
+    std::map<size_t, const Alloc*> registers_;
+    std::map<size_t, Alloc> shared_;
 };
 
 }  // namespace

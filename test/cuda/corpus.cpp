@@ -1,31 +1,11 @@
 #include "cuda/corpus.h"
 
+#include "cuda/corpus_loops.h"
+
 #include <stdexcept>
 
 namespace tessera::cuda_test {
 namespace {
-
-LoopSpec block(std::string dim, std::int64_t tile = 0, std::string name = "") {
-    LoopSpec l{.dim = std::move(dim), .as = LoopKind::block, .name = std::move(name)};
-    if (tile != 0) l.tile = tile;
-    return l;
-}
-LoopSpec kind(LoopKind as, std::string dim, std::int64_t tile = 0, std::string name = "") {
-    LoopSpec l = block(std::move(dim), tile, std::move(name));
-    l.as = as;
-    return l;
-}
-LoopSpec thread(std::string dim, std::int64_t tile = 0, std::string name = "") {
-    return kind(LoopKind::thread, std::move(dim), tile, std::move(name));
-}
-LoopSpec unroll(std::string dim) { return kind(LoopKind::unroll, std::move(dim)); }
-LoopSpec serial(std::string dim, std::int64_t tile = 0, std::string name = "") {
-    return kind(LoopKind::serial, std::move(dim), tile, std::move(name));
-}
-StageEdit loops(StageEdit edit, const std::vector<LoopSpec>& specs) {
-    for (const LoopSpec& l : specs) edit.loop(l);
-    return edit;
-}
 
 CorpusKernel pointwise() {
     Dim y("y"), x("x");
@@ -117,33 +97,6 @@ CorpusKernel matmul_simt() {
     loops(s.copy("B.s", "B", {"C.sum"}).at("C.sum", "ks"), {thread("k"), thread("n")}).space(Space::shared);
     return {
         "matmul_simt", Algorithm({C}, {A, B, bias}), s, {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 40}, {"n", 67}, {"k", 21}}}, 21};
-}
-
-// Tensor cores: a warp holds 32 x 32 of the product, tiles of both factors wait in shared memory, padded with zeros along k.
-CorpusKernel matmul_mma(const std::string& name, DType dtype) {
-    Dim m("m"), n("n"), k("k");
-    Input A("A", dtype, {m, k}), B("B", dtype, {k, n}), bias("bias", f32, {n});
-    Func C("C");
-    C(m, n) = relu(sum({k}, cast(f32, A(m, k)) * cast(f32, B(k, n))) + bias(n));
-    Schedule s;
-    const auto warp = [](const char* dim) { return kind(LoopKind::warp, dim, 32, std::string(dim) + "w"); };
-    const auto frag = [](const char* dim) { return kind(LoopKind::frag, dim); };
-    const auto padded = [](LoopSpec l) {
-        l.tail = Tail::pad;
-        return l;
-    };
-    loops(s.stage("C").root(), {block("m", 64, "mb"), block("n", 64, "nb"), warp("m"), warp("n"), frag("m"), frag("n")});
-    loops(s.stage("C.sum").at("C", "nb"), {serial("k", 32, "ks"), warp("m"), warp("n"), frag("m"), frag("n"), frag("k")})
-        .space(Space::register_)
-        .mma("m16n8k16");
-    loops(s.copy("A.s", "A", {"C.sum"}).at("C.sum", "ks"), {padded(thread("k", 32, "kt")), thread("m"), thread("k")})
-        .space(Space::shared)
-        .align("k", 40);
-    loops(s.copy("B.s", "B", {"C.sum"}).at("C.sum", "ks"), {padded(thread("k", 32, "kt")), thread("k"), thread("n")})
-        .space(Space::shared)
-        .align("n", 72);
-    s.kernels["C"].threads = 128;
-    return {name, Algorithm({C}, {A, B, bias}), s, {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 77}, {"k", 45}}}, 64};
 }
 
 Func softmax_rows(const Input& a, const Dim& r, const Dim& c) {
@@ -273,24 +226,14 @@ CorpusKernel diffusion() {
 }  // namespace
 
 const std::vector<CorpusKernel>& corpus() {
-    static const std::vector<CorpusKernel> all{pointwise(),
-                                               integers(),
-                                               blur(),
-                                               blur_two_kernels(),
-                                               stencil(),
-                                               transposed(),
-                                               matmul_simt(),
-                                               softmax_block(),
-                                               softmax_warp(),
-                                               layer_norm_rows(),
-                                               argmax_rows(),
-                                               histogram(),
-                                               histogram_global(),
-                                               prefix_sum(),
-                                               total(),
-                                               diffusion(),
-                                               matmul_mma("matmul_bf16", bf16),
-                                               matmul_mma("matmul_f16", f16)};
+    static const std::vector<CorpusKernel> all = [] {
+        std::vector<CorpusKernel> kernels{pointwise(),        integers(),        blur(),        blur_two_kernels(),
+                                          stencil(),          transposed(),      matmul_simt(), softmax_block(),
+                                          softmax_warp(),     layer_norm_rows(), argmax_rows(), histogram(),
+                                          histogram_global(), prefix_sum(),      total(),       diffusion()};
+        for (CorpusKernel& k : tensor_core_corpus()) kernels.push_back(std::move(k));
+        return kernels;
+    }();
     return all;
 }
 

@@ -17,9 +17,13 @@ struct CorpusKernel {
     /// By the names of dims that inputs bind; the first case is the smallest.
     std::vector<std::map<std::string, std::int64_t>> cases;
     std::int64_t length = 1;  // of reductions, for tolerances; 0: bits must be equal
+    /// Rows of inputs start at multiples of so many cells, as asynchronous copies ask for.
+    std::int64_t row_cells = 1;
 };
 
 [[nodiscard]] const std::vector<CorpusKernel>& corpus();
+/// Those of them that multiply by tensor cores.
+[[nodiscard]] std::vector<CorpusKernel> tensor_core_corpus();
 [[nodiscard]] const CorpusKernel& corpus_kernel(const std::string& name);
 
 }  // namespace tessera::cuda_test

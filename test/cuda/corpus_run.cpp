@@ -19,9 +19,21 @@ double real_value(DType dtype, const void* memory, std::int64_t element) {
     return interpreter::from_bits<double>(as_f64);
 }
 
+// The elements' places in memory, the last dim fastest.
+std::vector<std::int64_t> places(const AnyBuffer& buffer) {
+    std::vector<std::int64_t> out{0};
+    for (int d = 0; d < buffer.rank(); ++d) {
+        std::vector<std::int64_t> next;
+        for (const std::int64_t at : out)
+            for (std::int64_t i = 0; i < buffer.extent(d); ++i) next.push_back(at + i * buffer.stride(d));
+        out = std::move(next);
+    }
+    return out;
+}
+
 void fill(AnyBuffer& buffer, DType dtype, unsigned seed) {
     std::mt19937 random(seed);
-    for (std::int64_t i = 0; i < buffer.size(); ++i) {
+    for (const std::int64_t i : places(buffer)) {
         // Every integer; floats around 0 with a full mantissa, so that sums depend on their order.
         if (!is_float(dtype)) {
             const interpreter::Bits bits = random();
@@ -36,10 +48,32 @@ void fill(AnyBuffer& buffer, DType dtype, unsigned seed) {
 
 }  // namespace
 
-CorpusBuffers corpus_buffers(const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents, unsigned seed) {
+std::size_t span_bytes(const AnyBuffer& buffer) {
+    std::int64_t cells = 1;
+    for (int d = 0; d < buffer.rank(); ++d) cells += (buffer.extent(d) - 1) * buffer.stride(d);
+    return buffer.size() == 0 ? 0 : static_cast<std::size_t>(cells) * tessera_dtype_bytes(buffer.dtype());
+}
+
+bool fits_alignments(const tile::Program& program, const interpreter::Inputs& inputs) {
+    for (const tile::CopyAlignment& a : tile::copy_alignments(program)) {
+        const auto& buffer = std::get<AnyBuffer>(inputs.at(program.bound.graph.algorithm.arguments()[a.argument].state()->name));
+        const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(buffer.dtype()));
+        if (reinterpret_cast<std::uintptr_t>(buffer.data()) % static_cast<std::uintptr_t>(a.bytes) != 0) return false;
+        for (int d = 0; d + 1 < buffer.rank(); ++d)
+            if (buffer.stride(d) * bytes % a.bytes != 0) return false;
+    }
+    return true;
+}
+
+CorpusBuffers corpus_buffers(const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents, unsigned seed,
+                             std::int64_t row_cells) {
     CorpusBuffers out;
     for (const Argument& a : kernel.algorithm.arguments()) {
-        AnyBuffer buffer(interpreter::buffer_dtype(a.state()->dtype), shape(a.state()->dims, extents));
+        std::vector<std::int64_t> own = shape(a.state()->dims, extents), padded = own;
+        if (!padded.empty()) padded.back() = (padded.back() + row_cells - 1) / row_cells * row_cells;
+        AnyBuffer buffer(interpreter::buffer_dtype(a.state()->dtype), padded);
+        std::memset(buffer.data(), 0xff, span_bytes(buffer));
+        if (!own.empty()) buffer = buffer.crop(static_cast<int>(own.size()) - 1, 0, own.back());
         fill(buffer, a.state()->dtype, ++seed);
         out.inputs.emplace(a.state()->name, buffer);
     }

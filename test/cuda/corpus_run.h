@@ -2,7 +2,7 @@
 
 #include "backend/interpreter/interpreter.h"
 #include "cuda/corpus.h"
-#include "schedule/loop_tree.h"
+#include "tile/async_copy.h"
 
 #include <cmath>
 #include <cstdint>
@@ -19,8 +19,13 @@ struct CorpusBuffers {
     interpreter::Inputs inputs;
     interpreter::Outputs outputs;
 };
+/// Rows of inputs start at multiples of `row_cells` cells; what lies between them is NaN or all ones.
 [[nodiscard]] CorpusBuffers corpus_buffers(const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents,
-                                           unsigned seed);
+                                           unsigned seed, std::int64_t row_cells = 1);
+/// From the first cell to behind the last one.
+[[nodiscard]] std::size_t span_bytes(const AnyBuffer& buffer);
+/// Whether the copies of a program may be asynchronous with these inputs, as the runtime decides it.
+[[nodiscard]] bool fits_alignments(const tile::Program& program, const interpreter::Inputs& inputs);
 
 /// What is wrong with `got`: where the first cell stands that is too far from `want`; "" when nothing is. Floats may differ by
 /// `length` + 2 roundings of the largest value, or not at all where length is 0.

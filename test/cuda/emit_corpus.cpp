@@ -6,6 +6,7 @@
 
 #include "backend/cuda/cuda_source.h"
 #include "cuda/corpus_run.h"
+#include "cuda/emulated_kernels.h"
 #include "tile/lower.h"
 
 namespace tessera::cuda_test {
@@ -18,8 +19,9 @@ std::string with_switches(const std::string& text) {
         const size_t end = text.find('\n', at);
         std::string line = text.substr(at, end - at);
         const size_t first = line.find_first_not_of(' ');
-        if (first != std::string::npos && (line.compare(first, 8, "sync_cta") == 0 || line.compare(first, 9, "sync_warp") == 0))
-            line.insert(first, fmt::format("if (!tessera::cuda_test::left_out({})) ", place++));
+        for (const std::string_view word : synchronisations)
+            if (first != std::string::npos && line.compare(first, word.size(), word) == 0)
+                line.insert(first, fmt::format("if (!tessera::cuda_test::left_out({})) ", place++));
         out += line + "\n";
         at = end + 1;
     }
@@ -28,7 +30,12 @@ std::string with_switches(const std::string& text) {
 
 std::string emulated_source(const CorpusKernel& k) {
     const Target target = parse_target("cuda-sm_80");
-    const std::vector<cuda::EmittedKernel> kernels = cuda::emit_kernels(tile::lower(corpus_tree(k), target), k.name);
+    const tile::Program program = tile::lower(corpus_tree(k), target);
+    std::vector<cuda::EmittedKernel> kernels = cuda::emit_kernels(program, k.name);
+    if (!tile::copy_alignments(program).empty())
+        for (cuda::EmittedKernel& plain :
+             cuda::emit_kernels(tile::lower(corpus_tree(k), target, tile::Copies::plain), k.name + "_plain"))
+            kernels.push_back(std::move(plain));
     std::string out = "#include \"cuda/emulated_kernels.h\"\n#include \"emulator/emulated_device.h\"\n";
     out += with_switches(cuda::cuda_source(kernels, target, k.name));
     out += "\nnamespace {\n\nusing namespace tsr;\n\n";

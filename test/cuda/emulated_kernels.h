@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 
 // Emitted kernels that were compiled for the emulator, by name, and the switch that leaves one synchronisation of them out.
 namespace tessera::cuda_test {
@@ -15,6 +17,8 @@ struct EmulatedKernel {
 /// Null for a name that was not emitted when the tests were built.
 [[nodiscard]] EmulatedCall emulated_call(const std::string& name);
 
+/// What starts a line that can be left out.
+inline constexpr std::array<std::string_view, 4> synchronisations{"sync_cta", "sync_warp", "cp_async_commit", "cp_async_wait"};
 /// The place whose synchronisation is left out, counted in its corpus kernel; -1: none.
 void leave_out(int place);
 [[nodiscard]] bool left_out(int place);

@@ -21,15 +21,14 @@ void write_file(const std::string& path, const void* bytes, std::size_t count) {
     if (!file.flush()) std::exit(1);
 }
 
-std::size_t bytes_of(const AnyBuffer& b) { return static_cast<std::size_t>(b.size()) * tessera_dtype_bytes(b.dtype()); }
-
 /// One kernel of the corpus with one set of extents.
 class CaseRecord {
 public:
     CaseRecord(std::string folder, const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents, int number,
                const Target& target)
         : folder_(std::move(folder)), name_(fmt::format("{}_{}", kernel.name, number)), kernel_(kernel),
-          buffers_(corpus_buffers(kernel, extents, 3)), program_(tile::lower(corpus_tree(kernel, to_text(target)), target)),
+          buffers_(corpus_buffers(kernel, extents, 3, kernel.row_cells)),
+          program_(tile::lower(corpus_tree(kernel, to_text(target)), target)),
           emitted_(cuda::emit_kernels(program_, kernel.name)),
           arguments_(interpreter::bind_arguments(kernel.algorithm, buffers_.inputs, buffers_.outputs)) {}
 
@@ -37,7 +36,8 @@ public:
         std::string out = fmt::format("kernel {}\nimage {}\n", name_, image);
         for (const Argument& a : kernel_.algorithm.arguments()) add_input(out, a.state()->name);
         for (const Func& f : kernel_.algorithm.outputs())
-            for (const std::string& name : interpreter::output_names(f)) add(out, name, bytes_of(buffers_.outputs.at(name)), "");
+            for (const std::string& name : interpreter::output_names(f))
+                add(out, name, span_bytes(buffers_.outputs.at(name)), "");
         for (std::size_t s = 0; s < program_.scratch.size(); ++s) add_scratch(out, s);
         for (const cuda::EmittedKernel& e : emitted_) add_launch(out, e);
         CorpusBuffers wanted = buffers_;
@@ -54,8 +54,8 @@ private:
     void add_input(std::string& out, const std::string& name) {
         const auto& buffer = std::get<AnyBuffer>(buffers_.inputs.at(name));
         const std::string file = fmt::format("{}.{}", name_, name);
-        write_file(folder_ + "/" + file, buffer.data(), bytes_of(buffer));
-        add(out, name, bytes_of(buffer), file);
+        write_file(folder_ + "/" + file, buffer.data(), span_bytes(buffer));
+        add(out, name, span_bytes(buffer), file);
     }
     void add_scratch(std::string& out, std::size_t s) {
         std::int64_t cells = 1;
@@ -96,7 +96,7 @@ private:
     }
     void add_expectation(std::string& out, const std::string& name, const AnyBuffer& buffer) {
         const std::string file = fmt::format("{}.{}.wanted", name_, name);
-        write_file(folder_ + "/" + file, buffer.data(), bytes_of(buffer));
+        write_file(folder_ + "/" + file, buffer.data(), span_bytes(buffer));
         const int digits = buffer.dtype() == TESSERA_F64    ? 53
                            : buffer.dtype() == TESSERA_F32  ? 24
                            : buffer.dtype() == TESSERA_F16  ? 11

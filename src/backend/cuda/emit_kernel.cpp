@@ -1,11 +1,14 @@
+#include "backend/cuda/combine_text.h"
 #include "backend/cuda/cuda_source.h"
 #include "backend/cuda/device_functions.h"
+#include "backend/cuda/product_text.h"
 #include "backend/cuda/scalar_text.h"
 #include "base/check.h"
 #include "base/match.h"
 #include "schedule/loop_split.h"
 #include "tile/environment.h"
 #include "tile/lower.h"
+#include "tile/shared_layout.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,13 +21,17 @@ namespace {
 
 using tile::Alloc;
 using tile::Assign;
+using tile::AsyncCopy;
+using tile::Await;
 using tile::Axis;
 using tile::Barrier;
 using tile::Combine;
+using tile::Commit;
 using tile::DealtAxis;
 using tile::Environment;
 using tile::For;
 using tile::If;
+using tile::InBuffer;
 using tile::Kernel;
 using tile::Let;
 using tile::Program;
@@ -41,6 +48,13 @@ struct Address {
     Expr offset;                       // undefined: none
     std::string load, store, pointer;  // patterns: {0} the offset, {1} the value
     bool shared = false;
+};
+
+/// Where the cells of a stage in shared memory start: of the buffer that is meant, where there are several.
+struct SharedMemory {
+    const Alloc* alloc = nullptr;
+    std::vector<Expr> begin;
+    std::string base;
 };
 
 Expr product_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::mul, DType::i64, {a, b})); }
@@ -159,7 +173,20 @@ private:
             },
             [&](const Spread& p) { emit_spread(p); }, [&](const Alloc& a) { emit_alloc(a); },
             [&](const Assign& a) { emit_assign(a); }, [&](const Combine& c) { emit_combine(c); },
-            [&](const tile::Mma& m) { emit_product(m); },
+            [&](const tile::Mma& m) { emit_product(m); }, [&](const AsyncCopy& c) { emit_copy(c); },
+            [&](const InBuffer& b) {
+                SharedMemory& memory = shared_.at(b.stage);
+                const SharedMemory outside = memory;
+                memory.begin = b.begin;
+                memory.base = lines_.fresh(stage(b.stage).name + "_at");
+                const std::string index = scalars_.index(b.index);
+                lines_.add(fmt::format("const u32 {} = smem + {} + static_cast<u32>({}) * {};", memory.base,
+                                       plan_.offsets.at(b.stage), index, tile::buffer_bytes(program_, *memory.alloc)));
+                emit(*b.body);
+                shared_.at(b.stage) = outside;
+            },
+            [&](const Commit&) { lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit"))); },
+            [&](const Await& a) { lines_.add(fmt::format("{}<{}>();", scalars_.call("cp_async_wait"), a.in_flight.value())); },
             [&](const Barrier& b) {
                 lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
             });
@@ -221,11 +248,27 @@ private:
                 lines_.add(fmt::format("{} {}[{}];", cuda_type(t), arrays.back(), cells));
             }
         } else {
-            shared_[a.stage] = &a;
+            shared_[a.stage] = {&a, a.begin, fmt::format("smem + {}", plan_.offsets.at(a.stage))};
         }
         emit(*a.body);
         registers_.erase(a.stage);
         shared_.erase(a.stage);
+    }
+
+    void emit_copy(const AsyncCopy& c) {
+        if (c.whole.defined()) lines_.open(fmt::format("if ({}) {{", scalars_.index(c.whole)));
+        const Address to = address(c.stage, 0, c.place);
+        const std::vector<Expr> place(c.source->args.begin(),
+                                      c.source->args.begin() + static_cast<std::ptrdiff_t>(c.source->index_count()));
+        const Address from = source(c.source, place);
+        lines_.add(fmt::format("{}({}, {}, true);",
+                               scalars_.call(fmt::format("cp_async{}", c.cells * dtype_bytes(c.source->dtype))),
+                               filled_pattern(to.pointer, {scalars_.index(to.offset)}),
+                               filled_pattern(from.pointer, {scalars_.index(from.offset)})));
+        if (!c.whole.defined()) return;
+        lines_.otherwise();
+        emit(*c.otherwise);
+        lines_.close();
     }
 
     void emit_assign(const Assign& a) {
@@ -276,8 +319,8 @@ private:
                                         dtype_name(t)),
                             {fix("compute it at root"), fix(fmt::format("combine values of {}", dtype_name(only)))});
             const std::string as = cuda_type(only);
-            lines_.add(fmt::format("{}(smem + static_cast<u32>({}), static_cast<{}>({}));", scalars_.call(verb + "_shared"), at,
-                                   as, value));
+            lines_.add(fmt::format("{}({}, static_cast<{}>({}));", scalars_.call(verb + "_shared"),
+                                   filled_pattern(to.pointer, {at}), as, value));
             return;
         }
         // Two's complement sums are the same for both signs.
@@ -286,8 +329,6 @@ private:
         lines_.add(fmt::format("{}<{}>(reinterpret_cast<{}*>({}), static_cast<{}>({}));", scalars_.call(verb), type, type,
                                filled_pattern(to.pointer, {at}), type, value));
     }
-
-    // ---- combinations
 
     void emit_combine(const Combine& c) {
         const Stage& s = stage(c.stage);
@@ -299,126 +340,57 @@ private:
         std::vector<std::string> parts;
         for (const std::string& array : arrays_.at(c.stage))
             parts.push_back(fmt::format("{}[{}]", array, cells > 1 ? cell : "0"));
-        combine_lanes(s, parts);
-        if (c.over == Scope::thread && kernel_.threads > 32) {
-            const std::int64_t warps = kernel_.threads / 32;
-            std::vector<std::string> at;
-            for (size_t i = 0; i < parts.size(); ++i)
-                at.push_back(fmt::format("smem + {}", plan_.combine + static_cast<std::int64_t>(256 * i)));
-            const std::string sync = scalars_.call("sync_cta") + "();";
-            lines_.open(fmt::format("if ({} % 32 == 0) {{", thread()));
-            for (size_t i = 0; i < parts.size(); ++i)
-                lines_.add(fmt::format("{}<{}>({} + {} / 32 * 8, {});", scalars_.call("sts"), cuda_type(s.dtypes[i]), at[i],
-                                       thread(), parts[i]));
-            lines_.close();
-            lines_.add(sync);
-            lines_.open(fmt::format("if ({} % 32 < {}) {{", thread(), warps));
-            for (size_t i = 0; i < parts.size(); ++i)
-                lines_.add(fmt::format("{} = {}<{}>({} + {} % 32 * 8);", parts[i], scalars_.call("lds"), cuda_type(s.dtypes[i]),
-                                       at[i], thread()));
-            if (warps < 32) {
-                lines_.otherwise();
-                for (size_t i = 0; i < parts.size(); ++i)
-                    lines_.add(fmt::format("{} = {};", parts[i], scalars_.value(s.values[i])));
-            }
-            lines_.close();
-            combine_lanes(s, parts);
-        }
+        const std::int64_t warps = c.over == Scope::thread ? kernel_.threads / 32 : 1;
+        CombineText(lines_, scalars_, [this](const Expr& v) { return declare(v); }).write(s, parts, warps, plan_.combine);
         lines_.close();
-    }
-
-    // A butterfly in which the lower lane stands left, so that all lanes have the same bits.
-    void combine_lanes(const Stage& s, const std::vector<std::string>& parts) {
-        const std::string mask = lines_.fresh("mask");
-        lines_.add("TSR_UNROLL");
-        lines_.open(fmt::format("for (int {0} = 16; {0} > 0; {0} /= 2) {{", mask));
-        lines_.add(fmt::format("const bool upper = ({} & {}) != 0;", thread(), mask));
-        std::vector<Expr> left, right;
-        for (size_t i = 0; i < parts.size(); ++i) {
-            const std::string type = cuda_type(s.dtypes[i]), other = lines_.fresh("other");
-            lines_.add(fmt::format("const {} {} = {};", type, other, shuffled(s.dtypes[i], parts[i], mask)));
-            left.push_back(make_variable("left", s.dtypes[i]));
-            right.push_back(make_variable("right", s.dtypes[i]));
-            lines_.add(fmt::format("const {} {} = upper ? {} : {};", type, declare(left.back()), other, parts[i]));
-            lines_.add(fmt::format("const {} {} = upper ? {} : {};", type, declare(right.back()), parts[i], other));
-        }
-        const Tuple combined = s.update->monoid->combine(Tuple(left), Tuple(right));
-        std::vector<Expr> values;
-        for (size_t i = 0; i < parts.size(); ++i) values.push_back(resolve_weak(combined[i], s.dtypes[i], s.where));
-        const std::vector<std::string> texts = scalars_.values(values);
-        for (size_t i = 0; i < parts.size(); ++i) lines_.add(fmt::format("{} = {};", parts[i], texts[i]));
-        lines_.close();
-    }
-    std::string shuffled(DType t, const std::string& value, const std::string& mask) {
-        const std::string shuffle = scalars_.call("shfl_xor"), type = cuda_type(t);
-        if (t == DType::f16 || t == DType::bf16)
-            return fmt::format("{}{{static_cast<u16>({}(static_cast<u32>({}.x), {}))}}", type, shuffle, value, mask);
-        if (dtype_bits(t) < 32) return fmt::format("static_cast<{}>({}(static_cast<i32>({}), {}))", type, shuffle, value, mask);
-        return fmt::format("{}({}, {})", shuffle, value, mask);
     }
 
     // ---- products
 
-    // Address and row pitch in bytes of a matrix in shared memory.
-    std::pair<std::string, std::int64_t> matrix(const Expr& access) {
+    FactorText factor(const std::string& name, const Expr& access, bool rows_are_summed) {
         const auto i = program_.bound.graph.find(access->target().func.get());
         const auto found = i ? shared_.find(*i) : shared_.end();
-        const Stage& s = stage(i.value());
-        if (found == shared_.end())
-            throw Limit(L0903_schedule, s.where,
-                        fmt::format("{} is read by a product of fragments, but not in shared memory", s.name),
-                        {fix("store it in shared memory")});
-        const std::int64_t pitch = found->second->extent.back() * 2;
-        if (pitch % 16 != 0)
-            throw Error(E0508_storage, s.where, fmt::format("rows of {} take {} bytes of shared memory", s.name, pitch),
+        TESSERA_CHECK(found != shared_.end(), "a factor of a product that is not in shared memory");
+        const Stage& s = stage(*i);
+        const Alloc& a = *found->second.alloc;
+        FactorText out{name, found->second.base, "", "", a.extent.back() * dtype_bytes(s.dtypes[0]), {}, rows_are_summed};
+        if (out.pitch % 16 != 0)
+            throw Error(E0508_storage, s.where, fmt::format("rows of {} take {} bytes of shared memory", s.name, out.pitch),
                         {expected("a multiple of 16, as ldmatrix reads them"),
-                         fix(fmt::format("round them up: store.align {} to a multiple of 8", s.dims.back().name()))});
+                         fix(fmt::format("round them up: store.align {} to a multiple of {}", s.dims.back().name(),
+                                         16 / dtype_bytes(s.dtypes[0])))});
+        if (a.swizzled) out.swizzle = tile::swizzle_of(out.pitch);
         const std::vector<Expr> place(access->args.begin(),
                                       access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count()));
-        const Address at = address(*i, 0, place);
-        return {fmt::format("smem + static_cast<u32>({})", scalars_.index(at.offset)), pitch};
+        std::vector<Expr> at = relative(place, found->second.begin);
+        const Expr column = environment_.resolved(at.back());
+        at.back() = index_number(0);
+        std::vector<Expr> strides = dense(numbers(a.extent));
+        for (Expr& e : strides) e = index_number(std::max<std::int64_t>(1, integer_constant(e).value() / a.extent.back()));
+        out.row = scalars_.index(linear(at, strides));
+        out.column = scalars_.index(product_of(column, index_number(dtype_bytes(s.dtypes[0]))));
+        return out;
     }
 
-    // 16 x 16 of left and 16 x 16 of right by ldmatrix.x4, four products of 16 x 8 x 16 a pair.
     void emit_product(const tile::Mma& m) {
-        const tile::Alloc& product = *registers_.at(m.stage);
-        const auto own = own_fragment(product, m.place, dealt_, environment_);
+        const auto own = own_fragment(*registers_.at(m.stage), m.place, dealt_, environment_);
         TESSERA_CHECK(own.has_value(), "a product of fragments whose registers others own");
-        const std::vector<std::int64_t> extent = own_extent(product);
-        const std::string first = lines_.fresh("first"), left = lines_.fresh("left"), right = lines_.fresh("right"),
-                          d = arrays_.at(m.stage)[0];
+        const std::vector<std::int64_t> extent = own_extent(*registers_.at(m.stage));
         lines_.open("{");
-        lines_.add(
-            fmt::format("const int {} = static_cast<int>({});", first, scalars_.index(linear(*own, dense(numbers(extent))))));
-        const auto [a, a_pitch] = matrix(m.left);
-        const auto [b, b_pitch] = matrix(m.right);
-        const std::string lane = thread() + " % 32";
-        lines_.add(
-            fmt::format("const u32 {} = {} + static_cast<u32>({} % 16 * {} + {} / 16 * 16);", left, a, lane, a_pitch, lane));
-        lines_.add(
-            fmt::format("const u32 {} = {} + static_cast<u32>({} % 16 * {} + {} / 16 * 16);", right, b, lane, b_pitch, lane));
-        lines_.add("TSR_UNROLL");
-        lines_.open(fmt::format("for (int k = 0; k < {}; k += 16) {{", m.k));
-        lines_.add(fmt::format("u32 a[{}][4];", m.m / 16));
-        lines_.add("TSR_UNROLL");
-        lines_.add(fmt::format("for (int i = 0; i < {}; ++i) {}(a[i], {} + static_cast<u32>(i * {} + k * 2));", m.m / 16,
-                               scalars_.call("ldmatrix_x4"), left, 16 * a_pitch));
-        lines_.add("TSR_UNROLL");
-        lines_.open(fmt::format("for (int j = 0; j < {}; j += 2) {{", m.n / 8));
-        lines_.add("u32 b[4];");
-        lines_.add(
-            fmt::format("{}(b, {} + static_cast<u32>(k * {} + j * 16));", scalars_.call("ldmatrix_x4_trans"), right, b_pitch));
-        lines_.add("TSR_UNROLL");
-        lines_.open(fmt::format("for (int i = 0; i < {}; ++i) {{", m.m / 16));
-        lines_.add("TSR_UNROLL");
-        lines_.open("for (int h = 0; h < 2; ++h) {");
-        const std::int64_t row = extent.back();
-        lines_.add(fmt::format("float* const d = {} + {} + i * {} + (j + h) * 2;", d, first, 2 * row));
-        lines_.add(fmt::format("float c[4] = {{d[0], d[1], d[{}], d[{}]}};", row, row + 1));
-        const std::string mma = m.left->dtype == DType::bf16 ? "mma_m16n8k16_bf16" : "mma_m16n8k16_f16";
-        lines_.add(fmt::format("{}(c, a[i], b[2 * h], b[2 * h + 1]);", scalars_.call(mma)));
-        lines_.add(fmt::format("d[0] = c[0], d[1] = c[1], d[{}] = c[2], d[{}] = c[3];", row, row + 1));
-        for (int i = 0; i < 5; ++i) lines_.close();
+        ProductText product{factor("left", m.left, m.left_turned),
+                            factor("right", m.right, !m.right_turned),
+                            arrays_.at(m.stage)[0],
+                            lines_.fresh("first"),
+                            extent.back(),
+                            m.m,
+                            m.n,
+                            m.k,
+                            m.left->dtype};
+        lines_.add(fmt::format("const int {} = static_cast<int>({});", product.first,
+                               scalars_.index(linear(*own, dense(numbers(extent))))));
+        write_product(
+            lines_, [this](const std::string& name) { return scalars_.call(name); }, product);
+        lines_.close();
     }
 
     // ---- memory
@@ -428,6 +400,11 @@ private:
         for (size_t d = 0; d < index.size(); ++d)
             out = make_op(Op::add, DType::i64, {out, make_op(Op::mul, DType::i64, {index[d], strides[d]})});
         return simplify_index(out);
+    }
+    std::string swizzled_pattern(const Alloc& a) {
+        const tile::RowSwizzle rows = tile::swizzle_of(a.extent.back() * dtype_bytes(stage(a.stage).dtypes[0])).value();
+        return fmt::format("{}<{}, {}>(static_cast<u32>({{0}}))", scalars_.call("swizzled"), rows.row_bits + rows.shift,
+                           rows.mask);
     }
     // Strides of dense rows.
     static std::vector<Expr> dense(const std::vector<Expr>& extent) {
@@ -460,15 +437,16 @@ private:
             return out;
         }
         if (const auto shared = shared_.find(i); shared != shared_.end()) {
-            const Alloc& a = *shared->second;
-            std::int64_t base = plan_.offsets.at(i), cells = 1;
+            const Alloc& a = *shared->second.alloc;
+            std::int64_t before = 0, cells = 1;
             for (const std::int64_t e : a.extent) cells *= e;
-            for (size_t c = 0; c < component; ++c) base += (cells * dtype_bytes(s.dtypes[c]) + 15) / 16 * 16;
-            const Expr bytes = product_of(linear(relative(place, a.begin), dense(numbers(a.extent))),
+            for (size_t c = 0; c < component; ++c) before += (cells * dtype_bytes(s.dtypes[c]) + 15) / 16 * 16;
+            const Expr bytes = product_of(linear(relative(place, shared->second.begin), dense(numbers(a.extent))),
                                           index_number(dtype_bytes(s.dtypes[component])));
-            out.offset = index_sum(bytes, index_number(base));
-            out.load = fmt::format("{}<{}>(smem + static_cast<u32>({{0}}))", scalars_.call("lds"), type);
-            out.store = fmt::format("{}<{}>(smem + static_cast<u32>({{0}}), {{1}});", scalars_.call("sts"), type);
+            out.offset = index_sum(bytes, index_number(before));
+            out.pointer = shared->second.base + " + " + (a.swizzled ? swizzled_pattern(a) : "static_cast<u32>({0})");
+            out.load = fmt::format("{}<{}>({})", scalars_.call("lds"), type, out.pointer);
+            out.store = fmt::format("{}<{}>({}, {{1}});", scalars_.call("sts"), type, out.pointer);
             out.shared = true;
             return out;
         }
@@ -502,10 +480,13 @@ private:
     }
 
     std::pair<std::string, Expr> read(const Expr& access, const std::vector<Expr>& place) {
+        const Address a = source(access, place);
+        return {a.load, a.offset};
+    }
+    Address source(const Expr& access, const std::vector<Expr>& place) {
         if (access->target().func) {
             const auto i = program_.bound.graph.find(access->target().func.get());
-            const Address a = address(i.value(), static_cast<size_t>(access->component()), place);
-            return {a.load, a.offset};
+            return address(i.value(), static_cast<size_t>(access->component()), place);
         }
         const InputState& input = *access->target().input;
         const auto& arguments = program_.bound.graph.algorithm.arguments();
@@ -513,7 +494,8 @@ private:
             std::find_if(arguments.begin(), arguments.end(), [&](const Argument& a) { return a.state().get() == &input; });
         const auto number = static_cast<size_t>(found - arguments.begin());
         const std::string type = cuda_type(input.dtype);
-        if (input.scalar) return {variable(parameter({KernelParam::Kind::scalar, number, 0, {}, input.name, ""}, type)), {}};
+        if (input.scalar)
+            return {{}, variable(parameter({KernelParam::Kind::scalar, number, 0, {}, input.name, ""}, type)), {}, {}};
         const std::string pointer =
             variable(parameter({KernelParam::Kind::input, number, 0, {}, input.name, ""}, fmt::format("const {}*", type)));
         std::vector<Expr> strides;
@@ -521,7 +503,8 @@ private:
             strides.push_back(stride(KernelParam::Kind::input_stride, number, d, place.size(), input.name));
         Address a;
         global(a, pointer);
-        return {a.load, linear(place, strides)};
+        a.offset = linear(place, strides);
+        return a;
     }
     static Expr boundary_extent(const Expr& access, size_t d) {
         const AccessTarget& t = access->target();
@@ -538,7 +521,8 @@ private:
     std::vector<DealtAxis> dealt_;
     std::vector<Expr> param_exprs_;
     std::map<const ExprNode*, std::string> names_;
-    std::map<size_t, const Alloc*> registers_, shared_;
+    std::map<size_t, const Alloc*> registers_;
+    std::map<size_t, SharedMemory> shared_;
     std::map<size_t, std::vector<std::string>> arrays_;
 };
 

@@ -39,18 +39,22 @@ int main(void) {
 TEST(CudaLibrary, LinksAndChecksItsArguments) {
     if (cuda::find_cuda_tool("nvcc").empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
     const ScratchFolder folder;
-    const CorpusKernel &matmul = corpus_kernel("matmul_simt"), &blur = corpus_kernel("blur_two_kernels");
+    const CorpusKernel &matmul = corpus_kernel("matmul_simt"), &blur = corpus_kernel("blur_two_kernels"),
+                       &pipelined = corpus_kernel("matmul_pipelined_f16");
     Schedule with_variant = blur.schedule, deltas;
     deltas.stage("rows").inline_();
     with_variant.variant("x <= 16", deltas);
     const LibraryFiles files = compile_library(
-        {LibraryKernel{"matmul", matmul.algorithm, matmul.schedule}, LibraryKernel{"blur", blur.algorithm, with_variant}},
+        {LibraryKernel{"matmul", matmul.algorithm, matmul.schedule}, LibraryKernel{"blur", blur.algorithm, with_variant},
+         LibraryKernel{"pipelined", pipelined.algorithm, pipelined.schedule}},
         parse_target("cuda-sm_80"), "gpu_kernels", folder.path(), {.emit = {IrLevel::target}});
     EXPECT_EQ(folder.names().size(), 4u);
     EXPECT_NE(read_text_file(files.header)
                   .find("int matmul(const tessera_buffer* A, const tessera_buffer* B, const tessera_buffer* bias, "
                         "tessera_buffer* C, tessera_cuda_stream stream);"),
               std::string::npos);
+    // Where rows do not start at multiples of 16 bytes, another variant reads them.
+    EXPECT_NE(read_text_file(files.metadata).find("_plain\""), std::string::npos);
     std::ofstream(folder.file("program.c")) << program;
     ASSERT_EQ(
         std::system(

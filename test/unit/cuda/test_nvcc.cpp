@@ -32,9 +32,13 @@ TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {
     if (nvcc.empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
     const Target target = parse_target("cuda-" + GetParam());
     std::vector<cuda::EmittedKernel> kernels;
-    for (const CorpusKernel& k : corpus())
-        for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(corpus_tree(k), target), k.name))
+    for (const CorpusKernel& k : corpus()) {
+        const LoopTree tree = corpus_tree(k, to_text(target));
+        for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(tree, target), k.name)) kernels.push_back(std::move(e));
+        if (k.row_cells == 1) continue;
+        for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(tree, target, tile::Copies::plain), k.name + "_plain"))
             kernels.push_back(std::move(e));
+    }
     const fs::path folder = fs::temp_directory_path() /
                             fmt::format("tessera_nvcc_{}_{}", GetParam(), testing::UnitTest::GetInstance()->random_seed());
     fs::create_directories(folder);

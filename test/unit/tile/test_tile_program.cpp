@@ -55,8 +55,12 @@ TEST(TileProgram, DefaultSchedulesAreLegalAndMeanTheAlgorithm) {
 }
 
 TEST(TileProgram, TextParsesBack) {
+    std::vector<Program> programs;
     for (const CorpusKernel& k : corpus()) {
-        const Program program = program_of(k);
+        programs.push_back(program_of(k));
+        if (k.row_cells > 1) programs.push_back(tile::lower(corpus_tree(k), parse_target("cuda-sm_80"), tile::Copies::plain));
+    }
+    for (const Program& program : programs) {
         const std::string text = to_text(program);
         const Program parsed = tile::parse_program(text, program.bound);
         tile::verify(parsed);
@@ -94,18 +98,26 @@ void expect_golden(const std::string& name, const std::string& text) {
 }
 
 TEST(TileProgram, Text) {
-    for (const char* name : {"blur", "matmul_simt", "softmax_warp", "histogram"})
+    for (const char* name : {"blur", "matmul_simt", "softmax_warp", "histogram", "matmul_pipelined_f16"})
         expect_golden(fmt::format("{}.golden", name), to_text(program_of(corpus_kernel(name))));
 }
 
 // ---- barriers
 
-// The program with its barrier number `at` left out; nothing when it has fewer.
+// The program with its synchronisation number `at` left out, or, of an await, a group too few waited for; nothing when it has
+// fewer.
 struct WithoutOne {
     int at;
     bool found = false;
     tile::StatementPtr operator()(const tile::StatementPtr& s) {
-        if (std::holds_alternative<Barrier>(s->node) && at-- == 0) {
+        const auto* await = std::get_if<tile::Await>(&s->node);
+        if (await && at-- == 0) {
+            found = true;
+            tile::Await short_of = *await;
+            ++*short_of.in_flight;
+            return tile::statement(std::move(short_of));
+        }
+        if ((await || std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node)) && at-- == 0) {
             found = true;
             return tile::statement(tile::Sequence{});
         }
@@ -128,7 +140,25 @@ TEST(TileBarriers, EveryBarrierIsNeededAndItsLossIsSeen) {
                                                                  << to_text(program);
             }
     }
-    EXPECT_GE(removed, 8);
+    EXPECT_GE(removed, 16);
+}
+
+// A buffer too few, so that copies run into the one that is read.
+TEST(TileBarriers, ARingThatIsTooSmallIsSeen) {
+    struct OneLess {
+        tile::StatementPtr operator()(const tile::StatementPtr& s) {
+            const auto* b = std::get_if<tile::InBuffer>(&s->node);
+            if (!b || b->index->op != Op::mod) return tile::map_children(s, *this);
+            tile::InBuffer out = *b;
+            out.index = make_op(Op::mod, DType::i64, {b->index->args[0], make_constant(DType::i64, std::int64_t{2})});
+            out.body = (*this)(b->body);
+            return tile::statement(std::move(out));
+        }
+    };
+    Program program = program_of(corpus_kernel("matmul_pipelined_bf16"));
+    tile::check_barriers(program);
+    program.kernels[0].body = OneLess()(program.kernels[0].body);
+    EXPECT_THROW(tile::check_barriers(program), Bug);
 }
 
 // ---- limits
@@ -222,8 +252,8 @@ TEST(TileLimits, ProductsOfFragments) {
     EXPECT_EQ(with([](Schedule&) {}), "accepted");
     expect_refused(with([](Schedule& s) { s.stages.at("A.s").loops->at(0).tail = Tail::guard; }),
                    "A.s is not padded with zeros along k");
-    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma->atom = "wgmma.n256"; }), "its mma atom is not m16n8k16");
-    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma.reset(); }), "its mma atom is not m16n8k16");
+    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma->atom = "wgmma.n256"; }), "its mma atom is none of m16n8k16");
+    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma.reset(); }), "its mma atom is none of m16n8k16");
     expect_refused(with([](Schedule& s) { s.stages.erase("B.s"); }), "its factors are no reads of bf16 or f16");
     expect_refused(with([](Schedule& s) { s.stages.at("C").loops->at(4).as = LoopKind::serial; }), "one frag loop alone");
     Dim m("m"), n("n"), kk("k");
@@ -231,6 +261,72 @@ TEST(TileLimits, ProductsOfFragments) {
     Func c("C");
     c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n)), where(kk != 3)) + bias(n));
     expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule), "it has a predicate");
+}
+
+TEST(TileLimits, AsynchronousCopies) {
+    const CorpusKernel k = corpus_kernel("matmul_pipelined_bf16");
+    const auto with = [&](auto change, const std::string& target = "cuda-sm_80") {
+        Schedule s = k.schedule;
+        change(s.stages.at("A.s"), s);
+        return refusal(k.algorithm, s, target);
+    };
+    EXPECT_EQ(with([](StageSpec&, Schedule&) {}, "cuda-sm_90a"), "accepted");
+    expect_refused(with([](StageSpec& a, Schedule&) { a.engine.reset(); }), "A.s has 3 buffers");
+    expect_refused(with([](StageSpec& a, Schedule&) { a.store.buffers = 2; }),
+                   "B.s has 3 buffers, but A.s, which is copied in the same loop, has 2");
+    expect_refused(with([](StageSpec& a, Schedule&) { a.loops->back().as = LoopKind::serial; }), "it has no vector loop");
+    expect_refused(with([](StageSpec& a, Schedule&) { a.loops->at(2).tile = 16; }), "its vector loop covers 32 bytes");
+    expect_refused(with([](StageSpec& a, Schedule&) { a.store.align["k"] = 40; }), "rows of A.s take 80 bytes");
+    expect_refused(with([](StageSpec& a, Schedule&) {
+                       a.loops = {{loop(LoopKind::thread, "k"), loop(LoopKind::thread, "m", 8), loop(LoopKind::vector, "m")}};
+                   }),
+                   "the vector loop does not run along its last dim");
+    expect_refused(with([](StageSpec& a, Schedule&) {
+                       a.store.swizzle.reset();
+                       a.store.align["k"] = 36;
+                   }),
+                   "its rows have room for 36");
+    expect_refused(with([](StageSpec&, Schedule& s) {
+                       for (const char* copy : {"A.s", "B.s"}) s.stages.at(copy).store.buffers = 12;
+                   }),
+                   "kernel C_0 needs 196608 bytes of shared memory");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", bf16, {m, kk}), b("B", bf16, {kk, n}), bias("bias", f32, {n});
+    Func half("half"), c("C");
+    half(m, kk) = cast(bf16, cast(f32, a(m, kk)) * 0.5f);
+    c(m, n) = relu(sum({kk}, cast(f32, half(m, kk)) * cast(f32, b(kk, n))) + bias(n));
+    Schedule s = k.schedule;
+    s.stages["half"] = s.stages.at("A.s");
+    s.stages.erase("A.s");
+    s.stages.at("half").copy_of.reset(), s.stages.at("half").for_uses.reset();
+    s.stages.at("half").loops->at(0).tail = Tail::guard;
+    expect_refused(refusal(Algorithm({c}, {a, b, bias}), s), "it is computed, not copied");
+}
+
+// A copy that starts inside a vector, or runs past what its source has, moves cell by cell or is refused.
+TEST(TileLimits, CopiesThatAreNotAligned) {
+    Dim x("x");
+    Input a("a", f32, {x});
+    Func out("out");
+    out(x) = clamp(a)(x) * 2.0f;
+    Schedule s;
+    s.stage("out").root().loop(loop(LoopKind::block, "x", 128, "xb")).loop(loop(LoopKind::thread, "x"));
+    s.copy("a.s", "a", {"out"})
+        .at("out", "xb")
+        .space(Space::shared)
+        .engine(Engine::cp_async)
+        .loop(loop(LoopKind::thread, "x", 4, "xt"))
+        .loop(loop(LoopKind::vector, "x"));
+    EXPECT_EQ(refusal(Algorithm({out}, {a}), s), "accepted");
+    s.stage("a.s").buffers(2);
+    expect_refused(refusal(Algorithm({out}, {a}), s), "no serial loop around it fills one after the other");
+    Func next("next");
+    next(x) = clamp(a)(x + 1) * 2.0f;
+    s.stages["next"] = s.stages.at("out");
+    s.stages.erase("out");
+    s.stages.at("a.s").store.buffers.reset();
+    s.stages.at("a.s").for_uses = {"next"}, s.stages.at("a.s").compute->at.stage = "next";
+    expect_refused(refusal(Algorithm({next}, {a}), s), "its vectors of 4 cells start at cells that are no multiples of it");
 }
 
 TEST(TileLimits, AnOrderOfTheAlgorithmIsNotSplit) {

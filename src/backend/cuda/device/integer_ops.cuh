@@ -182,4 +182,10 @@ TSR_DEV To clamp_integer(From x) {
     return static_cast<u64>(x) > static_cast<u64>(highest<To>()) ? highest<To>() : static_cast<To>(x);
 }
 
+/// any | thread | - | A byte offset whose 16-byte chunk is exclusive-ored with the bits `mask` of the row, from bit `shift` on.
+template <u32 shift, u32 mask>
+TSR_DEV u32 swizzled(u32 offset) {
+    return offset ^ (offset >> shift & mask) << 4;
+}
+
 }  // namespace tsr

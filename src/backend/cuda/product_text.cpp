@@ -1,0 +1,86 @@
+#include "backend/cuda/product_text.h"
+
+#include <fmt/format.h>
+
+namespace tessera::cuda {
+namespace {
+
+/// The function that multiplies, and its type of sums.
+std::pair<std::string, std::string> instruction(DType dtype) {
+    switch (dtype) {
+        case DType::f16: return {"mma_m16n8k16_f16", "float"};
+        case DType::i8: return {"mma_m16n8k32_s8", "i32"};
+        case DType::u8: return {"mma_m16n8k32_u8", "i32"};
+        default: return {"mma_m16n8k16_bf16", "float"};
+    }
+}
+
+// ldmatrix takes the address of a row of 16 bytes from every lane: lanes 0-7 of the first matrix, and so on. The four matrices
+// are two by two, of two rows or two columns of 16 bytes; `rows_first`: the second is below the first, not right of it.
+class MatrixLoads {
+public:
+    MatrixLoads(Lines& lines, std::string load, const FactorText& f, const std::string& lane, bool rows_first)
+        : load_(std::move(load)), swizzled_(f.swizzle.has_value()), pitch_(f.pitch), name_(lines.fresh(f.name)) {
+        const std::string row = rows_first ? lane + " % 16" : fmt::format("{0} / 16 * 8 + {0} % 8", lane);
+        const std::string chunk = rows_first ? lane + " / 16 * 16" : fmt::format("{} / 8 % 2 * 16", lane);
+        const std::string at = lines.fresh(f.name + "_row");
+        lines.add(fmt::format("const u32 {} = static_cast<u32>({} + {});", at, f.row, row));
+        if (!swizzled_) {
+            lines.add(fmt::format("const u32 {} = {} + {} * {} + static_cast<u32>({} + {});", name_, f.base, at, pitch_, f.column,
+                                  chunk));
+            return;
+        }
+        turn_ = lines.fresh(f.name + "_turn"), column_ = lines.fresh(f.name + "_column");
+        lines.add(fmt::format("const u32 {} = {} + {} * {}, {} = ({} >> {} & {}u) << 4, {} = static_cast<u32>({} + {});", name_,
+                              f.base, at, pitch_, turn_, at, f.swizzle->shift, f.swizzle->mask, column_, f.column, chunk));
+    }
+
+    /// Into `registers`, `rows` rows (a multiple of 8 in which the swizzle comes round: 16) and `bytes` further.
+    [[nodiscard]] std::string at(const std::string& registers, const std::string& rows, const std::string& bytes) const {
+        if (!swizzled_)
+            return fmt::format("{}({}, {} + static_cast<u32>(({}) * {} + {}));", load_, registers, name_, rows, pitch_, bytes);
+        return fmt::format("{}({}, {} + static_cast<u32>(({}) * {}) + (({} + static_cast<u32>({})) ^ {}));", load_, registers,
+                           name_, rows, pitch_, column_, bytes, turn_);
+    }
+
+private:
+    std::string load_;
+    bool swizzled_;
+    std::int64_t pitch_;
+    std::string name_, turn_, column_;
+};
+
+}  // namespace
+
+void write_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& p) {
+    const auto [multiply, type] = instruction(p.dtype);
+    const std::string lane = fmt::format("{}() % 32", call("tid"));
+    const std::int64_t bytes = dtype_bytes(p.dtype), step = 32 / bytes;
+    // A register of a lane holds cells that follow each other along the sum: rows of sums are transposed as they are loaded.
+    const bool left_turned = p.left.rows_are_summed, right_turned = p.right.rows_are_summed;
+    const auto load = [&](bool turned) { return call(turned ? "ldmatrix_x4_trans" : "ldmatrix_x4"); };
+    const MatrixLoads left(lines, load(left_turned), p.left, lane, !left_turned);
+    const MatrixLoads right(lines, load(right_turned), p.right, lane, right_turned);
+    lines.add("TSR_UNROLL");
+    lines.open(fmt::format("for (int k = 0; k < {}; k += {}) {{", p.k, step));
+    lines.add(fmt::format("u32 a[{}][4];", p.m / 16));
+    lines.add("TSR_UNROLL");
+    lines.add(
+        fmt::format("for (int i = 0; i < {}; ++i) {}", p.m / 16,
+                    left_turned ? left.at("a[i]", "k", "i * 32") : left.at("a[i]", "i * 16", fmt::format("k * {}", bytes))));
+    lines.add("TSR_UNROLL");
+    lines.open(fmt::format("for (int j = 0; j < {}; j += 2) {{", p.n / 8));
+    lines.add("u32 b[4];");
+    lines.add(right_turned ? right.at("b", "k", "j * 16") : right.at("b", "j * 8", fmt::format("k * {}", bytes)));
+    lines.add("TSR_UNROLL");
+    lines.open(fmt::format("for (int i = 0; i < {}; ++i) {{", p.m / 16));
+    lines.add("TSR_UNROLL");
+    lines.open("for (int h = 0; h < 2; ++h) {");
+    lines.add(fmt::format("{}* const d = {} + {} + i * {} + (j + h) * 2;", type, p.sums, p.first, 2 * p.sums_row));
+    lines.add(fmt::format("{} c[4] = {{d[0], d[1], d[{}], d[{}]}};", type, p.sums_row, p.sums_row + 1));
+    lines.add(fmt::format("{}(c, a[i], b[2 * h], b[2 * h + 1]);", call(multiply)));
+    lines.add(fmt::format("d[0] = c[0], d[1] = c[1], d[{}] = c[2], d[{}] = c[3];", p.sums_row, p.sums_row + 1));
+    for (int i = 0; i < 4; ++i) lines.close();
+}
+
+}  // namespace tessera::cuda

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "backend/cuda/scalar_text.h"
+#include "tile/shared_layout.h"
+
+#include <optional>
+
+namespace tessera::cuda {
+
+/// A factor of a product of fragments, in shared memory, as text.
+struct FactorText {
+    std::string name;         // of its matrix, for variables
+    std::string base;         // the address of its memory
+    std::string row, column;  // of its first cell: a row, and bytes in it
+    std::int64_t pitch = 0;   // bytes of a row
+    std::optional<tile::RowSwizzle> swizzle;
+    /// Rows are not those of the left factor, or the columns of the right one, but positions of the sum.
+    bool rows_are_summed = false;
+};
+
+/// sums[m x n] += left[m x k] right[k x n], by one warp.
+struct ProductText {
+    FactorText left, right;
+    std::string sums;           // an array of registers, cells as mma.sync deals them out
+    std::string first;          // the cell of the first sum
+    std::int64_t sums_row = 0;  // cells of one thread in a row of sums
+    std::int64_t m = 0, n = 0, k = 0;
+    DType dtype = DType::bf16;  // of the factors
+};
+
+/// Loads 16 rows of left and 16 columns of right at a time by ldmatrix.x4, 32 bytes deep, and multiplies.
+void write_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& product);
+
+}  // namespace tessera::cuda

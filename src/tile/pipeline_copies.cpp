@@ -1,0 +1,288 @@
+#include "base/match.h"
+#include "schedule/loop_split.h"
+#include "tile/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace tessera::tile {
+namespace {
+
+// A statement with expressions replaced and names of its own for what it binds, so that it may stand beside the original.
+class Renaming {
+public:
+    explicit Renaming(std::map<const ExprNode*, Expr> names) : names_(std::move(names)) {}
+
+    StatementPtr operator()(const StatementPtr& s) {
+        return match(
+            s->node,
+            [&](const Sequence& q) {
+                std::vector<StatementPtr> out;
+                for (const StatementPtr& child : q.statements) out.push_back((*this)(child));
+                return sequence(std::move(out));
+            },
+            [&](For f) {
+                f.extent = of(f.extent);
+                f.variable = bound(f.variable);
+                return with_body(std::move(f));
+            },
+            [&](Let l) {
+                l.value = of(l.value);
+                l.variable = bound(l.variable);
+                return with_body(std::move(l));
+            },
+            [&](If i) {
+                i.condition = of(i.condition);
+                return with_body(std::move(i));
+            },
+            [&](Spread p) {
+                for (Axis& a : p.axes) a = {bound(a.variable), of(a.extent)};
+                return with_body(std::move(p));
+            },
+            [&](Alloc a) {
+                a.begin = of(a.begin);
+                return with_body(std::move(a));
+            },
+            [&](Assign a) {
+                a.place = of(a.place), a.values = of(a.values);
+                return statement(std::move(a));
+            },
+            [&](const Combine& c) { return statement(c); },
+            [&](Mma m) {
+                m.place = of(m.place), m.left = of(m.left), m.right = of(m.right);
+                return statement(std::move(m));
+            },
+            [&](AsyncCopy c) {
+                c.place = of(c.place), c.source = of(c.source);
+                if (c.whole.defined()) c.whole = of(c.whole);
+                c.otherwise = (*this)(c.otherwise);
+                return statement(std::move(c));
+            },
+            [&](InBuffer b) {
+                b.index = of(b.index), b.begin = of(b.begin);
+                return with_body(std::move(b));
+            },
+            [&](Commit c) {
+                c.token = of(c.token);
+                return statement(std::move(c));
+            },
+            [&](Await a) {
+                a.token = of(a.token);
+                return statement(std::move(a));
+            },
+            [&](const Barrier& b) { return statement(b); });
+    }
+
+private:
+    Expr of(const Expr& e) const { return substitute(e, names_); }
+    std::vector<Expr> of(std::vector<Expr> exprs) const {
+        for (Expr& e : exprs) e = of(e);
+        return exprs;
+    }
+    Expr bound(const Expr& variable) { return names_[variable.get()] = make_variable(name_of(variable) + ".ahead", DType::i64); }
+    template <class Node>
+    StatementPtr with_body(Node node) {
+        node.body = (*this)(node.body);
+        return statement(std::move(node));
+    }
+
+    std::map<const ExprNode*, Expr> names_;
+};
+
+// The body of a loop as what starts copies and what uses them.
+struct Halves {
+    StatementPtr copies, rest;  // null: nothing
+};
+
+class Pipelining {
+public:
+    Pipelining(const Program& program, const Kernel& kernel) : program_(program), kernel_(kernel) {}
+
+    StatementPtr run() { return visit(kernel_.body); }
+
+private:
+    const Stage& stage(size_t i) const { return program_.bound.graph.stages[i]; }
+
+    StatementPtr visit(const StatementPtr& s) {
+        if (const auto* a = std::get_if<Alloc>(&s->node); a && a->buffers > 1)
+            throw Limit(L0903_schedule, stage(a->stage).where,
+                        fmt::format("{} has {} buffers, but no serial loop around it fills one after the other",
+                                    stage(a->stage).name, a->buffers),
+                        {fix("compute it at a serial loop, of the sum"), fix("use buffers 1")});
+        if (const auto* f = std::get_if<For>(&s->node)) {
+            std::vector<Alloc> rings;
+            find_rings(*f->body, rings);
+            if (!rings.empty()) return pipelined(*f, rings);
+        }
+        // A copy into one buffer is awaited where it was started.
+        if (const auto* p = std::get_if<Spread>(&s->node)) {
+            std::set<size_t> stages;
+            copied_stages(*p->body, stages);
+            if (stages.empty()) return s;
+            const std::vector<size_t> all(stages.begin(), stages.end());
+            return sequence({s, statement(Commit{all, index_number(0)}), statement(Await{all, index_number(0), {}})});
+        }
+        return map_children(s, [&](const StatementPtr& child) { return visit(child); });
+    }
+
+    static void copied_stages(const Statement& s, std::set<size_t>& out) {
+        if (const auto* c = std::get_if<AsyncCopy>(&s.node)) out.insert(c->stage);
+        for (const StatementPtr& child : children(s)) copied_stages(*child, out);
+    }
+    // Allocations with several buffers that no loop inside is nearer to.
+    static void find_rings(const Statement& s, std::vector<Alloc>& out) {
+        if (std::holds_alternative<For>(s.node)) return;
+        if (const auto* a = std::get_if<Alloc>(&s.node); a && a->buffers > 1) out.push_back(*a);
+        for (const StatementPtr& child : children(s)) find_rings(*child, out);
+    }
+
+    // for i: { copy; use }  ->  copy 0 .. N-2 ahead; for i: { await i; copy i + N-1 into the buffer that i-1 used; use i }
+    StatementPtr pipelined(const For& f, const std::vector<Alloc>& rings) {
+        const std::int64_t buffers = rings[0].buffers;
+        std::vector<size_t> stages;
+        for (const Alloc& a : rings) {
+            stages.push_back(a.stage);
+            if (a.buffers == buffers) continue;
+            throw Error(E0508_storage, stage(a.stage).where,
+                        fmt::format("{} has {} buffers, but {}, which is copied in the same loop, has {}", stage(a.stage).name,
+                                    a.buffers, stage(rings[0].stage).name, buffers),
+                        {fix(fmt::format("give both {} buffers", std::max(a.buffers, buffers)))});
+        }
+        index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
+        const Halves halves = split(f.body, {stages.begin(), stages.end()});
+        if (!halves.copies || !halves.rest) refuse_place(stages[0]);
+        check_source(*halves.copies, stages[0]);
+        const auto place = [&](const StatementPtr& half, const Expr& iteration) {
+            const Expr buffer = simplify_index(make_op(Op::mod, DType::i64, {iteration, index_number(buffers)}));
+            return Renaming({{f.variable.get(), iteration}, {index_.get(), buffer}})(half);
+        };
+        const auto start = [&](const Expr& iteration) {
+            return sequence({statement(If{make_op(Op::lt, DType::bool_, {iteration, f.extent}), place(halves.copies, iteration)}),
+                             statement(Commit{stages, iteration})});
+        };
+        For ahead{make_variable(name_of(f.variable) + ".first", DType::i64), index_number(buffers - 1), true, nullptr};
+        ahead.body = start(ahead.variable);
+        For loop = f;
+        loop.body = sequence(
+            {statement(Await{stages, f.variable, {}}), start(index_sum(f.variable, index_number(buffers - 1))),
+             with_buffer(halves.rest, simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
+        StatementPtr out = sequence({statement(std::move(ahead)), statement(std::move(loop))});
+        for (size_t i = rings.size(); i-- > 0;) {
+            Alloc a = rings[i];
+            for (Expr& e : a.begin) e = index_number(0);
+            a.body = std::move(out);
+            out = statement(std::move(a));
+        }
+        return out;
+    }
+    // The half that stays where it was keeps its names.
+    StatementPtr with_buffer(const StatementPtr& s, const Expr& buffer) const {
+        if (const auto* b = std::get_if<InBuffer>(&s->node); b && b->index.same_as(index_)) {
+            InBuffer out = *b;
+            out.index = buffer;
+            out.body = with_buffer(b->body, buffer);
+            return statement(std::move(out));
+        }
+        return map_children(s, [&](const StatementPtr& child) { return with_buffer(child, buffer); });
+    }
+
+    Halves split(const StatementPtr& s, const std::set<size_t>& rings) {
+        std::set<size_t> copied;
+        copied_stages(*s, copied);
+        const bool ahead = std::any_of(copied.begin(), copied.end(), [&](size_t i) { return rings.count(i) != 0; });
+        const auto* alloc = std::get_if<Alloc>(&s->node);
+        if (!ahead && !(alloc && rings.count(alloc->stage))) return {nullptr, visit(s)};
+        const auto both = [&](auto node, const StatementPtr& body) {
+            Halves halves = split(body, rings);
+            for (StatementPtr* half : {&halves.copies, &halves.rest}) {
+                if (!*half) continue;
+                node.body = *half;
+                *half = statement(node);
+            }
+            return halves;
+        };
+        return match(
+            s->node, [&](const Sequence& q) { return split_sequence(q, rings); }, [&](const Let& l) { return both(l, l.body); },
+            [&](const If& i) { return both(i, i.body); },
+            [&](const Alloc& a) {
+                if (rings.count(a.stage)) return both(InBuffer{a.stage, index_, a.begin, nullptr}, a.body);
+                Halves halves = split(a.body, rings);
+                Alloc kept = a;
+                kept.body = halves.rest ? halves.rest : sequence({});
+                halves.rest = statement(std::move(kept));
+                return halves;
+            },
+            [&](const Spread&) {
+                return Halves{s, nullptr};
+            },
+            [&](const For&) -> Halves { refuse_place(*copied.begin()); },
+            [&](const Assign&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Combine&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Mma&) {
+                return Halves{nullptr, s};
+            },
+            [&](const AsyncCopy& c) -> Halves { refuse_place(c.stage); },
+            [&](const InBuffer&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Commit&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Await&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Barrier&) {
+                return Halves{nullptr, s};
+            });
+    }
+    Halves split_sequence(const Sequence& q, const std::set<size_t>& rings) {
+        std::vector<StatementPtr> copies, rest;
+        for (const StatementPtr& child : q.statements) {
+            const Halves halves = split(child, rings);
+            if (halves.copies) copies.push_back(halves.copies);
+            if (halves.rest) rest.push_back(halves.rest);
+        }
+        return {copies.empty() ? nullptr : sequence(std::move(copies)), rest.empty() ? nullptr : sequence(std::move(rest))};
+    }
+
+    // A copy that runs iterations ahead reads nothing that an iteration computes.
+    void check_source(const Statement& s, size_t copied) const {
+        for_each_node(expressions(s), [&](const Expr& n) {
+            if (n->op != Op::access || !n->target().func) return;
+            const size_t i = program_.bound.graph.find(n->target().func.get()).value();
+            const bool global = std::any_of(program_.scratch.begin(), program_.scratch.end(),
+                                            [&](const Scratch& each) { return each.stage == i; });
+            if (!global)
+                throw Limit(
+                    L0903_schedule, stage(i).where,
+                    fmt::format("{} is copied ahead but reads {}, which its kernel computes", stage(copied).name, stage(i).name),
+                    {fix(fmt::format("compute {} at root", stage(i).name)), fix("use buffers 1")});
+        });
+        for (const StatementPtr& child : children(s)) check_source(*child, copied);
+    }
+    [[noreturn]] void refuse_place(size_t i) const {
+        throw Limit(L0903_schedule, stage(i).where,
+                    fmt::format("{} is copied ahead, but not by thread loops of its loop", stage(i).name),
+                    {fix("give it thread loops and an innermost vector loop"), fix("use buffers 1")});
+    }
+
+    const Program& program_;
+    const Kernel& kernel_;
+    Expr index_;  // stands for the buffer of an iteration
+};
+
+}  // namespace
+
+Program pipeline_copies(Program program) {
+    for (Kernel& k : program.kernels) k.body = Pipelining(program, k).run();
+    return program;
+}
+
+}  // namespace tessera::tile

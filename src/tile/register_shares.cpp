@@ -1,0 +1,54 @@
+#include "tile/register_shares.h"
+
+#include <fmt/format.h>
+
+namespace tessera::tile {
+namespace {
+
+void require_fragment(const Stage& s, const BoundLoop& loop, std::int64_t extent) {
+    if (extent % 16 == 0) return;
+    throw Error(E0506_loop_kind, s.where, fmt::format("frag loop {} of {} covers {} positions", loop.name, s.name, extent),
+                {expected("a multiple of 16"), fix("change the tile of the warp loop outside it")});
+}
+
+}  // namespace
+
+std::vector<std::vector<Share>> register_shares(const Stage& s, const std::vector<BoundLoop>& nest,
+                                                std::vector<std::int64_t> extent) {
+    std::vector<std::vector<Share>> shares(s.dims.size());
+    std::vector<bool> split(s.dims.size());
+    std::vector<std::pair<LoopKind, Share*>> dealt;
+    for (std::vector<Share>& each : shares) each.reserve(nest.size());
+    bool rows = false;
+    for (const BoundLoop& loop : nest) {
+        size_t d = 0;
+        while (s.dims[d].id() != loop.dim.id()) ++d;
+        if (loop.kind == LoopKind::frag) {
+            shares[d].push_back(rows ? Share{2, 1, 4} : Share{1, 4, 8});
+            require_fragment(s, loop, extent[d]);
+            rows = true;
+            continue;
+        }
+        if (!is_spread(loop.kind)) {
+            split[d] = true;
+            continue;
+        }
+        if (split[d])
+            throw Limit(L0903_schedule, s.where,
+                        fmt::format("{} is stored in registers, but its {} loop {} stands inside another loop over {}", s.name,
+                                    word(loop.kind), loop.name, loop.dim.name()),
+                        {fix(fmt::format("make it the first loop over {}", loop.dim.name())), fix("store it in shared memory")});
+        shares[d].push_back({loop.tile, 1, (extent[d] + loop.tile - 1) / loop.tile});
+        extent[d] = loop.tile;
+        dealt.emplace_back(loop.kind, &shares[d].back());
+    }
+    std::int64_t threads = 1, warps = 32;
+    for (size_t l = dealt.size(); l-- > 0;) {
+        std::int64_t& stride = dealt[l].first == LoopKind::warp ? warps : threads;
+        dealt[l].second->stride = stride;
+        stride *= dealt[l].second->count;
+    }
+    return shares;
+}
+
+}  // namespace tessera::tile
