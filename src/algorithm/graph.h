@@ -58,6 +58,7 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
 /// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
 [[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);
+[[nodiscard]] inline std::vector<Index> indices_of(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
 /// The dims of `a`, then those of `b`.
 [[nodiscard]] std::vector<Dim> joined_dims(std::vector<Dim> a, const std::vector<Dim>& b);
 

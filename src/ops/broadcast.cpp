@@ -157,8 +157,6 @@ std::vector<Dim> rest(const std::vector<Dim>& dims, const std::vector<Dim>& with
     return out;
 }
 
-std::vector<Index> indices_of(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
-
 DType wide(DType t) {
     if (t == f16 || t == bf16) return f32;
     return is_integer(t) && dtype_bits(t) < 32 ? i32 : t;

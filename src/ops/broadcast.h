@@ -2,6 +2,8 @@
 
 #include <tessera/ops.h>
 
+#include "algorithm/graph.h"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +43,6 @@ void require_dim(const Tensor& t, const Dim& d);
 /// `dims` without those of `without`.
 [[nodiscard]] std::vector<Dim> rest(const std::vector<Dim>& dims, const std::vector<Dim>& without);
 
-[[nodiscard]] std::vector<Index> indices_of(const std::vector<Dim>& dims);
 /// Where sums of `t` are kept: f32 for halves, i32 for integers below 32 bits.
 [[nodiscard]] DType wide(DType t);
 /// A Dim `<result>_<local>`; / and . of the result's name become _.

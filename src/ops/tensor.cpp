@@ -10,11 +10,10 @@
 namespace tessera {
 
 Tensor::Tensor(const Input& input, SourceLoc where)
-    : dims_(input.dims()), value_(input.at(ops::indices_of(input.dims()), where)), name_(input.name()), where_(where),
-      input_(input) {}
+    : dims_(input.dims()), value_(input.at(indices_of(input.dims()), where)), name_(input.name()), where_(where), input_(input) {}
 Tensor::Tensor(const Func& func, SourceLoc where)
-    : dims_(func.dims()), value_(func.at(ops::indices_of(func.dims()), where).read()), name_(func.name()), where_(where),
-      func_(func) {}
+    : dims_(func.dims()), value_(func.at(indices_of(func.dims()), where).read()), name_(func.name()), where_(where), func_(func) {
+}
 Tensor::Tensor(const Scalar& scalar, SourceLoc where) : value_(scalar), name_(scalar.name()), where_(where) {}
 Tensor::Tensor(std::vector<Dim> dims, const Operand& value) : dims_(std::move(dims)), value_(value.expr), where_(value.where) {
     for (size_t i = 0; i < dims_.size(); ++i)

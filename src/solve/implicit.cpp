@@ -8,12 +8,11 @@
 namespace tessera {
 namespace {
 
-std::vector<Index> indices(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
-Expr here(const Func& f, SourceLoc where) { return f.at(indices(f.dims()), where).read(); }
+Expr here(const Func& f, SourceLoc where) { return f.at(indices_of(f.dims()), where).read(); }
 
 Func named(const std::string& name, const std::vector<Dim>& dims, const Expr& value, SourceLoc where) {
     Func f(name, where);
-    f.at(indices(dims), where) = value;
+    f.at(indices_of(dims), where) = value;
     return f;
 }
 
@@ -225,7 +224,7 @@ Equation equation_of(const std::string& name, const Func& like, const std::funct
     const SourceLoc where = like.state()->where;
     const Func x = named(name + "/unknown", like.dims(), constant(like.dtype(), 0.0), where);
     Func F(name + "/equation", like.dtype(), where);
-    F.at(indices(like.dims()), where) = residual(x);
+    F.at(indices_of(like.dims()), where) = residual(x);
     return {name, x, F, captured_by(F, x), options, where};
 }
 
@@ -244,7 +243,7 @@ Func fixed_point(const std::string& name, const Func& start, const std::function
     const Equation e = equation_of(
         name, start,
         [&](const Func& x) {
-            image.at(indices(start.dims()), x.state()->where) = step(x);
+            image.at(indices_of(start.dims()), x.state()->where) = step(x);
             return here(x, x.state()->where) - here(image, x.state()->where);
         },
         options);
@@ -282,7 +281,7 @@ Func solve(const std::string& name, const Func& right, const std::function<Expr(
     const Equation e = equation_of(
         name, right,
         [&](const Func& v) {
-            image.at(indices(right.dims()), v.state()->where) = product(v);
+            image.at(indices_of(right.dims()), v.state()->where) = product(v);
             return here(image, v.state()->where) - here(right, v.state()->where);
         },
         options);
@@ -310,8 +309,9 @@ Func argmin(const std::string& name, const Func& start, const std::function<Expr
     const Func value = named(name + "/objective", per, objective(x), where);
     const Func slope = grad(value, {x}, {.per = per, .name = name + "/slope"})[0];
     // Over the dims of x, in their order.
-    const Equation e{name, x,       named(name + "/equation", start.dims(), slope.at(indices(slope.dims()), where).read(), where),
-                     {},   options, where};
+    const Equation e{
+        name, x,       named(name + "/equation", start.dims(), slope.at(indices_of(slope.dims()), where).read(), where),
+        {},   options, where};
     Equation equation = e;
     equation.captured = captured_by(e.residual, x);
     const SolverNames names{name};

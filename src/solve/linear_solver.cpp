@@ -7,7 +7,6 @@
 namespace tessera {
 namespace {
 
-std::vector<Index> indices(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
 std::vector<Dim> in_front(const Dim& d, const std::vector<Dim>& dims) {
     std::vector<Dim> all{d};
     all.insert(all.end(), dims.begin(), dims.end());
@@ -90,10 +89,10 @@ public:
 
 private:
     std::string func(const std::string& part) const { return names_.func(part); }
-    FuncRef at(const Func& state) const { return state.at(indices(in_front(t_, dims_)), where_); }
-    FuncRef at_per(const Func& state) const { return state.at(indices(in_front(t_, per_)), where_); }
+    FuncRef at(const Func& state) const { return state.at(indices_of(in_front(t_, dims_)), where_); }
+    FuncRef at_per(const Func& state) const { return state.at(indices_of(in_front(t_, per_)), where_); }
     Expr zero() const { return constant(right_.dtype(), 0.0); }
-    Expr here(const Func& f) const { return f.at(indices(f.dims()), where_).read(); }
+    Expr here(const Func& f) const { return f.at(indices_of(f.dims()), where_).read(); }
     Expr now(const Func& f, const std::vector<Dim>& dims) const { return at_step(f, Expr(t_), dims, where_); }
     Expr now(const Func& f) const { return now(f, dims_); }
     Expr last(const Func& f, const std::vector<Dim>& dims) const { return at_step(f, t_ - 1, dims, where_); }
@@ -102,7 +101,7 @@ private:
     static Expr quotient(const Expr& a, const Expr& b) { return select(b == 0, 0, a / b); }
     Func defined(const std::string& part, const std::vector<Dim>& dims, const Expr& value) const {
         Func f(func(part), where_);
-        f.at(indices(in_front(t_, dims)), where_) = value;
+        f.at(indices_of(in_front(t_, dims)), where_) = value;
         return f;
     }
     Func previous(const Func& state, const std::string& part) const { return defined(part, dims_, last(state, dims_)); }
@@ -115,7 +114,7 @@ private:
         changes.tensors.emplace(system_.w.state().get(), std::move(r));
         const Func copy = (*std::make_shared<GraphCopy>(std::move(changes)))({system_.transposed})[0];
         Func f(func("start"), where_);
-        f.at(indices(dims_), where_) = copy.at(indices(dims_), where_).read();
+        f.at(indices_of(dims_), where_) = copy.at(indices_of(dims_), where_).read();
         return f;
     }
 
@@ -168,9 +167,9 @@ Func eliminated(const SolverNames& names, const LinearSystem& system, const Func
             for (const Dim& d : right.dims())
                 if (d.id() != i.id()) per.push_back(d);
             Func pivot(names.func("pivot"), where);
-            pivot.at(indices(in_front(t, per)), where) =
+            pivot.at(indices_of(in_front(t, per)), where) =
                 clamp(argmax(i, abs(m(Index(i), Index(t))), tessera::where(i >= t)), 0, max(Expr(i.extent()) - 1, 0));
-            const Expr chosen = pivot.at(indices(in_front(t, per)), where).read();
+            const Expr chosen = pivot.at(indices_of(in_front(t, per)), where).read();
             const Index p(chosen, where);
             const Index from(select(i == t, chosen, cast(i64, i) == chosen, cast(i64, t), cast(i64, i)), where);
             const Expr divisor = m(p, Index(t)), factor = m(from, Index(t)) / divisor;
@@ -208,10 +207,10 @@ Func largest(const std::string& name, const Func& f, const std::vector<Dim>& per
     for (const Dim& d : f.dims())
         if (contains_dim(per, d)) kept.push_back(d);
     Func out(name + "/largest", where);
-    const Expr size = abs(f.at(indices(f.dims()), where));
+    const Expr size = abs(f.at(indices_of(f.dims()), where));
     const std::vector<Dim> over = solved_dims(f.dims(), per);
     // A NaN is the largest.
-    out.at(indices(kept), where) = over.empty() ? size : tessera::max(Dims(over), size);
+    out.at(indices_of(kept), where) = over.empty() ? size : tessera::max(Dims(over), size);
     return out;
 }
 
