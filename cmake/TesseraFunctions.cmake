@@ -55,7 +55,7 @@ function(tessera_add_library lib)
   endforeach()
   add_custom_command(OUTPUT ${folder}/${lib}.a ${folder}/${lib}.h ${folder}/${lib}.json
     COMMAND ${CMAKE_COMMAND} -E env CC=${CMAKE_C_COMPILER} $<TARGET_FILE:${ARG_GENERATOR}_generator> ${options}
-    DEPENDS ${ARG_GENERATOR}_generator ${ARG_DEPENDS} COMMENT "Compiling ${lib} for ${ARG_TARGET}" VERBATIM)
+    DEPENDS ${ARG_GENERATOR}_generator $<TARGET_FILE:Tessera::Tessera> ${ARG_DEPENDS} COMMENT "Compiling ${lib} for ${ARG_TARGET}" VERBATIM)
   add_custom_target(${lib}_files DEPENDS ${folder}/${lib}.a)
   file(MAKE_DIRECTORY ${folder})
   add_library(${lib} INTERFACE)

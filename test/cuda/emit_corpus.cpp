@@ -2,9 +2,8 @@
 // emulator: the emitted text, a switch before every synchronisation, and a call of every kernel by its name.
 #include <fmt/format.h>
 
-#include <fstream>
-
 #include "backend/cuda/cuda_source.h"
+#include "changed_file.h"
 #include "cuda/corpus_run.h"
 #include "cuda/emulated_kernels.h"
 #include "tile/lower.h"
@@ -54,9 +53,8 @@ std::string emulated_source(const CorpusKernel& k) {
 
 int main(int argc, char** argv) {
     for (int i = 2; i < argc; ++i) {
-        std::ofstream file(fmt::format("{}/emitted_{}.cpp", argv[1], argv[i]));
-        file << tessera::cuda_test::emulated_source(tessera::cuda_test::corpus_kernel(argv[i]));
-        if (!file.flush()) return 1;
+        const std::string text = tessera::cuda_test::emulated_source(tessera::cuda_test::corpus_kernel(argv[i]));
+        if (!tessera::write_changed(fmt::format("{}/emitted_{}.cpp", argv[1], argv[i]), text)) return 1;
     }
     return argc > 2 ? 0 : 1;
 }

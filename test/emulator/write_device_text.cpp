@@ -2,13 +2,13 @@
 // tessera_device_sm_80.cuh and tessera_device_sm_90a.cuh with all that these have (the products of warpgroups: the sizes below).
 #include <fmt/format.h>
 
-#include <fstream>
 #include <set>
 #include <string>
 
 #include "backend/cuda/device_functions.h"
 #include "backend/cuda/math_text.h"
 #include "backend/cuda/wgmma_text.h"
+#include "changed_file.h"
 
 namespace {
 
@@ -32,8 +32,7 @@ std::set<std::string> names_of(const std::string& arch) {
 int main(int argc, char** argv) {
     if (argc != 2) return 1;
     for (const std::string arch : {"sm_80", "sm_90a"}) {
-        std::ofstream file(std::string(argv[1]) + "/tessera_device_" + arch + ".cuh");
-        file << "#pragma once\n" << device_prelude(names_of(arch), arch);
-        if (!file.flush()) return 1;
+        const std::string text = "#pragma once\n" + device_prelude(names_of(arch), arch);
+        if (!tessera::write_changed(std::string(argv[1]) + "/tessera_device_" + arch + ".cuh", text)) return 1;
     }
 }
