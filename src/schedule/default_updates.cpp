@@ -129,7 +129,7 @@ void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {
     }
     for (const Dim& d : carried) edit.serial(d.name());
     if (columns) edit.serial(columns->name(), width, "columns").vector(columns->name());
-    if (s.kind == Stage::Kind::scatter) edit.init(first_values(s, width));
+    if (s.kind == Stage::Kind::scatter || s.kind == Stage::Kind::recurrence) edit.init(first_values(s, width));
 }
 
 }  // namespace tessera

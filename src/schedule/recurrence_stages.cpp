@@ -17,7 +17,8 @@ Expr truth() { return make_constant(DType::bool_, std::int64_t{1}); }
 class SteppedUpdate {
 public:
     SteppedUpdate(const Stage& stage, const SteppedRecurrence& r)
-        : stage_(stage), r_(r), phase_(loop_name("phase"), static_cast<std::int64_t>(r.reductions.size()) + 1) {
+        : stage_(stage), r_(r), stopped_(stopped_before()),
+          phase_(loop_name("phase"), static_cast<std::int64_t>(r.reductions.size()) + (stopped_.defined() ? 2 : 1)) {
         const Expr step = make_dim(r.t);
         here_ = r.reverse ? resolve_weak(Expr(r.t.extent()) - 1 - step, DType::i64, {}) : step;
     }
@@ -45,15 +46,24 @@ public:
                 for (size_t i = 0; i < exists.size(); ++i)
                     if (!lacks(r_.dims[i])) exists[i] = both(exists[i], inside(l));
         }
-        for (size_t i = 0; i < r_.values.size(); ++i)
-            keep[i] = exists[i].defined()
-                          ? select(exists[i], r_.values[i], read_stage(stage_.func, dim_exprs(stage_.dims), static_cast<int>(i)))
-                          : r_.values[i];
-        add_phase(keep, dim_exprs(stage_.dims), active);
+        const auto add_states = [&](const std::vector<Expr>& values) {
+            for (size_t i = 0; i < values.size(); ++i)
+                keep[i] = exists[i].defined()
+                              ? select(exists[i], values[i], read_stage(stage_.func, dim_exprs(stage_.dims), static_cast<int>(i)))
+                              : values[i];
+            add_phase(keep, dim_exprs(stage_.dims), active);
+        };
+        add_states(r_.values);
+        if (stopped_.defined()) {
+            std::vector<Expr> as_before;
+            for (const Expr& v : r_.values) as_before.push_back(v->op == Op::select ? v->args[1] : stopped_);
+            add_states(as_before);
+        }
         u.place = chosen(places_);
         u.values = chosen(values_);
         u.condition = chosen(conditions_)[0];
         if (is_constant(u.condition)) u.condition = {};
+        if (stopped_.defined()) u.condition = both(u.condition, both(while_running(), once_stopped()));
         for (auto* exprs : {&u.place, &u.values})
             for (Expr& e : *exprs) e = at_loops(e);
         if (u.condition.defined()) u.condition = at_loops(u.condition);
@@ -196,13 +206,50 @@ private:
         conditions_.push_back({active.defined() ? active : truth()});
     }
 
+    // Of a step that keeps its states where it has stopped before: whether it has, at the dims of that state.
+    //   stopped(t) = stopped(t - 1) || until;  s(t) = (stopped(t - 1) || until) ? s(t - 1) : step
+    Expr stopped_before() const {
+        const auto is_state = [&](const Expr& e, size_t i) {
+            return e->op == Op::access && e->target().func == stage_.func && static_cast<size_t>(e->component()) == i;
+        };
+        for (size_t c = 0; c < r_.values.size(); ++c) {
+            const Expr& stop = r_.values[c];
+            if (stop->op != Op::or_ || !is_state(stop->args[0], c)) continue;
+            bool all = true;
+            for (size_t i = 0; i < r_.values.size(); ++i)
+                all = all && (i == c || (r_.values[i]->op == Op::select && r_.values[i]->args[0].same_as(stop) &&
+                                         is_state(r_.values[i]->args[1], i)));
+            if (all) return stop->args[0];
+        }
+        return {};
+    }
+
+    Expr is_phase(size_t p) const {
+        return make_op(Op::eq, DType::bool_, {make_dim(phase_), number(static_cast<std::int64_t>(p))});
+    }
+
+    // Steps that have stopped copy their states in the last phase and skip the others, whole loops at a time: conjuncts of their
+    // own. Reductions over a dim along which some have stopped and others not take all.
+    Expr while_running() const {
+        const size_t states = r_.reductions.size();
+        Expr always = is_phase(states + 1);
+        for (size_t p = 0; p < states; ++p) {
+            bool skips = true;
+            for (const Dim& d : free_dims(stopped_))
+                skips = skips && (d.id() == r_.t.id() || (contains_dim(r_.reductions[p].free, d) &&
+                                                          !contains_dim(r_.reductions[p].node->reduction().dims, d)));
+            if (!skips) always = always || is_phase(p);
+        }
+        return always || !stopped_;
+    }
+    Expr once_stopped() const { return !is_phase(r_.reductions.size() + 1) || stopped_; }
+
     // Per position the value of the phase that runs.
     std::vector<Expr> chosen(const std::vector<std::vector<Expr>>& by_phase) const {
         std::vector<Expr> out = by_phase.back();
         for (size_t p = by_phase.size() - 1; p-- > 0;)
             for (size_t c = 0; c < out.size(); ++c) {
-                const Expr runs = make_op(Op::eq, DType::bool_, {make_dim(phase_), number(static_cast<std::int64_t>(p))});
-                if (!out[c].same_as(by_phase[p][c])) out[c] = select(runs, by_phase[p][c], out[c]);
+                if (!out[c].same_as(by_phase[p][c])) out[c] = select(is_phase(p), by_phase[p][c], out[c]);
             }
         return out;
     }
@@ -220,6 +267,7 @@ private:
     const Stage& stage_;
     const SteppedRecurrence& r_;
     std::set<std::string> names_;
+    Expr stopped_;
     Dim phase_;
     Expr here_;
     std::vector<Loop> loops_;

@@ -119,6 +119,30 @@ TEST(CpuRecurrences, Until) {
     run.at({{"b", 1}, {"j", 1}, {"i", 1}});
 }
 
+// What has stopped is copied. A sum over all rows goes on while any of them does.
+TEST(CpuRecurrences, StepsThatHaveStoppedAreSkipped) {
+    Dim t("t", 40), b("b"), c("c", b.extent()), j("j"), i("i", j.extent());
+    Input M("M", f64, {j, i}), start("start", f64, {b, j});
+    Func x("x"), all("all"), out("out"), sums("sums");
+    recurrence(t, {{x(t, b, j), start(b, j)}},
+               [&](const Self& s) -> Tuple { return {0.2 * sum({i}, M(j, i) * s[0](t - 1, b, i)) + start(b, j)}; },
+               {.until = [&](const Self& s) { return max({j}, abs(s[0](t, b, j) - s[0](t - 1, b, j))) < 1e-3 * start(b, 0); }});
+    out(t, b, j) = x(t, b, j);
+    const Algorithm skips({out}, {M, start});
+    const TargetComparison run(skips);
+    run.at({{"b", 5}, {"j", 3}, {"i", 3}});
+    run.at({{"b", 1}, {"j", 6}, {"i", 6}});
+    const std::string loops =
+        compile(skips, default_schedule(skips, Target()), Target(), {.disk_cache = false}).inspect_ir(IrLevel::schedule);
+    EXPECT_NE(loops.find("phase == 3 || not(x.recurrence(x.recurrence.t - 1, "), std::string::npos) << loops;
+    recurrence(
+        t, {{all(t, b, j), start(b, j)}},
+        [&](const Self& s) -> Tuple { return {0.3 * s[0](t - 1, b, j) + 0.01 * sum({c}, s[0](t - 1, c, j)) + start(b, j)}; },
+        {.until = [&](const Self& s) { return max({j}, abs(s[0](t, b, j) - s[0](t - 1, b, j))) < 1e-3 * start(b, 0); }});
+    sums(t, b, j) = all(t, b, j);
+    TargetComparison(Algorithm({sums}, {start})).at({{"b", 5}, {"j", 3}});
+}
+
 ErrorCode thrown(const Algorithm& a) {
     try {
         static_cast<void>(compile(a, default_schedule(a, Target()), Target(), {.disk_cache = false}));
