@@ -72,6 +72,7 @@ public:
 
     LoopTree run() {
         RegionsInside regions(bound(), {}, {});
+        note_memory_around(std::nullopt, regions);
         tree_.root = place_stages({}, regions, nullptr, nullptr);
         note_derived_extents();
         if (!derived_.empty()) tree_.root = with_known_extents(tree_.root);
@@ -157,6 +158,15 @@ private:
         const BoundStage& b = bound().stages[i];
         return b.compute_at && !b.alloc_at && (b.store_root || (b.store_at && *b.store_at != *b.compute_at)) &&
                !(stage(i).update && (stage(i).update->sequential || stage(i).kind == Stage::Kind::scatter));
+    }
+
+    // What is required at `level` of stages whose memory is taken there and that are computed further in.
+    void note_memory_around(std::optional<LoopPosition> level, RegionsInside& regions) {
+        for (size_t i = 0; i < bound().stages.size(); ++i) {
+            const BoundStage& b = bound().stages[i];
+            if (!stage(i).output && !b.stored_in && b.compute_at != level && memory_level(i) == level)
+                around_[i] = regions.required(i);
+        }
     }
 
     // Allocations and computations of the stages placed at `level`, then `inner`.
@@ -419,19 +429,22 @@ private:
     }
 
     StatementPtr level_body(const Nest& nest, size_t at, const Split& split, LoopKind kind) {
-        StatementPtr inner = loops_from(nest, at + 1);
         const LoopPosition here{nest.stage, at};
         bool any = false;
         for (size_t i = 0; i < bound().stages.size(); ++i)
             any = any || bound().stages[i].compute_at == here ||
                   (!stage(i).output && !bound().stages[i].stored_in && memory_level(i) == std::optional(here));
-        if (!nest.main || !any) return inner;
+        if (!nest.main || !any) return loops_from(nest, at + 1);
         Domain tile;
         Nest probe = nest;
         for (size_t i = 0; i < nest.dims.size(); ++i)
             tile.set(nest.dims[i],
                      (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
-        RegionsInside regions(bound(), here, tile);
+        const auto outside = around_;
+        RegionsInside regions(bound(), here, tile, &outside);
+        note_memory_around(here, regions);
+        StatementPtr inner = loops_from(nest, at + 1);
+        around_ = outside;
         const Surrounding around{split.variable, split.begin, split.lets, kind};
         return place_stages(here, regions, &around, std::move(inner));
     }
@@ -512,7 +525,8 @@ private:
     }
 
     LoopTree tree_;
-    std::map<Expr, Expr, NodeOrder> derived_;  // extent -> what it is made of
+    std::map<size_t, std::vector<Interval>> around_;  // stage -> what is required of it where its memory is taken
+    std::map<Expr, Expr, NodeOrder> derived_;         // extent -> what it is made of
 };
 
 }  // namespace

@@ -68,8 +68,9 @@ std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, s
 Expr end_of_range(const Expr& begin, const Expr& extent) { return extent_of({number(1), sum_of(begin, extent)}); }
 Expr extent_of_range(const Expr& begin, const Expr& end) { return extent_of({begin, sum_of(end, number(-1))}); }
 
-RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile)
-    : bound_(bound), level_(level), tile_(std::move(tile)) {}
+RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
+                             const std::map<size_t, std::vector<Interval>>* around)
+    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around) {}
 
 const std::vector<Interval>& RegionsInside::required(size_t stage) {
     if (const auto found = required_.find(stage); found != required_.end()) return found->second;
@@ -81,6 +82,7 @@ const std::vector<Interval>& RegionsInside::required(size_t stage) {
     if (region.empty())
         for (const Dim& d : s.dims) region.push_back(whole_dim(d));
     close_over_update(region, stage);
+    keep_within(region, stage);
     return required_[stage] = std::move(region);
 }
 
@@ -137,6 +139,22 @@ void RegionsInside::add_own_read(std::vector<Interval>& region, const Stage& s, 
             contains_dim(carried, s.dims[i]) && proves_nonnegative(read[i].low, positive) &&
             proves_nonnegative(sum_of(whole_dim(s.dims[i]).high, make_op(Op::neg, DType::i64, {read[i].high})), positive);
         if (!inside) region[i] = hull(region[i], read[i]);
+    }
+}
+
+// Ends that are known to be tighter further out hold here too: what is proved for all iterations of a loop together, as that an
+// index needs no wrapping, may not be proved for one.
+void RegionsInside::keep_within(std::vector<Interval>& region, size_t stage) const {
+    if (around_ == nullptr) return;
+    const auto found = around_->find(stage);
+    if (found == around_->end()) return;
+    const auto below = [](const Expr& a, const Expr& b) {
+        return !a.same_as(b) && proves_nonnegative(sum_of(b, make_op(Op::neg, DType::i64, {a})));
+    };
+    for (size_t d = 0; d < region.size(); ++d) {
+        const Interval& outer = found->second[d];
+        if (below(region[d].low, outer.low)) region[d].low = outer.low;
+        if (below(outer.high, region[d].high)) region[d].high = outer.high;
     }
 }
 

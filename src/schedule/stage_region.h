@@ -13,8 +13,9 @@ namespace tessera {
 class RegionsInside {
 public:
     /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole
-    /// program.
-    RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile);
+    /// program. `around`: what is required of stages inside a level further out, where their memory is taken.
+    RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
+                  const std::map<size_t, std::vector<Interval>>* around = nullptr);
 
     /// What the uses inside read of `stage`, and what computing that needs of the stage itself.
     const std::vector<Interval>& required(size_t stage);
@@ -27,10 +28,12 @@ private:
                    const Domain& domain);
     void add_own_read(std::vector<Interval>& region, const Stage& s, const std::vector<Interval>& read, const Expr& access);
     void close_over_update(std::vector<Interval>& region, size_t stage);
+    void keep_within(std::vector<Interval>& region, size_t stage) const;
 
     const BoundSchedule& bound_;
     std::optional<LoopPosition> level_;
     Domain tile_;
+    const std::map<size_t, std::vector<Interval>>* around_;
     std::map<size_t, std::vector<Interval>> required_, computed_;
 };
 

@@ -72,6 +72,23 @@ TEST(LoopTree, Blur) {
     }
 }
 
+// What one iteration requires lies in the memory that is taken for all of them, also where only that for all is proved to need no
+// wrapping.
+TEST(LoopTree, WrappedReadsUnderAConditionStayInMemoryFurtherOut) {
+    Dim y("y"), x("x");
+    const Input a("a", f32, {y, x});
+    Func f("f"), g("g");
+    f(y, x) = a(y, x) * 2.0f;
+    g(y, x) = select(1 < y, periodic(f)(y, x), 0.5f);
+    const Algorithm algorithm({g}, {a});
+    Schedule s;
+    s.stage("g").root().serial("y", 4, "block").serial("y", 0, "row").serial("x");
+    s.stage("f").at("g", "row").store_at("g", "block").serial("y").serial("x");
+    for (const std::int64_t h : {1, 2, 3, 9})
+        expect_same(algorithm, s, {{"a", filled<float>({h, 5}, ramp<float>(static_cast<size_t>(h * 5)))}}, dtype_of<float>,
+                    {h, 5});
+}
+
 struct Gemm {
     Dim m{"m"}, n{"n"}, k{"k"};
     Input A{"A", f32, {m, k}}, B{"B", f32, {k, n}}, bias{"bias", f32, {n}};
