@@ -67,10 +67,9 @@ void count_values(const std::vector<double>& numbers, NonFinite& out) {
 }  // namespace
 
 Expr is_nonfinite(const Expr& value, bool infinities) {
-    const Expr nan = make_op(Op::is_nan, DType::bool_, {value});
-    if (!infinities) return nan;
-    const Expr infinite = make_op(Op::eq, DType::bool_, {make_op(Op::abs, value.dtype(), {value}), highest(value.dtype())});
-    return make_op(Op::or_, DType::bool_, {nan, infinite});
+    if (!infinities) return make_op(Op::is_nan, DType::bool_, {value});
+    // An infinity minus itself is NaN.
+    return make_op(Op::is_nan, DType::bool_, {make_op(Op::sub, value.dtype(), {value, value})});
 }
 
 Expr first_position(const std::vector<Dim>& dims, const Expr& condition) {

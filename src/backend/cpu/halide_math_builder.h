@@ -8,6 +8,29 @@
 
 namespace tessera::cpu {
 
+/// Comparisons as values of which Halide's intervals know nothing. Those are of real numbers: x - x is 0 to them and x == x holds
+/// whatever x is, and conditions that they decide leave the program. LLVM makes a plain comparison of it again.
+class Comparison {
+public:
+    using E = Halide::Expr;
+    static E less(const E& a, const E& b) { return unforeseen(a < b, a); }
+    static E equal(const E& a, const E& b) { return unforeseen(a == b, a); }
+    static E differ(const E& a, const E& b) { return unforeseen(a != b, a); }
+    static E is_nan(const E& a) { return differ(a, a); }
+    /// Halide's <= is "not above", which a NaN is.
+    static E at_most(const E& a, const E& b) { return unforeseen(a.type().is_float() ? a < b || a == b : a <= b, a); }
+
+private:
+    static E unforeseen(const E& condition, const E& operand) {
+        using Halide::Internal::Call;
+        if (!operand.type().is_float() || Halide::Internal::is_const(condition)) return condition;
+        return Call::make(
+            Halide::Bool(), Call::mux,
+            {Halide::cast(Halide::UInt(8), condition), Halide::Internal::const_false(), Halide::Internal::const_true()},
+            Call::PureIntrinsic);
+    }
+};
+
 /// The builder of expr/math_builder.h over Halide expressions. Exact under Target::StrictFloat, which every kernel is compiled
 /// with; fma is LLVM's own.
 template <int width>
@@ -38,10 +61,10 @@ struct HalideMathBuilder {
     }
     E abs(E a) const { return from_bits(to_bits(a) & integer(width == 32 ? 0x7fffffff : 0x7fffffffffffffff)); }
     E floor(E a) const { return Halide::floor(a); }
-    E lt(E a, E b) const { return a < b; }
-    E le(E a, E b) const { return a < b || a == b; }  // Halide's <= is "not above", which a NaN is
-    E eq(E a, E b) const { return a == b; }
-    E ne(E a, E b) const { return a != b; }
+    E lt(E a, E b) const { return Comparison::less(a, b); }
+    E le(E a, E b) const { return Comparison::at_most(a, b); }
+    E eq(E a, E b) const { return Comparison::equal(a, b); }
+    E ne(E a, E b) const { return Comparison::differ(a, b); }
     E both(E a, E b) const { return a && b; }
     E either(E a, E b) const { return a || b; }
     E negate(E a) const { return !a; }

@@ -228,7 +228,9 @@ private:
             if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
             values.push_back(c == 0 ? show_domain(made, v) : v);
         }
-        if (condition.defined() && made.domain.defined()) made.domain.where(condition);
+        // Halide simplifies a predicate when it gets it, before it makes the program strict: x - x is 0 there, also of
+        // infinities.
+        if (condition.defined() && made.domain.defined()) made.domain.where(Halide::strict_float(condition));
         if (values.size() == 1)
             made.func(place) = values[0];
         else

@@ -43,7 +43,7 @@ E f32_to_half(DType to, const E& x) {
     const E one = integer(Halide::UInt(32), 1);
     const E rounded = (bits + integer(Halide::UInt(32), 0x7fff) + ((bits >> 16) & one)) >> 16;
     const E quiet = (bits >> 16) | integer(Halide::UInt(32), 0x40);
-    return cast(Halide::UInt(16), select(x != x, quiet, rounded));
+    return cast(Halide::UInt(16), select(Comparison::is_nan(x), quiet, rounded));
 }
 
 // The f32 next to x towards zero with its last bit set where x is not an f32: rounding that again rounds once.
@@ -51,9 +51,10 @@ E f64_to_odd_f32(const E& x) {
     const E near = cast(Halide::Float(32), x);
     const E back = cast(Halide::Float(64), near);
     const E bits = reinterpret(Halide::UInt(32), near);
-    const E too_far = HalideMathBuilder<64>().abs(back) > HalideMathBuilder<64>().abs(x);
+    const E too_far = Comparison::less(HalideMathBuilder<64>().abs(x), HalideMathBuilder<64>().abs(back));
     const E towards_zero = select(too_far, bits - integer(Halide::UInt(32), 1), bits);
-    return select(back == x || x != x, near, reinterpret(Halide::Float(32), towards_zero | integer(Halide::UInt(32), 1)));
+    return select(Comparison::equal(back, x) || Comparison::is_nan(x), near,
+                  reinterpret(Halide::Float(32), towards_zero | integer(Halide::UInt(32), 1)));
 }
 
 // Likewise for 64-bit integers, which an f64 does not hold.
@@ -84,9 +85,9 @@ E real_to_small_integer(DType to, const E& x) {
     const int digits = dtype_bits(to) - (is_signed_integer(to) ? 1 : 0);
     const E low = number(real, is_unsigned(to) ? 0.0 : -std::ldexp(1.0, digits)),
             high = number(real, std::ldexp(1.0, digits) - 1);
-    const E above = select(x > low, x, low);
-    const E converted = cast(type, cast(Halide::Int(32), select(above < high, above, high)));
-    return is_unsigned(to) ? converted : select(x != x, Halide::Internal::make_zero(type), converted);
+    const E above = select(Comparison::less(low, x), x, low);
+    const E converted = cast(type, cast(Halide::Int(32), select(Comparison::less(above, high), above, high)));
+    return is_unsigned(to) ? converted : select(Comparison::is_nan(x), Halide::Internal::make_zero(type), converted);
 }
 
 E real_to_integer(DType to, const E& x) {
@@ -98,8 +99,8 @@ E real_to_integer(DType to, const E& x) {
         real.bits() == 32 ? static_cast<double>(std::nextafter(static_cast<float>(end), 0.0F)) : std::nextafter(end, 0.0);
     const double first = is_unsigned(to) ? 0.0 : -end;
     const E inside = Halide::max(Halide::min(x, number(real, last)), number(real, first));
-    return select(x != x, Halide::Internal::make_zero(type), x >= number(real, end), type.max(), x <= number(real, first),
-                  type.min(), cast(type, inside));
+    return select(Comparison::is_nan(x), Halide::Internal::make_zero(type), Comparison::at_most(number(real, end), x), type.max(),
+                  Comparison::at_most(x, number(real, first)), type.min(), cast(type, inside));
 }
 
 E convert(DType from, DType to, const E& x) {
@@ -108,7 +109,7 @@ E convert(DType from, DType to, const E& x) {
         const E wide = half_to_f32(from, x);
         return to == DType::f32 ? wide : convert(DType::f32, to, wide);
     }
-    if (to == DType::bool_) return x != Halide::Internal::make_zero(x.type());
+    if (to == DType::bool_) return Comparison::differ(x, Halide::Internal::make_zero(x.type()));
     if (is_half(to)) return to_half(from, to, x);
     if (is_float(from) && is_integer(to)) return real_to_integer(to, x);
     return cast(value_type(to), x);
@@ -139,7 +140,8 @@ E saturate(DType from, DType to, const E& x) {
                                                : std::numeric_limits<double>::max();
     const E value = convert(from, DType::f64, x);
     const E high = number(Halide::Float(64), highest), low = number(Halide::Float(64), -highest);
-    return select(value > high, convert(DType::f64, to, high), value < low, convert(DType::f64, to, low), convert(from, to, x));
+    return select(Comparison::less(high, value), convert(DType::f64, to, high), Comparison::less(value, low),
+                  convert(DType::f64, to, low), convert(from, to, x));
 }
 
 // ---- arithmetic
@@ -203,21 +205,18 @@ bool is_plain_constant(const E& b) {
 
 E smaller(const E& a, const E& b) {
     if (!a.type().is_float()) return Halide::min(a, b);
-    if (is_plain_constant(b)) return select(b < a, b, a);
-    return select(!(a < b) && a == a, b, a);
+    if (is_plain_constant(b)) return select(Comparison::less(b, a), b, a);
+    return select(!Comparison::less(a, b) && !Comparison::is_nan(a), b, a);
 }
 E larger(const E& a, const E& b) {
     if (!a.type().is_float()) return Halide::max(a, b);
-    if (is_plain_constant(b)) return select(b > a, b, a);
-    return select(!(a > b) && a == a, b, a);
+    if (is_plain_constant(b)) return select(Comparison::less(a, b), b, a);
+    return select(!Comparison::less(b, a) && !Comparison::is_nan(a), b, a);
 }
 
 E fused_multiply_add(const E& a, const E& b, const E& c) {
     return a.type().bits() == 32 ? HalideMathBuilder<32>().fma(a, b, c) : HalideMathBuilder<64>().fma(a, b, c);
 }
-
-// Halide's <= is "not above", which a NaN is.
-E at_most(const E& a, const E& b) { return a.type().is_float() ? a < b || a == b : a <= b; }
 
 E magnitude(const E& a) {
     const Halide::Type t = a.type();
@@ -284,14 +283,14 @@ const std::map<Op, Rule>& rules() {
         {Op::bit_not, [](const Args& a) { return ~a[0]; }},
         {Op::shl, [](const Args& a) { return shift(a[0], a[1], true); }},
         {Op::shr, [](const Args& a) { return shift(a[0], a[1], false); }},
-        {Op::eq, [](const Args& a) { return a[0] == a[1]; }},
-        {Op::ne, [](const Args& a) { return a[0] != a[1]; }},
-        {Op::lt, [](const Args& a) { return a[0] < a[1]; }},
-        {Op::le, [](const Args& a) { return at_most(a[0], a[1]); }},
+        {Op::eq, [](const Args& a) { return Comparison::equal(a[0], a[1]); }},
+        {Op::ne, [](const Args& a) { return Comparison::differ(a[0], a[1]); }},
+        {Op::lt, [](const Args& a) { return Comparison::less(a[0], a[1]); }},
+        {Op::le, [](const Args& a) { return Comparison::at_most(a[0], a[1]); }},
         {Op::and_, [](const Args& a) { return a[0] && a[1]; }},
         {Op::or_, [](const Args& a) { return a[0] || a[1]; }},
         {Op::not_, [](const Args& a) { return !a[0]; }},
-        {Op::is_nan, [](const Args& a) { return a[0] != a[0]; }},
+        {Op::is_nan, [](const Args& a) { return Comparison::is_nan(a[0]); }},
         {Op::checked,
          [](const Args& a) {
              const char* name = a[0].type().bits() == 32 ? "tessera_checked_f32" : "tessera_checked_f64";
