@@ -112,9 +112,12 @@ private:
                 if (f->dims[k].id() != d.id()) continue;
                 const Interval& needed = region->second[k];
                 const Expr last = simplify_index(index_of_extent(d) - 1);
+                const Facts positive{.extents_positive = true};  // an extent of 0 has no cell to read
                 // 0 has its place whatever the extent.
-                const auto reaches = [&](const Expr& end) { return proves_nonnegative(simplify_index(end - needed.high)); };
-                if (needed.bounded() && proves_nonnegative(needed.low) &&
+                const auto reaches = [&](const Expr& end) {
+                    return proves_nonnegative(simplify_index(end - needed.high), positive);
+                };
+                if (needed.bounded() && proves_nonnegative(needed.low, positive) &&
                     (reaches(last) || reaches(number(0)) || reaches(max(last, 0))))
                     continue;
                 throw Limit(

@@ -1,6 +1,7 @@
 #include <tessera/autodiff.h>
 #include <tessera/tessera.h>
 
+#include "schedule/stages.h"
 #include "unit/cpu/target_comparison.h"
 
 #include <limits>
@@ -167,6 +168,35 @@ TEST(CpuRecurrences, WhatHasNoLoopsYetIsALimit) {
         return {inner(2, t, j)};
     });
     EXPECT_EQ(thrown(Algorithm({outer}, {a})), L0901_not_on_target);
+}
+
+// The steps of a recurrence that reduces over its states run over the extents of its dims: what lies beyond is read through a
+// boundary condition, or by the interpreter.
+TEST(CpuRecurrences, ReadsOutsideAnExtentOfARecurrenceInPhasesAreALimit) {
+    Dim t("t", 4), j("j"), i("i", j.extent());
+    Input x("x", f32, {t, j});
+    Func h("h"), ahead("ahead"), held("held");
+    recurrence(t, {{h(t, j), cast(f32, 1)}},
+               [&](const Self& s) -> Tuple { return {0.25f * sum({i}, s[0](t - 1, i)) + clamp(x)(t, j)}; });
+    ahead(t, j) = h(t, j) + h(t, j + 1);
+    held(t, j) = h(t, j) + clamp(h)(t, j + 1);
+    const Algorithm beyond({ahead}, {x});
+    try {
+        static_cast<void>(make_stages(beyond));
+        ADD_FAILURE() << "no limit";
+    } catch (const Limit& e) {
+        EXPECT_EQ(e.code(), L0901_not_on_target);
+        EXPECT_NE(std::string(e.what()).find("state h"), std::string::npos) << e.what();
+        EXPECT_NE(std::string(e.what()).find("outside the extent of j"), std::string::npos) << e.what();
+        EXPECT_NE(std::string(e.what()).find("clamp(h)"), std::string::npos) << e.what();
+    }
+    // The alternatives that it names.
+    Buffer<float> in({4, 5}), out({4, 5});
+    in.for_each([](float& v) { v = 1; });
+    compile(beyond, {}, parse_target("interpreter"))({{"x", in}}, {{"ahead", out}});
+    EXPECT_EQ(out(0, 4), 4.5f);
+    const TargetComparison run(Algorithm({held}, {x}));
+    for (const std::int64_t n : {1, 2, 9}) run.at({{"j", n}, {"i", n}});
 }
 
 // A kernel that checks what it computed ends with an error, by definition and compiled, also in a parallel loop.
