@@ -319,6 +319,26 @@ TEST(LoopTree, ALongChainIsBuiltQuickly) {
     expect_same(a, s, {{"in", filled<float>({9}, ramp<float>(9))}}, dtype_of<float>, {9});
 }
 
+// Every fold writes a range with itself twice.
+TEST(LoopTree, ChainsOfFoldedReadsHaveShortRegions) {
+    Dim y("y"), x("x");
+    const Input a("a", f32, {y, x});
+    Func last("f0");
+    last(y, x) = a(y, x) * 2.0f;
+    for (int k = 1; k < 9; ++k) {
+        Func f("f" + std::to_string(k));
+        f(y, x) = mirror(last)(y * 2 - x + 1, x - y) + clamp(last)(y - x, (x + 3) / 2 - 1);
+        last = f;
+    }
+    const Algorithm algorithm({last}, {a});
+    Schedule roots;
+    for (const Func& f : algorithm.funcs()) roots.stage(f.name()).root();
+    const auto start = std::chrono::steady_clock::now();
+    (void)tree_of(algorithm, roots);
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1.0);
+    expect_same(algorithm, roots, {{"a", filled<float>({5, 7}, ramp<float>(35))}}, dtype_of<float>, {5, 7});
+}
+
 TEST(LoopTree, TextIsChecked) {
     const BoundSchedule bound = tree_of(Gemm().algorithm(),
                                         [] {
