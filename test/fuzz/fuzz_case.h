@@ -6,14 +6,22 @@
 
 namespace tessera::fuzz {
 
-struct CaseResult {
-    bool failed = false;
-    bool legal = false;  // the random schedule was accepted
-    std::string text;    // what differs, with algorithm and schedule
+enum class Family {
+    whole_numbers,  // random_algorithm()
+    reals           // random_real()
 };
 
-/// One random algorithm on random extents and data, three schedules (random, default, all root): the oracle's outputs against the
-/// executed loop tree's and, where there is a compiler, the compiled kernel's, bit for bit. All follows from the seed.
-[[nodiscard]] CaseResult run_case(std::uint64_t seed, bool compiled);
+struct CaseResult {
+    bool failed = false;
+    bool legal = false;      // the random schedule was accepted
+    bool near_only = false;  // values were compared within a tolerance
+    std::string limit;       // what the algorithm asks for and stages do not have: nothing was compared
+    std::string text;        // what differs, with algorithm and schedule
+};
+
+/// One random algorithm on random extents and arguments, three schedules (random, default, all root): the oracle's outputs
+/// against the executed loop tree's and, where there is a compiler, the compiled kernel's, bit for bit where every legal schedule
+/// has the same bits. All follows from the seed.
+[[nodiscard]] CaseResult run_case(std::uint64_t seed, bool compiled, Family family = Family::whole_numbers);
 
 }  // namespace tessera::fuzz

@@ -13,13 +13,18 @@ namespace {
 
 class Generator {
 public:
-    Generator(Random& random, const Algorithm& algorithm) : random_(random), graph_(make_stages(algorithm)) {}
+    Generator(Random& random, const Algorithm& algorithm, double share)
+        : random_(random), graph_(make_stages(algorithm)), share_(share) {}
 
     Schedule run() {
         leading_parallel_ = chance(random_, 0.25);
         if (chance(random_, 0.25)) add_copy();
         if (chance(random_, 0.25)) add_partial();
         for (size_t i = graph_.stages.size(); i-- > 0;) {
+            if (share_ < 1 && !chance(random_, share_)) {
+                if (!out_.stages.count(graph_.stages[i].name)) out_.stage(graph_.stages[i].name).root();
+                continue;
+            }
             place(graph_.stages[i]);
             if (chance(random_, 0.08)) add_clone(graph_.stages[i]);
         }
@@ -258,6 +263,7 @@ private:
 
     Random& random_;
     StageGraph graph_;
+    double share_;
     Schedule out_;
     int names_ = 0;
     bool leading_parallel_ = false;
@@ -266,6 +272,8 @@ private:
 
 }  // namespace
 
-Schedule random_schedule(Random& random, const Algorithm& algorithm) { return Generator(random, algorithm).run(); }
+Schedule random_schedule(Random& random, const Algorithm& algorithm, double share) {
+    return Generator(random, algorithm, share).run();
+}
 
 }  // namespace tessera::fuzz

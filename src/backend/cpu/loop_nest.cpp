@@ -60,7 +60,8 @@ private:
                                                                 {"vectorized", LoopKind::vector},
                                                                 {"unrolled", LoopKind::unroll}};
         if (const auto kind = kinds.find(word); kind != kinds.end()) {
-            const std::string variable = trimmed(rest.substr(0, rest.find_first_of(" :")));
+            std::string variable = trimmed(rest.substr(0, rest.find_first_of(" :")));
+            while (!variable.empty() && variable.back() == '.') variable.pop_back();
             return {NestNode::Kind::loop, loop_name(variable, stage), kind->second, {}};
         }
         return {NestNode::Kind::compute, our_name(trimmed(line.substr(0, line.find('(')))), LoopKind::serial, {}};

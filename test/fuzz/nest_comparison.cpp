@@ -1,0 +1,205 @@
+#include "fuzz/nest_comparison.h"
+
+#include "backend/cpu/loop_nest.h"
+#include "base/match.h"
+#include "expr/bounds.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+namespace tessera::fuzz {
+namespace {
+
+struct AroundLoop {
+    std::string stage, name;
+    LoopKind kind = LoopKind::serial;
+    bool once = false;  // it may have one iteration only: Halide, where it proves that, leaves it out
+};
+using Path = std::vector<AroundLoop>;
+/// "produce C", "store C", "compute C" -> the loops around it, once per nest of the stage.
+using Paths = std::map<std::string, std::vector<Path>>;
+
+std::string to_text(const Path& path) {
+    std::string out;
+    for (const AroundLoop& loop : path) out += fmt::format(" {} {}.{};", word(loop.kind), loop.stage, loop.name);
+    return out;
+}
+
+// Extents of whole dims and of whole tiles are not.
+bool may_be_once(const Expr& extent) {
+    if (const auto constant = integer_constant(extent)) return *constant <= 1;
+    bool cut = false;
+    for_each_node({extent}, [&](const Expr& n) {
+        cut = cut || n->op == Op::min || n->op == Op::max || n->op == Op::select || n->op == Op::div || n->op == Op::shr;
+    });
+    return cut;
+}
+
+class TreePaths {
+public:
+    explicit TreePaths(const LoopTree& tree) : bound_(tree.bound) { walk(tree.root); }
+    Paths paths;
+
+private:
+    const std::string& name(size_t stage) const { return bound_.graph.stages[stage].name; }
+    void note(const std::string& what, size_t stage) { paths[what + " " + name(stage)].push_back(around_); }
+
+    void walk(const StatementPtr& s) {
+        match(
+            s->node,
+            [&](const Block& b) {
+                for (const StatementPtr& child : b.statements) walk(child);
+            },
+            [&](const Loop& l) {
+                const std::string& stage = name(produced_.back());
+                const std::string loop = l.name.substr(stage.size() + 1);
+                around_.push_back({stage, loop, l.kind,
+                                   is_single(produced_.back(), loop) || may_be_once(simplify_index(named_parts(l.extent)))});
+                walk(l.body);
+                around_.pop_back();
+            },
+            [&](const Let& l) {
+                lets_[l.variable] = l.value;
+                walk(l.body);
+            },
+            [&](const Guard& g) { walk(g.body); },
+            [&](const Allocate& a) {
+                const BoundStage& b = bound_.stages[a.stage];
+                // Halide says where values are stored when that is further out than where they are computed.
+                if (b.compute_at && (b.store_root || (b.store_at && *b.store_at != *b.compute_at))) note("store", a.stage);
+                walk(a.body);
+            },
+            [&](const Produce& p) {
+                note("produce", p.stage);
+                produced_.push_back(p.stage);
+                walk(p.body);
+                produced_.pop_back();
+            },
+            [&](const Store& w) {
+                // Halide does not show the loops of an update to places that it cannot bound.
+                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter) note("compute", w.stage);
+            });
+    }
+
+    // A loop over a dim of one element, which Halide knows to be all that is read.
+    bool is_single(size_t stage, const std::string& loop) const {
+        for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update})
+            for (const BoundLoop& l : *nest)
+                if (l.name == loop && l.dim.extent().constant() == std::optional<std::int64_t>(1)) return true;
+        return false;
+    }
+    // With what the names of lets stand for.
+    Expr named_parts(const Expr& e) const {
+        return rewrite(e, [&](const Expr& n) -> Expr {
+            const auto let = lets_.find(n);
+            return let == lets_.end() ? Expr() : named_parts(let->second);
+        });
+    }
+
+    const BoundSchedule& bound_;
+    Path around_;
+    std::vector<size_t> produced_;
+    std::map<Expr, Expr, NodeOrder> lets_;
+};
+
+class HalidePaths {
+public:
+    HalidePaths(const BoundSchedule& bound, const std::vector<cpu::NestNode>& nest) : bound_(bound) { walk(nest, ""); }
+    Paths paths;
+
+private:
+    // `stage`: what is being produced, "" in the copy of an output.
+    void walk(const std::vector<cpu::NestNode>& nest, const std::string& stage) {
+        for (const cpu::NestNode& n : nest) {
+            const bool ours = bound_.graph.find(n.name).has_value();
+            switch (n.kind) {
+                case cpu::NestNode::Kind::produce:
+                    if (ours) paths["produce " + n.name].push_back(around_);
+                    walk(n.body, ours ? n.name : "");
+                    break;
+                case cpu::NestNode::Kind::consume: walk(n.body, stage); break;
+                case cpu::NestNode::Kind::store:
+                    if (ours) paths["store " + n.name].push_back(around_);
+                    walk(n.body, stage);
+                    break;
+                case cpu::NestNode::Kind::loop:
+                    if (!stage.empty()) around_.push_back({stage, n.name, n.loop});
+                    walk(n.body, stage);
+                    if (!stage.empty()) around_.pop_back();
+                    break;
+                case cpu::NestNode::Kind::compute:
+                    if (ours) paths["compute " + n.name].push_back(around_);
+                    break;
+            }
+        }
+    }
+
+    const BoundSchedule& bound_;
+    Path around_;
+};
+
+// Equal, but for loops of one iteration and pairs of neighbouring parallel loops of one stage, which are one loop there that has
+// the inner one's name.
+bool same_loops(const Path& tree, const Path& halide) {
+    size_t h = 0;
+    for (size_t t = 0; t < tree.size(); ++t) {
+        if (h < halide.size() && tree[t].stage == halide[h].stage && tree[t].name == halide[h].name &&
+            tree[t].kind == halide[h].kind) {
+            ++h;
+            continue;
+        }
+        const bool joined = t + 1 < tree.size() && tree[t].kind == LoopKind::parallel && tree[t + 1].kind == LoopKind::parallel &&
+                            tree[t].stage == tree[t + 1].stage;
+        if (!joined && !tree[t].once) return false;
+    }
+    return h == halide.size();
+}
+
+// Stages that an output depends on: Halide computes no others.
+std::set<std::string> live_stages(const BoundSchedule& bound) {
+    std::set<std::string> out;
+    for (size_t i = bound.graph.stages.size(); i-- > 0;) {
+        bool live = bound.graph.stages[i].output.has_value();
+        for (const size_t user : bound.stages[i].users) live = live || out.count(bound.graph.stages[user].name);
+        if (live) out.insert(bound.graph.stages[i].name);
+    }
+    return out;
+}
+
+bool is_scatter(const BoundSchedule& bound, const std::string& stage) {
+    return bound.graph.stages[*bound.graph.find(stage)].kind == Stage::Kind::scatter;
+}
+
+}  // namespace
+
+std::string nest_difference(const LoopTree& tree) {
+    for (const BoundStage& b : tree.bound.stages)
+        if (b.fused || b.stored_in) return {};
+    const Paths expected = TreePaths(tree).paths;
+    const std::vector<cpu::NestNode> nest = cpu::loop_nest(tree.bound);
+    const Paths got = HalidePaths(tree.bound, nest).paths;
+    const auto whole = [&] { return "\n" + to_text(tree) + "\n" + cpu::to_text(nest); };
+    const std::set<std::string> live = live_stages(tree.bound);
+    for (const auto& [what, paths] : expected) {
+        if (!live.count(what.substr(what.find(' ') + 1))) continue;
+        const auto found = got.find(what);
+        if (found == got.end()) return fmt::format("the backend has no {}", what) + whole();
+        if (found->second.size() != paths.size())
+            return fmt::format("{} stands {} times in the backend's loops, {} times in the tree", what, found->second.size(),
+                               paths.size()) +
+                   whole();
+        for (size_t i = 0; i < paths.size(); ++i)
+            if (!same_loops(paths[i], found->second[i]))
+                return fmt::format("{} stands inside\n {}\nin the backend, and inside\n {}\nin the tree", what,
+                                   to_text(found->second[i]), to_text(paths[i])) +
+                       whole();
+    }
+    for (const auto& [what, paths] : got)
+        if (!expected.count(what) && !is_scatter(tree.bound, what.substr(what.find(' ') + 1)))
+            return fmt::format("the backend has a {}", what) + whole();
+    return {};
+}
+
+}  // namespace tessera::fuzz
