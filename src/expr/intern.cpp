@@ -109,17 +109,20 @@ private:
                     break;
                 }
         }
-        thread_local std::vector<Expr> pending;
-        thread_local bool draining = false;
-        for (Expr& arg : dead->args) pending.push_back(std::move(arg));
+        // Of the outermost release of the thread. A pointer, which static objects still find when thread_local ones are gone.
+        thread_local std::vector<Expr>* pending = nullptr;
+        std::vector<Expr> args = std::move(dead->args);
         delete dead;
-        if (draining) return;
-        draining = true;
-        while (!pending.empty()) {
-            const Expr next = std::move(pending.back());
-            pending.pop_back();
+        if (pending) {
+            for (Expr& arg : args) pending->push_back(std::move(arg));
+            return;
         }
-        draining = false;
+        pending = &args;
+        while (!args.empty()) {
+            const Expr next = std::move(args.back());
+            args.pop_back();
+        }
+        pending = nullptr;
     }
 
     std::mutex mutex_;

@@ -107,7 +107,8 @@ private:
         if (conflict) pending = {};
         pending.add(unit);
         StatementPtr out;
-        if (std::holds_alternative<For>(s->node)) {
+        const auto* loop = std::get_if<For>(&s->node);
+        if (loop && integer_constant(loop->extent) != 1) {
             out = repeated(s, pending, scope);
         } else if (std::holds_alternative<If>(s->node)) {
             after = pending;

@@ -215,10 +215,13 @@ private:
                 halves.rest = statement(std::move(kept));
                 return halves;
             },
+            // The nest of a copy itself: what is computed in a loop inside has its memory there.
             [&](const Spread&) {
                 return Halves{s, nullptr};
             },
-            [&](const For&) -> Halves { refuse_place(*copied.begin()); },
+            [&](const For&) {
+                return Halves{s, nullptr};
+            },
             [&](const Assign&) {
                 return Halves{nullptr, s};
             },

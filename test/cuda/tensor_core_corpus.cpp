@@ -73,12 +73,101 @@ CorpusKernel matmul_pipelined(const std::string& name, DType dtype, const Tiles&
             8};
 }
 
+// Both factors lie the other way round: (k, m) and (n, k).
+CorpusKernel matmul_turned() {
+    const Tiles t{64, 128, 64, 2};
+    Dim m("m"), n("n"), k("k");
+    Input A("A", bf16, {k, m}), B("B", bf16, {n, k});
+    Func C("C");
+    C(m, n) = sum({k}, cast(f32, A(k, m)) * cast(f32, B(n, k)));
+    Schedule s;
+    s.stage("C").root();
+    pipeline(s, t);
+    copied(s, "A", t, "k", "m", 8);
+    copied(s, "B", t, "n", "k", 8);
+    return {
+        "matmul_turned", Algorithm({C}, {A, B}), s, {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 18}, {"k", 150}}}, 150, 8};
+}
+
+// Bytes, with sums in i32 that are the same in every order, and a factor a row of the result at the end.
+CorpusKernel matmul_bytes(const std::string& name, DType dtype) {
+    const Tiles t{64, 64, 64, 3};
+    Dim m("m"), n("n"), k("k");
+    Input A("A", dtype, {m, k}), B("B", dtype, {n, k}), scale("scale", f32, {n});
+    Func C("C");
+    C(m, n) = cast(f32, sum({k}, cast(i32, A(m, k)) * cast(i32, B(n, k)))) * scale(n);
+    Schedule s;
+    s.stage("C").root();
+    pipeline(s, t);
+    s.stage("C.sum").mma("m16n8k32");
+    copied(s, "A", t, "m", "k", 16);
+    copied(s, "B", t, "n", "k", 16);
+    return {name, Algorithm({C}, {A, B, scale}), s, {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 18}, {"k", 150}}}, 0, 16};
+}
+
+CorpusKernel matmul_batched() {
+    const Tiles t{64, 64, 32, 4};
+    Dim b("b"), m("m"), n("n"), k("k");
+    Input A("A", f16, {b, m, k}), B("B", f16, {b, k, n});
+    Func C("C");
+    const Expr product = sum({k}, cast(f32, A(b, m, k)) * cast(f32, B(b, k, n)));
+    C(b, m, n) = product * tanh(product);
+    Schedule s;
+    s.stage("C").root().loop(block("b"));
+    pipeline(s, t);
+    copied(s, "A", t, "m", "k", 8);
+    copied(s, "B", t, "k", "n", 8);
+    return {"matmul_batched",
+            Algorithm({C}, {A, B}),
+            s,
+            {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 66}, {"n", 18}, {"k", 77}}},
+            77,
+            8};
+}
+
+// 3 x 3 with zeros around the picture, as products of a row's pixels with the weights of one offset, over channels.
+CorpusKernel convolution() {
+    Dim y("y"), x("x"), co("co"), ci("ci"), ky("ky", 3), kx("kx", 3);
+    Input X("X", bf16, {y, x, ci}), W("W", bf16, {ky, kx, ci, co}), bias("bias", f32, {co});
+    Func C("C");
+    const Bounded around = constant(X, 0.0f);
+    C(y, x, co) = cast(
+        bf16, relu(sum({ky, kx, ci}, cast(f32, around(y + ky - 1, x + kx - 1, ci)) * cast(f32, W(ky, kx, ci, co))) + bias(co)));
+    Schedule s;
+    loops(s.stage("C").root(), {block("y"), block("x", 64, "xb"), block("co", 64, "cb"), warp("x", 32, "xw"),
+                                warp("co", 32, "cw"), frag("x"), frag("co")});
+    loops(s.stage("C.sum").at("C", "cb"), {serial("ky"), serial("kx"), serial("ci", 32, "ks"), warp("x", 32, "xw"),
+                                           warp("co", 32, "cw"), frag("x"), frag("co"), frag("ci")})
+        .space(Space::register_)
+        .mma("m16n8k16");
+    const auto ring = [](StageEdit edit) {
+        edit.space(Space::shared).engine(Engine::cp_async).buffers(3).swizzle(Swizzle::xor_);
+    };
+    ring(loops(s.copy("X.s", "X", {"C.sum"}).at("C.sum", "ks"),
+               {padded(thread("ci", 32, "kt")), thread("x"), thread("ci", 8, "chunk"), vector("ci")}));
+    ring(loops(s.copy("W.s", "W", {"C.sum"}).at("C.sum", "ks"),
+               {padded(thread("ci", 32, "kt")), thread("ci"), thread("co", 8, "chunk"), vector("co")}));
+    s.kernels["C"].threads = 128;
+    return {"convolution",
+            Algorithm({C}, {X, W, bias}),
+            s,
+            {{{"y", 1}, {"x", 1}, {"ci", 1}, {"co", 1}}, {{"y", 2}, {"x", 66}, {"ci", 40}, {"co", 9}}},
+            1,
+            8};
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> tensor_core_corpus() {
-    return {matmul_mma("matmul_bf16", bf16), matmul_mma("matmul_f16", f16),
+    return {matmul_mma("matmul_bf16", bf16),
+            matmul_mma("matmul_f16", f16),
             matmul_pipelined("matmul_pipelined_bf16", bf16, {128, 128, 32, 3}),
-            matmul_pipelined("matmul_pipelined_f16", f16, {64, 64, 64, 4})};
+            matmul_pipelined("matmul_pipelined_f16", f16, {64, 64, 64, 4}),
+            matmul_turned(),
+            matmul_bytes("matmul_i8", i8),
+            matmul_bytes("matmul_u8", u8),
+            matmul_batched(),
+            convolution()};
 }
 
 }  // namespace tessera::cuda_test
