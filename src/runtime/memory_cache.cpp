@@ -1,23 +1,36 @@
 #include <tessera/tessera_runtime.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
 
 // Scratch memory of kernels. A freed block of 64 KB or more is kept for the next request of its size class: the system would hand
-// large blocks back to the kernel and fault every page in again.
+// large blocks back to the kernel and fault every page in again. Such blocks start at different lines of their pages: arrays that
+// a loop walks through together, as the components of a tuple, would otherwise meet in one set of the cache, of 8 lines or so.
 namespace tessera::runtime {
 namespace {
 
 constexpr size_t block_alignment = 64;
 constexpr size_t least_cached_bytes = size_t{64} << 10;
 constexpr size_t cache_limit_bytes = size_t{256} << 20;
+constexpr size_t page_lines = 64;  // of 64 bytes, in 4096
 
 /// Stands in the 64 bytes before every block.
 struct BlockHeader {
-    size_t class_bytes;  // 0: not from a size class
+    size_t class_bytes;   // 0: not from a size class
+    size_t offset_bytes;  // from what was allocated to here
 };
+
+void release(BlockHeader* block) { std::free(reinterpret_cast<char*>(block) - block->offset_bytes); }
+
+// The next of the lines in a page at which a block may start, all of them before one is taken again.
+size_t next_line() {
+    constexpr size_t step = 5;  // apart from the neighbours, whose next lines a loop reads soon
+    static std::atomic<size_t> taken{0};
+    return taken.fetch_add(step, std::memory_order_relaxed) % page_lines;
+}
 
 /// The block's size with the two bits after the leading one kept: at most a quarter is unused.
 size_t class_bytes_of(size_t bytes) {
@@ -28,7 +41,7 @@ size_t class_bytes_of(size_t bytes) {
 
 class MemoryCache {
 public:
-    void* take(size_t class_bytes) {
+    BlockHeader* take(size_t class_bytes) {
         const std::lock_guard lock(mutex_);
         for (size_t i = count_; i-- > 0;) {
             if (blocks_[i]->class_bytes != class_bytes) continue;
@@ -52,11 +65,11 @@ public:
             blocks_[count_++] = block;
             bytes_ += block->class_bytes;
         }
-        for (size_t i = 0; i < dropped_count; ++i) std::free(dropped[i]);
+        for (size_t i = 0; i < dropped_count; ++i) release(dropped[i]);
     }
 
 private:
-    static constexpr size_t slots = 64;
+    static constexpr size_t slots = 512;
 
     void remove(size_t at) {
         bytes_ -= blocks_[at]->class_bytes;
@@ -83,26 +96,30 @@ using namespace tessera::runtime;
 
 extern "C" void* tessera_malloc(size_t bytes) {
     if (bytes > SIZE_MAX / 2) return nullptr;
-    const size_t wanted = bytes + block_alignment;
     size_t class_bytes = 0;
-    void* block = nullptr;
+    size_t wanted = bytes + block_alignment;
     if (wanted >= least_cached_bytes && wanted <= cache_limit_bytes / 2) {
-        class_bytes = class_bytes_of(wanted);
-        block = cache().take(class_bytes);
+        class_bytes = class_bytes_of(wanted + (page_lines - 1) * block_alignment);
+        if (BlockHeader* const kept = cache().take(class_bytes)) return reinterpret_cast<char*>(kept) + block_alignment;
+        wanted = class_bytes;
     }
-    if (block == nullptr)
-        block = std::aligned_alloc(
-            block_alignment, class_bytes != 0 ? class_bytes : (wanted + block_alignment - 1) / block_alignment * block_alignment);
-    if (block == nullptr) return nullptr;
-    static_cast<BlockHeader*>(block)->class_bytes = class_bytes;
-    return static_cast<char*>(block) + block_alignment;
+    wanted = (wanted + block_alignment - 1) / block_alignment * block_alignment;
+    auto* const start = static_cast<char*>(std::aligned_alloc(block_alignment, wanted));
+    if (start == nullptr) return nullptr;
+    constexpr size_t page_bytes = page_lines * block_alignment;
+    const size_t offset_bytes =
+        class_bytes == 0 ? 0 : (next_line() * block_alignment - reinterpret_cast<uintptr_t>(start)) % page_bytes;
+    auto* const block = reinterpret_cast<BlockHeader*>(start + offset_bytes);
+    block->class_bytes = class_bytes;
+    block->offset_bytes = offset_bytes;
+    return start + offset_bytes + block_alignment;
 }
 
 extern "C" void tessera_free(void* memory) {
     if (memory == nullptr) return;
-    auto* block = reinterpret_cast<BlockHeader*>(static_cast<char*>(memory) - block_alignment);
+    auto* const block = static_cast<BlockHeader*>(static_cast<void*>(static_cast<char*>(memory) - block_alignment));
     if (block->class_bytes != 0)
         cache().keep(block);
     else
-        std::free(block);
+        release(block);
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -209,6 +210,26 @@ TEST(Memory, BlocksAreAlignedDistinctAndReused) {
     tessera_free(second);
     EXPECT_EQ(tessera_malloc(SIZE_MAX - 3), nullptr);
     EXPECT_EQ(tessera_malloc(size_t{1} << 60), nullptr);
+}
+
+// Arrays of one size that a loop walks through together start at different lines of a page, and all of them are kept.
+TEST(Memory, LargeBlocksStartAtDifferentLines) {
+    constexpr size_t count = 64, bytes = 300000;
+    std::vector<void*> blocks;
+    std::set<uintptr_t> lines, first, second;
+    for (size_t i = 0; i < count; ++i) {
+        blocks.push_back(tessera_malloc(bytes));
+        lines.insert(reinterpret_cast<uintptr_t>(blocks.back()) % 4096);
+    }
+    EXPECT_EQ(lines.size(), 64u);
+    for (void* block : blocks) {
+        std::memset(block, 1, bytes);
+        first.insert(reinterpret_cast<uintptr_t>(block));
+        tessera_free(block);
+    }
+    for (void*& block : blocks) second.insert(reinterpret_cast<uintptr_t>(block = tessera_malloc(bytes)));
+    EXPECT_EQ(first, second);
+    for (void* block : blocks) tessera_free(block);
 }
 
 TEST(Memory, ManyBlocksOnManyThreads) {
