@@ -151,7 +151,9 @@ struct Lowered {
 Lowered build(const BoundSchedule& bound, KernelChecks checks) {
     Translation t = translate(bound, checks);
     apply_schedule(bound, t);
-    return {Halide::Pipeline(t.outputs), t.arguments, t.parameters};
+    Halide::Pipeline pipeline(t.outputs);
+    share_tuple_values(pipeline);
+    return {pipeline, t.arguments, t.parameters};
 }
 
 int parallel_for(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, std::uint8_t*), int first, int count,

@@ -60,4 +60,7 @@ struct Translation {
 /// Sets loops, placement and storage of every stage.
 void apply_schedule(const BoundSchedule& bound, Translation& translation);
 
+/// Makes lowering compute once what the components of a tuple have in common.
+void share_tuple_values(Halide::Pipeline& pipeline);
+
 }  // namespace tessera::cpu

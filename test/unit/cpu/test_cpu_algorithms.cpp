@@ -2,6 +2,9 @@
 #include "schedule/default_schedule.h"
 #include "unit/cpu/expect_same.h"
 
+#include <filesystem>
+#include <fstream>
+
 namespace tessera {
 namespace {
 
@@ -168,6 +171,38 @@ TEST(cpu_algorithms, tuples_and_argmax) {
     } catch (const Error& e) {
         GTEST_LOG_(INFO) << e.what();
     }
+}
+
+// What the components of a tuple have in common is computed once, whatever they are called and however many there are.
+TEST(cpu_algorithms, tuples_share_what_they_compute) {
+    Input a("a", f32, {y, x}), b("b", f32, {x});
+    // How often a statement raises 2 to a power, which every exponential does.
+    const auto powers = [&](int components, bool run) {
+        Func parts("parts"), out("out");
+        std::vector<Expr> values;
+        const Expr first = exp(a(y, x) * b(x)), second = tanh(first + a(y, x));
+        for (int i = 0; i < components; ++i)
+            values.push_back(i % 2 == 0 ? first * cast(f32, i) + second : second - first * cast(f32, i));
+        parts(y, x) = Tuple(values);
+        Expr sum = parts(y, x)[0];
+        for (int i = 1; i < components; ++i) sum = sum * 0.5f + parts(y, x)[i];
+        out(y, x) = sum;
+        const Algorithm algorithm({parts, out}, {a, b});
+        Schedule s = roots(algorithm);
+        s.stage("parts").serial("y").serial("x", 8, "columns").vector("x");
+        if (run) expect_same(algorithm, s, {{{"y", 3}, {"x", 16}}, {{"y", 2}, {"x", 19}}, {{"y", 1}, {"x", 8}}});
+        const std::string path = testing::TempDir() + "tuple.stmt";
+        cpu::emit(bind(algorithm, s), "host", "tuple", cpu::Artifact::statement, path);
+        std::ifstream in(path);
+        const std::string text((std::istreambuf_iterator<char>(in)), {});
+        std::filesystem::remove(path);
+        size_t found = 0;
+        for (size_t at = text.find("shift_left"); at != std::string::npos; at = text.find("shift_left", at + 1)) ++found;
+        return found;
+    };
+    const size_t of_two = powers(2, false);
+    EXPECT_GT(of_two, 0u);
+    EXPECT_EQ(powers(12, true), of_two);
 }
 
 TEST(cpu_algorithms, reductions_with_predicates) {
