@@ -1,5 +1,6 @@
 #include "schedule/default_schedule.h"
 
+#include "expr/op_cost.h"
 #include "schedule/default_contraction.h"
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
@@ -24,7 +25,8 @@ constexpr std::int64_t rows_per_window_task = 64;  // where each task computes r
 constexpr double most_recompute = 4;               // operations a cell, for values that then stay in registers
 constexpr std::int64_t most_rows = 8;              // of a block computed together
 constexpr std::int64_t most_unrolled = 4;
-constexpr std::int64_t tall_window = 8;  // rows of one definition beside those of its readers
+constexpr double most_written_out = 256;  // operations of rows computed together, whose code then stays in the cache
+constexpr std::int64_t tall_window = 8;   // rows of one definition beside those of its readers
 
 class Scheduler {
 public:
@@ -99,7 +101,12 @@ private:
         return out;
     }
     std::int64_t rows_of(const Stage& s, const Dim& row, std::int64_t most) const {
-        return rows_together(row_streams(values_of(s), row), model_.vector_registers - 2, most);
+        const std::vector<Expr> values = values_of(s);
+        double cost = 1;
+        for_each_node(values, [&](const Expr& n) { cost += op_cost(*n); });
+        const auto fitting = static_cast<std::int64_t>(
+            std::bit_floor(std::max<std::uint64_t>(static_cast<std::uint64_t>(most_written_out / cost), 1)));
+        return rows_together(row_streams(values, row), model_.vector_registers - 2, std::min(most, fitting));
     }
     // Whether definitions are kept in windows that slide over an output's rows.
     bool keeps_rows() const {

@@ -91,7 +91,7 @@ void root_reduction(StageEdit& edit, const Stage& s, std::int64_t width) {
         return;
     }
     // Sums of columns take a piece of every row after the other, as it lies in memory.
-    edit.parallel(s.dims[0].name(), 8 * width, "task");
+    if (estimated_extent(s.dims[0]) > static_cast<double>(8 * width)) edit.parallel(s.dims[0].name(), 8 * width, "task");
     for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
     edit.serial(s.dims[0].name(), width, "columns");
     edit.vector(s.dims[0].name());
@@ -119,7 +119,9 @@ void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {
             else
                 edit.serial(d.name());
     }
-    if (columns) edit.parallel(columns->name(), 4 * width, "strip").tail(Tail::guard);
+    // One strip needs no loop over strips, and no guard in its last vector.
+    if (columns && estimated_extent(*columns) > static_cast<double>(4 * width))
+        edit.parallel(columns->name(), 4 * width, "strip").tail(Tail::guard);
     for (size_t i = 0; i < s.update->reduction_dims.size(); ++i) {
         // The phases of a step differ in what runs: written out, each has only its own loops.
         if (s.kind == Stage::Kind::recurrence && i == 1)

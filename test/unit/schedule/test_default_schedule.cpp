@@ -194,6 +194,41 @@ TEST(DefaultSchedule, FusionIsReported) {
     says("out: an output, a nest of its own\n");
 }
 
+// Columns that fill one strip have no loop over strips, whose guard would stand in the last vector.
+TEST(DefaultSchedule, NarrowRecurrencesAndSumsHaveNoStrips) {
+    const auto loops = [](std::int64_t columns, const char* stage) {
+        Dim t("t", 100), b("b", columns);
+        Input a("a", f64, {t, b});
+        Func h("h"), total("total");
+        recurrence(t, {{h(t, b), cast(f64, 0)}}, [&](const Self& s) -> Tuple { return {a(t, b) * s[0](t - 1, b)}; });
+        total(b) = sum({t}, h(t, b) * h(t, b));
+        return scheduled(Algorithm({total}, {a})).stages.at(stage).loops->front();
+    };
+    EXPECT_EQ(loops(14, "h.recurrence").dim, "t");
+    EXPECT_EQ(loops(14, "total.sum").dim, "t");
+    EXPECT_EQ(loops(1000, "h.recurrence").dim, "b");
+    EXPECT_EQ(loops(1000, "total.sum").dim, "b");
+}
+
+// Rows of much work are not written out beside each other.
+TEST(DefaultSchedule, LargeDefinitionsRunRowByRow) {
+    const auto rows = [](int terms) {
+        Dim y("y"), x("x");
+        Input a("a", f32, {y, x});
+        Func out("out");
+        const Bounded in = clamp(a);
+        Expr v = in(y, x) + in(y + 1, x);
+        for (int i = 0; i < terms; ++i) v = v * sqrt(abs(v) + static_cast<float>(i + 1));
+        out(y, x) = v;
+        const Schedule s = scheduled(Algorithm({out}, {a}));
+        for (const LoopSpec& l : *s.stages.at("out").loops)
+            if (l.name == "row") return l.tile.value_or(1);
+        return std::int64_t{0};
+    };
+    EXPECT_GT(rows(1), 1);
+    EXPECT_EQ(rows(60), 1);
+}
+
 TEST(DefaultSchedule, EverythingElseBinds) {
     Dim y("y"), x("x"), v("v", 256), t("t"), c("c", 3);
     Input image("image", u8, {c, y, x});
