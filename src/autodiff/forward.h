@@ -50,4 +50,8 @@ private:
     std::map<const FuncState*, Tangents> tangents_;
 };
 
+/// The derivatives of several Funcs along the same tangents: what they have in common is made once.
+[[nodiscard]] std::vector<Func> derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents,
+                                                  const GradOptions& options);
+
 }  // namespace tessera

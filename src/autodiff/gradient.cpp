@@ -95,13 +95,18 @@ std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<W
 }
 
 Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options) {
+    return derivatives_along({y}, tangents, options)[0];
+}
+
+std::vector<Func> derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents,
+                                    const GradOptions& options) {
     std::vector<Wrt> wrt;
     std::string by;
     for (const Tangent& t : tangents) {
         wrt.push_back(t.of);
         by += (by.empty() ? "" : "_") + (t.of.input() ? t.of.input()->name : t.of.func()->name);
     }
-    NormalGraph g = normal_graph({y}, wrt);
+    NormalGraph g = normal_graph(ys, wrt);
     g.graph->names.name_dims_after(options.name);
     Forward forward(*g.graph, {options.name, options.name.empty() ? by : "", {}});
     for (const Tangent& t : tangents) {
@@ -113,7 +118,9 @@ Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions&
             forward.set(x, t.value.at(x.dims(), x.dtype(), x.name()));
         }
     }
-    return forward.result(g.outputs[0]);
+    std::vector<Func> along;
+    for (const Func& y : g.outputs) along.push_back(forward.result(y));
+    return along;
 }
 
 Expr stop_gradient(const Operand& e) {

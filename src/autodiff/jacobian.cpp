@@ -119,10 +119,8 @@ Func hessian(const Func& y, const Wrt& x, const std::vector<Dim>& second_dims, c
 std::vector<Func> hvp(const Func& y, const std::vector<Tangent>& directions, const GradOptions& options) {
     std::vector<Wrt> wrt;
     for (const Tangent& t : directions) wrt.push_back(t.of);
-    std::vector<Func> out;
-    for (const Func& g : grad(y, wrt, options))
-        out.push_back(jvp(g, directions, {.order = options.order, .name = options.name.empty() ? "" : options.name + "/along"}));
-    return out;
+    return derivatives_along(grad(y, wrt, options), directions,
+                             {.order = options.order, .name = options.name.empty() ? "" : options.name + "/along"});
 }
 
 std::vector<Func> transpose(const Func& linear, const std::vector<Wrt>& by, const Direction& cotangent,

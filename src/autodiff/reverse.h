@@ -60,6 +60,9 @@ private:
     [[nodiscard]] std::vector<std::vector<Func>> of_equal_dims(const std::vector<Func>& states) const;
     void spread_steps(const std::vector<Func>& group, const std::unordered_set<const FuncState*>& inside,
                       const std::vector<LoopDim>& loops);
+    [[nodiscard]] std::vector<Contribution> with_held_values(const Func& f, const std::vector<Expr>& roots,
+                                                             const SweepContext& context,
+                                                             std::vector<Contribution> contributions);
     void spread_init(const Func& f, const Func& reversed, const Dim& t, bool reverse);
     [[nodiscard]] std::vector<Func> stages_of(const Recurrence& recurrence) const;
 

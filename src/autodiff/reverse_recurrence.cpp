@@ -1,5 +1,6 @@
 #include "autodiff/reverse.h"
 #include "base/check.h"
+#include "expr/op_cost.h"
 
 #include <algorithm>
 
@@ -18,6 +19,21 @@ std::vector<const FuncState*> funcs_read(const std::vector<Expr>& roots) {
         if (n->op == Op::access && n->target().func) read.push_back(n->target().func.get());
     });
     return read;
+}
+
+// Accesses that every step evaluates: none under the branch of a select, or behind a condition that may decide alone.
+std::unordered_set<const ExprNode*> unconditional_reads(const std::vector<Expr>& roots) {
+    std::unordered_set<const ExprNode*> seen, reads;
+    std::vector<Expr> open = roots;
+    while (!open.empty()) {
+        const Expr n = open.back();
+        open.pop_back();
+        if (!seen.insert(n.get()).second) continue;
+        if (n->op == Op::access) reads.insert(n.get());
+        const bool first_only = n->op == Op::select || n->op == Op::and_ || n->op == Op::or_;
+        open.insert(open.end(), n->args.begin(), first_only ? n->args.begin() + 1 : n->args.end());
+    }
+    return reads;
 }
 
 }  // namespace
@@ -160,12 +176,58 @@ void Reverse::spread_steps(const std::vector<Func>& group, const std::unordered_
         seeds.push_back({{}, states_.at({f.state().get(), 0})});
     }
     std::vector<Contribution> to_states, to_others;
-    for (Contribution& c : reverse_sweep(roots, seeds, context)) {
+    for (Contribution& c : with_held_values(group[0], roots, context, reverse_sweep(roots, seeds, context))) {
         const bool state = c.access->target().func && inside.count(c.access->target().func.get());
         (state ? to_states : to_others).push_back(std::move(c));
     }
     transpose_each(group[0], to_states, loops, {});
     transpose_each(group[0], stored_terms(group[0], std::move(to_others)), loops, {});
+}
+
+// What a step computes dearly and its derivative needs, and no cotangent reaches: computed for all steps at once before they run
+// back one after the other, and once for all that reads it. What is cheap is computed where it is needed.
+//
+//   d_h(t) = ... d_h(t + 1) * exp(x(t + 1)) ...   ->   held(t) = exp(x(t));  d_h(t) = ... d_h(t + 1) * held(t + 1) ...
+std::vector<Contribution> Reverse::with_held_values(const Func& f, const std::vector<Expr>& roots, const SweepContext& context,
+                                                    std::vector<Contribution> contributions) {
+    constexpr double dear = 4, worth_storing = 15;
+    std::vector<Expr> all;
+    for (const Contribution& c : contributions) all.push_back(c.value.value);
+    auto reads = unconditional_reads(roots);
+    for (const auto& stored : context.stored) reads.insert(stored.second.get());
+    std::unordered_set<const FuncState*> cotangents;
+    for (const auto& state : states_)
+        for (const FuncState* s : funcs_read({state.second})) cotangents.insert(s);
+    std::unordered_set<const ExprNode*> fixed;  // the same whatever the cotangents are, and readable at every step
+    for_each_node(all, [&](const Expr& n) {
+        bool is = n->op != Op::access || n->target().input || cotangents.count(n->target().func.get()) == 0;
+        is = is && (n->op != Op::access || reads.count(n.get()));
+        for (const Expr& a : n->args) is = is && fixed.count(a.get());
+        if (is) fixed.insert(n.get());
+    });
+    std::vector<Expr> values, open = all;
+    std::unordered_set<const ExprNode*> seen;
+    double cost = 0;
+    while (!open.empty()) {
+        const Expr n = open.back();
+        open.pop_back();
+        if (!seen.insert(n.get()).second) continue;
+        if (is_float(n.dtype()) && n->op != Op::access && op_cost(*n) >= dear && fixed.count(n.get())) {
+            values.push_back(n);
+            for_each_node({n}, [&](const Expr& part) { cost += op_cost(*part); });
+        } else if (n->op != Op::access) {
+            open.insert(open.end(), n->args.rbegin(), n->args.rend());
+        }
+    }
+    if (cost < worth_storing) return contributions;
+    const std::vector<Dim> dims = with_parameters(f.dims());
+    const SourceLoc where = f.state()->where;
+    const Func held = made_func(names_.func(options_.prefix + "/" + f.name() + "/held"), dims, values, where);
+    NodeValues read;
+    for (size_t i = 0; i < values.size(); ++i)
+        read.emplace(values[i], read_at(held, dims_as_indices(dims), where, static_cast<int>(i)));
+    for (Contribution& c : contributions) c.value.value = with_nodes(c.value.value, read);
+    return contributions;
 }
 
 // The cotangent of the state before the start, spread to what the init reads.

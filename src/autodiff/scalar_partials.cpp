@@ -95,7 +95,11 @@ constexpr std::array rows{
     PartialRow{Op::mul, {second, first}},
     PartialRow{Op::div,
                {[](const Place& p) { return Partial{.divisor = p.args[1]}; },
-                [](const Place& p) { return Partial{.negative = true, .factor = p.value, .divisor = p.args[1]}; }}},
+                // What a sigmoid is made of: its own square instead of another division.
+                [](const Place& p) {
+                    if (is_number(p.args[0], 1)) return Partial{.negative = true, .factor = squared(p.value)};
+                    return Partial{.negative = true, .factor = p.value, .divisor = p.args[1]};
+                }}},
     PartialRow{Op::mod,
                {one,
                 [](const Place& p) {

@@ -101,6 +101,13 @@ private:
                 (reads_tensors(system.right[k]) ? checks : guards)
                     .push_back(make_op(Op::eq, DType::bool_, {with_dims(system.right[k], solved.values), number(0)}));
         }
+        // Of a tensor of which one place is read in a dim, only that place gets the sum, which is made without the dim.
+        const std::vector<Expr> of_place =
+            destinations.empty() ? guards_of_place(target, solved, checks, guards) : std::vector<Expr>{};
+        if (!of_place.empty()) {
+            points = system.outer;
+            for (const Dim& d : solved.remaining) points.set(d, whole_dim(d));
+        }
         for (const Expr& g : guards) points = points.narrowed(g);
         // Under the guards every loop dim is in its range; where that is not seen it is clamped, which changes no value.
         DimValues values = solved.values;
@@ -112,8 +119,45 @@ private:
         for (Expr& check : checks) check = kept_inside(check, points);
         Expr value = kept_inside(with_dims(c_.value.value, values), points);
         if (const Expr check = conjunction(checks); check.defined()) value = chosen(check, value, zero_of(value.dtype()));
+        if (!of_place.empty()) return at_place(target, of_place, summed(solved.remaining, guards, value, place_.order, where_));
         if (destinations.empty()) return summed(solved.remaining, guards, value, place_.order, where_);
         return scattered(target, region, destinations, system, solved, guards, value);
+    }
+
+    // Takes the guards out of `guards` that mention a target dim that the sum does not depend on otherwise.
+    std::vector<Expr> guards_of_place(const std::vector<Dim>& target, const InvertedAccess& solved,
+                                      const std::vector<Expr>& checks, std::vector<Expr>& guards) const {
+        const auto mentions = [](const Expr& e, const std::vector<Dim>& dims) {
+            for (const Dim& d : free_dims(e))
+                if (contains_dim(dims, d)) return true;
+            return false;
+        };
+        if (solved.remaining.empty()) return {};
+        std::vector<Expr> needed = checks;
+        for (const Expr& g : guards)
+            if (mentions(g, solved.remaining)) needed.push_back(g);
+        for_each_node({c_.value.value}, [&](const Expr& n) {
+            if (n->op != Op::dim) return;
+            const auto value = solved.values.find(n->dim().id());
+            needed.push_back(value == solved.values.end() ? n : value->second);
+        });
+        std::vector<Dim> unneeded;
+        for (const Dim& d : target)
+            if (!contains_dim(place_.parameters, d) &&
+                std::none_of(needed.begin(), needed.end(), [&](const Expr& e) { return mentions(e, {d}); }))
+                unneeded.push_back(d);
+        std::vector<Expr> taken, left;
+        for (const Expr& g : guards) (mentions(g, unneeded) ? taken : left).push_back(g);
+        guards = left;
+        return taken;
+    }
+    // sum(u, v) where v == 1   ->   part(u) = sum(u);  v == 1 ? part(u) : 0
+    Expr at_place(const std::vector<Dim>& target, const std::vector<Expr>& guards, const Expr& sum) {
+        std::vector<Dim> dims = place_.parameters;
+        for (const Dim& d : target)
+            if (!contains_dim(dims, d) && contains_dim(free_dims(sum), d)) dims.push_back(d);
+        const Func part = made_func(names_.func(place_.name + "/part"), dims, {sum}, where_);
+        return chosen(conjunction(guards), read_at(part, dims_as_indices(dims), where_), zero_of(sum.dtype()));
     }
 
     void check_inverse(const AccessSystem& system, const InvertedAccess& solved) const {

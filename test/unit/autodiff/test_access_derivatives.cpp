@@ -1,3 +1,4 @@
+#include "autodiff/graph_rewrite.h"
 #include "unit/autodiff/derivative_cases.h"
 
 // Accesses of every kind: the transposed one against the tangent, and against adding up by a scatter.
@@ -177,6 +178,24 @@ TEST(AccessDerivatives, IndicesFromTensorsAddUpByScatter) {
     squares(v) = vector(v) * vector(v);
     shifted(i) = squares(at(i)) * vector(at(i));
     check_all({.y = shifted, .wrt = {vector}, .extents = {{"v", 5}, {"i", 7}}, .integers = places});
+}
+
+// A place that an access names is no loop of the sum that goes there.
+TEST(AccessDerivatives, FixedPlacesGetSumsOfTheirOwn) {
+    Dim k("k", 3), j("j", 4), i("i"), t("t");
+    const Input w("w", f64, {k, j, i}), x("x", f64, {t, i});
+    Func y("y");
+    y(t, i) = w(0, 2, i) * x(t, i) + sin(w(2, 1, i) * x(t, i)) + w(1, 2, i) * w(0, 2, 0);
+    const Program p{.y = y, .wrt = {w, x}, .extents = {{"t", 3}, {"i", 4}}};
+    check_derivative(p);
+    check_against_scatter(p);
+    Func loss("loss");
+    loss() = sum({t, i}, y(t, i));
+    for (const Func& f : reachable_funcs(grad(loss, {w})))
+        if (f.name() != "loss" && f.name() != "d_loss/w" && f.name().rfind("d_loss/w", 0) == 0) {
+            EXPECT_FALSE(contains_dim(f.dims(), k)) << f.name();
+            EXPECT_FALSE(contains_dim(f.dims(), j)) << f.name();
+        }
 }
 
 }  // namespace

@@ -110,6 +110,24 @@ TEST(GradientApi, HessianAndItsProductAgree) {
     check_derivative({.y = grad(y, {a})[0], .wrt = {a, w}, .extents = {{"i", 3}, {"j", 2}}});
 }
 
+// What the products of several arguments have in common is made once, so they stand in one algorithm.
+TEST(GradientApi, HessianProductsOfSeveralArgumentsShareTheirParts) {
+    Dim i("i"), j("j");
+    const Input a("a", f64, {i, j}), b("b", f64, {j}), u("u", f64, {i, j}), v("v", f64, {j});
+    Func h("h"), loss("loss");
+    h(i) = tanh(sum({j}, a(i, j) * b(j)));
+    loss() = sum({i}, h(i) * h(i));
+    const std::vector<Func> both = hvp(loss, {{a, u}, {b, v}});
+    const Algorithm together(both, arguments_of(both));
+    // The same by the gradient of the derivative along the direction.
+    std::vector<Func> back = grad(jvp(loss, {{a, u}, {b, v}}), {a, b}, {.name = "back"});
+    const Program p{.y = both[0], .wrt = {a}, .extents = {{"i", 3}, {"j", 2}}};
+    const Values values = random_values(p, {both[0], both[1], back[0], back[1]}, 3);
+    const auto forward = evaluated(both, p, values), reverse = evaluated(back, p, values);
+    for (size_t k = 0; k < 2; ++k)
+        for (size_t e = 0; e < forward[k].size(); ++e) EXPECT_NEAR(forward[k][e], reverse[k][e], 1e-12);
+}
+
 TEST(GradientApi, PerExampleGradientsAddUpToTheWhole) {
     Mlp m;
     Func each("each");

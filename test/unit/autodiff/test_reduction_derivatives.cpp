@@ -1,3 +1,4 @@
+#include "autodiff/graph_rewrite.h"
 #include "unit/autodiff/derivative_cases.h"
 
 #include <cmath>
@@ -223,6 +224,42 @@ TEST(ReductionDerivatives, RecurrencesThatStop) {
                     .until = [&](const Self& s) { return max({j}, abs(s[0](t, b, j) - s[0](t + back, b, j))) < 0.05; }});
         check_all({.y = at_end(v), .wrt = {M, start}, .extents = {{"b", 2}}, .low = -0.7, .high = 0.7});
     }
+}
+
+// What is dear in a step is computed for all steps at once, and not again while they run back.
+TEST(ReductionDerivatives, StepsRunBackOnValuesThatAreHeld) {
+    Dim t("t"), i("i");
+    const Input a("a", f64, {t, i}), w("w", f64, {i}), h0("h0", f64, {i});
+    Func h("h"), c("c"), loss("loss");
+    recurrence(t, {{h(t, i), h0(i)}, {c(t, i), cast(f64, 1)}}, [&](const Self& s) -> Tuple {
+        const Expr gate = 1.0 / (1.0 + exp(-(a(t, i) * w(i) + s[0](t - 1, i))));
+        const Expr next = s[1](t - 1, i) * gate + tanh(s[0](t - 1, i) * w(i));
+        return {tanh(next) * gate, next};
+    });
+    loss() = sum({t, i}, h(t, i) * h(t, i));
+    check_all({.y = loss, .wrt = {a, w, h0}, .extents = {{"t", 5}, {"i", 2}}});
+    check_all({.y = loss, .wrt = {w}, .extents = {{"t", 1}, {"i", 3}}});
+    double inside = 0;
+    bool held = false;
+    for (const Func& f : reachable_funcs(grad(loss, {a, w, h0}))) {
+        held = held || f.name() == "d_loss/h/held";
+        if (f.name() != "d_loss/h/held" && f.name() != "h" && f.name() != "c")
+            for_each_node(definition_roots(*f.state()), [&](const Expr& n) { inside += n->op == Op::exp || n->op == Op::tanh; });
+    }
+    EXPECT_TRUE(held);
+    EXPECT_EQ(inside, 0);
+}
+
+// What a step reads under a condition is not there at every step, so it is not held.
+TEST(ReductionDerivatives, WhatAStepReadsUnderAConditionIsNotHeld) {
+    Dim t("t", 5), i("i", 2), early("early", 3);
+    const Input a("a", f64, {early, i}), h0("h0", f64, {i});
+    Func h("h"), loss("loss");
+    recurrence(t, {{h(t, i), h0(i)}}, [&](const Self& s) -> Tuple {
+        return {select(t < 3, exp(sin(a(t, i)) * s[0](t - 1, i)), tanh(exp(s[0](t - 1, i))))};
+    });
+    loss() = sum({t, i}, h(t, i) * h(t, i));
+    check_all({.y = loss, .wrt = {a, h0}});
 }
 
 }  // namespace
