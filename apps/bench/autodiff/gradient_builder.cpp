@@ -73,15 +73,29 @@ GradientCase GradientBuilder::finish(const Func& y) && {
         outputs = g.values;
         outputs.insert(outputs.end(), g.gradients.begin(), g.gradients.end());
     }
+    const std::vector<std::string> arguments = arguments_;
+    std::vector<Tangent> tangents;
+    for (const int i : by_) {
+        const Input of = inputs_[static_cast<std::size_t>(i)];
+        tangents.emplace_back(of, tensor("v_" + of.name(), of.dims(), false, 1, of.dtype()));
+    }
+    const std::vector<Func> along{y, jvp(y, tangents)};
+    std::optional<Algorithm> second;
+    if (y.rank() == 0) {
+        const std::vector<Func> products = hvp(y, tangents);
+        second = Algorithm(products, arguments_of(products));
+    }
     return {name_,
             jax_,
             Algorithm({y}, arguments_of({y})),
             Algorithm(outputs, arguments_of(outputs)),
             arrays_,
-            arguments_,
+            arguments,
             by_,
             cotangent,
             tolerance_,
+            Algorithm(along, arguments_of(along)),
+            second,
             {}};
 }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,9 @@ struct GradientCase {
     std::vector<int> by;                 // by which of them is differentiated; the outputs of `both` are the value, then these
     std::string cotangent;               // the array that comes in at the value; "" when it is one number
     double tolerance = 0;                // of a result, relative to its largest magnitude
-    Written written = {};                // empty functions where there is none
+    tessera::Algorithm along;            // the value and its derivative along tangents, arrays called v_<argument>
+    std::optional<tessera::Algorithm> second;  // the Hessian times the same vectors, where the value is one number
+    Written written = {};                      // empty functions where there is none
 };
 
 struct ListedGradient {

@@ -105,4 +105,17 @@ Case gradient_contest(GradientCase c, JaxProcess& jax) {
     return made;
 }
 
+std::vector<Case> forward_contests(const GradientCase& c) {
+    const auto use_threads = [](int threads) { tessera_set_num_threads(threads); };
+    const auto contest = [&](const std::string& name, const Algorithm& ours, const char* rival, const Algorithm& theirs) {
+        const auto kernel = std::make_shared<Kernel>(ours, c.arrays), other = std::make_shared<Kernel>(theirs, c.arrays);
+        return Case{name,
+                    {"Tessera", [kernel] { (*kernel)(); }, use_threads},
+                    {{{rival, [other] { (*other)(); }, use_threads}, [] { return std::string(); }}}};
+    };
+    std::vector<Case> cases{contest(c.name + ", along a tangent", c.along, value_alone, c.value)};
+    if (c.second) cases.push_back(contest(c.name + ", Hessian times vector", *c.second, gradient_alone, c.both));
+    return cases;
+}
+
 }  // namespace bench

@@ -9,6 +9,7 @@ enum { row_input, row_hidden, row_cell, row_forget, row_entry, row_leave, row_ch
 
 static void cell_forward(int b, const double* restrict w, const double* restrict bias, const double* restrict input,
                          double* restrict hidden, double* restrict cell, double* restrict kept) {
+#pragma GCC ivdep
     for (int i = 0; i < b; ++i) {
         const double forget = 1 / (1 + exp(-(input[i] * w[i] + bias[i])));
         const double entry = 1 / (1 + exp(-(hidden[i] * w[b + i] + bias[b + i])));
@@ -32,6 +33,7 @@ static void cell_forward(int b, const double* restrict w, const double* restrict
 static void cell_backward(int b, const double* restrict w, const double* restrict kept, double* restrict d_hidden,
                           double* restrict d_cell, double* restrict d_input, double* restrict d_w, double* restrict d_bias) {
     const double *input = kept + row_input * b, *hidden = kept + row_hidden * b, *cell = kept + row_cell * b;
+#pragma GCC ivdep
     for (int i = 0; i < b; ++i) {
         const double forget = kept[row_forget * b + i], entry = kept[row_entry * b + i], leave = kept[row_leave * b + i],
                      change = kept[row_change * b + i], bent = kept[row_bent * b + i];
