@@ -7,8 +7,10 @@
 #include <tessera/target.h>
 #include <tessera/tessera_kernel.h>
 
+#include <cstddef>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <variant>
@@ -50,6 +52,7 @@ enum class IrLevel {
 };
 
 struct CompileOptions {
+    bool profile = false;                 // time stages, see tessera_profile.h; on the CPU, and then not kept on disk
     bool disk_cache = true;               // keep the machine code for the next process, see kernel_cache_folder()
     Require require = Require::default_;  // of a schedule source: what it must know
 };
@@ -67,6 +70,12 @@ public:
     /// Checks every argument, then runs: `gemm({{"A", a}, {"B", b}, {"alpha", 0.5}}, {{"C", c}})`. Extents come from the buffers.
     /// Throws E0701 for a name that is missing or unknown, E07xx and L0902 for what does not fit; nothing is written then.
     void operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const;
+
+    /// The bytes that such a call takes for its buffers outside loops, those alive at once in slots that they share over time; 0
+    /// when it has none. Checks the arguments and computes nothing.
+    [[nodiscard]] std::size_t scratch_bytes(const NamedInputs& inputs, const NamedOutputs& outputs) const;
+    /// The call with those bytes given by the caller: at least scratch_bytes(), aligned to 64, this call's alone while it runs.
+    void call_with_scratch(const NamedInputs& inputs, const NamedOutputs& outputs, std::span<std::byte> scratch) const;
 
     /// Text of one level of the compilation. Throws L0901 for a level that the target does not have.
     [[nodiscard]] std::string inspect_ir(IrLevel level) const;

@@ -24,6 +24,7 @@ struct LibraryKernel {
 
 struct LibraryOptions {
     std::vector<IrLevel> emit;  // texts of these levels beside the library: <name>.graph, .schedule, .stmt, .s
+    bool profile = false;       // kernels time their stages, see tessera_profile.h; on the CPU only
 };
 
 /// Paths of what was written.

@@ -105,7 +105,10 @@ enum tessera_cpu_feature {
     TESSERA_CPU_AVX2 = 1 << 4,
     TESSERA_CPU_AVX512 = 1 << 5, /**< F, CD, BW, DQ, VL */
     TESSERA_CPU_AVX512_VNNI = 1 << 6,
-    TESSERA_CPU_AVX512_BF16 = 1 << 7
+    TESSERA_CPU_AVX512_BF16 = 1 << 7,
+    TESSERA_CPU_AVX512_VBMI = 1 << 8,  /**< and IFMA */
+    TESSERA_CPU_AVX512_VBMI2 = 1 << 9, /**< and BITALG, VPOPCNTDQ */
+    TESSERA_CPU_AVX_VNNI = 1 << 10
 };
 /** The features of this machine. */
 uint32_t tessera_cpu_features(void);
@@ -149,6 +152,14 @@ typedef union tessera_value {
 /** Validates every argument, then runs the first fitting variant. `args` holds arg_count values in the descriptor's order.
  * Returns a tessera_status, with tessera_last_error() saying what is wrong; nothing is written unless every check passed. */
 int tessera_call(const tessera_kernel_descriptor* kernel, const tessera_value* args);
+enum { TESSERA_SCRATCH_ALIGNMENT = 64 };
+/** The bytes that this call of a CPU kernel takes for its buffers outside loops: those alive at once, at most, each in its slot.
+ * 0 when it has none. Checks as tessera_call does and computes nothing. Buffers inside loops come on top, from tessera_malloc().
+ */
+int tessera_scratch_bytes(const tessera_kernel_descriptor* kernel, const tessera_value* args, size_t* bytes);
+/** tessera_call with memory of the caller's for those buffers, aligned to TESSERA_SCRATCH_ALIGNMENT, which must not overlap the
+ *  arguments and is no other call's while this one runs. TESSERA_ARGUMENT when `bytes` is too little. */
+int tessera_call_with_scratch(const tessera_kernel_descriptor* kernel, const tessera_value* args, void* scratch, size_t bytes);
 /** The checks of tessera_call without the call. */
 int tessera_validate(const tessera_kernel_descriptor* kernel, const tessera_value* args);
 

@@ -24,7 +24,7 @@ bool is_keyword(const std::string& name) {
 
 // Names of arguments as C takes them: "f.0" -> "f_0".
 std::vector<std::string> parameter_names(const KernelSignature& signature) {
-    std::set<std::string> taken{"values", "stream"};
+    std::set<std::string> taken{"values", "stream", "scratch", "scratch_bytes", "bytes"};
     std::vector<std::string> names;
     for (const auto& arg : signature.args) {
         std::string name;
@@ -50,6 +50,27 @@ std::string quoted(const std::string& text) {
         out += c == '\n' ? ' ' : c;
     }
     return out + "\"";
+}
+
+std::string prototype(const CFunction& function, std::string_view suffix, const std::vector<std::string>& more) {
+    const std::vector<std::string> names = parameter_names(function.signature);
+    std::vector<std::string> params;
+    for (size_t a = 0; a < names.size(); ++a) {
+        const auto& arg = function.signature.args[a];
+        if (arg.kind == TESSERA_ARG_SCALAR)
+            params.push_back(fmt::format("{} {}", scalar_type(arg.dtype), names[a]));
+        else
+            params.push_back(fmt::format("{}tessera_buffer* {}", arg.kind == TESSERA_ARG_OUTPUT ? "" : "const ", names[a]));
+    }
+    params.insert(params.end(), more.begin(), more.end());
+    return fmt::format("int {}{}({})", function.symbol, suffix, fmt::join(params, ", "));
+}
+
+std::string scratch_bytes_prototype(const CFunction& function) {
+    return prototype(function, "_scratch_bytes", {"size_t* bytes"});
+}
+std::string with_scratch_prototype(const CFunction& function) {
+    return prototype(function, "_with_scratch", {"void* scratch", "size_t scratch_bytes"});
 }
 
 class SourceWriter {
@@ -115,9 +136,10 @@ private:
         return fmt::format("{{{}, {}}}", name, words.size());
     }
 
-    std::string entry() const {
+    // A function that packs its arguments and returns `call`.
+    std::string function(const std::string& prototype, const std::string& call) const {
         const std::vector<std::string> names = parameter_names(f_.signature);
-        std::string out = c_prototype(f_) + ";\n" + c_prototype(f_) + " {\n";
+        std::string out = prototype + ";\n" + prototype + " {\n";
         out += fmt::format("    tessera_value values[{}];\n", std::max<size_t>(f_.signature.args.size(), 1));
         for (size_t a = 0; a < names.size(); ++a) {
             const auto& arg = f_.signature.args[a];
@@ -128,9 +150,16 @@ private:
             out += fmt::format("    values[{}].{} = {}{};\n", a, member, names[a],
                                arg.dtype == DType::bool_ && arg.kind == TESSERA_ARG_SCALAR ? " != 0" : "");
         }
+        return out + fmt::format("    return {};\n}}\n", call);
+    }
+
+    std::string entry() const {
         if (!f_.cuda.empty())
-            return out + fmt::format("    return tessera_cuda_call(&{}_cuda, values, stream);\n}}\n", f_.symbol);
-        return out + fmt::format("    return tessera_call(&{}_kernel, values);\n}}\n", f_.symbol);
+            return function(c_prototype(f_), fmt::format("tessera_cuda_call(&{}_cuda, values, stream)", f_.symbol));
+        return function(c_prototype(f_), fmt::format("tessera_call(&{}_kernel, values)", f_.symbol)) +
+               function(scratch_bytes_prototype(f_), fmt::format("tessera_scratch_bytes(&{}_kernel, values, bytes)", f_.symbol)) +
+               function(with_scratch_prototype(f_),
+                        fmt::format("tessera_call_with_scratch(&{}_kernel, values, scratch, scratch_bytes)", f_.symbol));
     }
 
     const CFunction& f_;
@@ -149,6 +178,17 @@ std::string argument_line(const CFunction& function, const KernelSignature::Arg&
     if ((arg.flags & TESSERA_ARG_IN_PLACE) != 0)
         out += fmt::format(", may be the memory of {}", s.args[static_cast<size_t>(arg.in_place_of)].name);
     return out + "\n";
+}
+
+// The declarations of a function with its caller's scratch memory.
+std::string scratch_text(const CFunction& f) {
+    std::string out = "/** The bytes that a call takes for its buffers outside loops, with up to 64 for their header:\n";
+    for (const auto& v : f.variants)
+        out += fmt::format(" *   {}{}\n", f.variants.size() > 1 ? v.name + ": " : "", v.scratch_bytes);
+    out += fmt::format(" * Computes nothing. */\n{};\n", scratch_bytes_prototype(f));
+    out +=
+        fmt::format("/** {} with those bytes given by the caller, aligned to 64. */\n{};\n", f.symbol, with_scratch_prototype(f));
+    return out;
 }
 
 }  // namespace
@@ -185,17 +225,8 @@ std::string dim_text(const KernelSignature& signature, const KernelSignature::Di
 }
 
 std::string c_prototype(const CFunction& function) {
-    const std::vector<std::string> names = parameter_names(function.signature);
-    std::vector<std::string> params;
-    for (size_t a = 0; a < names.size(); ++a) {
-        const auto& arg = function.signature.args[a];
-        if (arg.kind == TESSERA_ARG_SCALAR)
-            params.push_back(fmt::format("{} {}", scalar_type(arg.dtype), names[a]));
-        else
-            params.push_back(fmt::format("{}tessera_buffer* {}", arg.kind == TESSERA_ARG_OUTPUT ? "" : "const ", names[a]));
-    }
-    if (!function.cuda.empty()) params.emplace_back("tessera_cuda_stream stream");
-    return fmt::format("int {}({})", function.symbol, fmt::join(params, ", "));
+    return prototype(function, "",
+                     function.cuda.empty() ? std::vector<std::string>{} : std::vector<std::string>{"tessera_cuda_stream stream"});
 }
 
 std::string c_source(const CFunction& function) { return SourceWriter(function).write(); }
@@ -238,6 +269,7 @@ std::string c_header(const std::string& library, const std::string& target, cons
         out += fmt::format(" * Schedule: {}, {:.12}.\n", f.origin.text, f.schedule_hash);
         if (!f.origin.explanation.empty()) out += fmt::format(" * {}.\n", f.origin.explanation);
         out += fmt::format(" * Returns TESSERA_OK or a tessera_status. */\n{};\n", c_prototype(f));
+        if (f.cuda.empty()) out += scratch_text(f);
     }
     return out + "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
 }

@@ -40,7 +40,8 @@ struct CFunction {
         std::string name, when;
         Bytecode code;
         std::uint32_t cpu_features = 0;
-        std::string function;  // the compiled one; beside it stands <function>_argv
+        std::string function;       // the compiled one; beside it stands <function>_argv
+        std::string scratch_bytes;  // a formula over dims
     };
     std::string symbol;
     KernelSignature signature;

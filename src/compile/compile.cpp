@@ -124,13 +124,17 @@ std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule) {
     return choices;
 }
 
-void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const {
-    const KernelSignature& signature = state_->storage->signature();
-    const SourceLoc where = state_->algorithm.state().where;
-    if (state_->target.kind == Target::Kind::cuda)
+namespace {
+
+// Calls `call` with the descriptor and the arguments in its order; a status is thrown.
+template <class Call>
+void with_packed_arguments(const ModuleState& state, const NamedInputs& inputs, const NamedOutputs& outputs, Call&& call) {
+    const KernelSignature& signature = state.storage->signature();
+    const SourceLoc where = state.algorithm.state().where;
+    if (state.target.kind == Target::Kind::cuda)
         throw Limit(
             L0901_not_on_target, where,
-            fmt::format("{} was compiled for {}, which this process does not call", signature.name, to_text(state_->target)),
+            fmt::format("{} was compiled for {}, which this process does not call", signature.name, to_text(state.target)),
             {fix("look at it with inspect_ir()"), fix("compile for host")});
     refuse_unknown(signature, inputs, false, where);
     refuse_unknown(signature, outputs, true, where);
@@ -153,11 +157,34 @@ void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) 
         }
         values[a].buffer = &buffers[a];
     }
-    const bool interpreted = state_->target.kind == Target::Kind::interpreter;
-    const int status = interpreted ? tessera_validate(&state_->storage->descriptor(), values.data())
-                                   : tessera_call(&state_->storage->descriptor(), values.data());
+    const int status = call(state.storage->descriptor(), values.data());
     if (status != TESSERA_OK) throw_status(status, where);
+}
+
+}  // namespace
+
+void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const {
+    const bool interpreted = state_->target.kind == Target::Kind::interpreter;
+    with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
+        return interpreted ? tessera_validate(&kernel, values) : tessera_call(&kernel, values);
+    });
     if (interpreted) run_interpreter(*state_, inputs, outputs);
+}
+
+std::size_t Module::scratch_bytes(const NamedInputs& inputs, const NamedOutputs& outputs) const {
+    std::size_t bytes = 0;
+    const bool interpreted = state_->target.kind == Target::Kind::interpreter;
+    with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
+        return interpreted ? tessera_validate(&kernel, values) : tessera_scratch_bytes(&kernel, values, &bytes);
+    });
+    return bytes;
+}
+
+void Module::call_with_scratch(const NamedInputs& inputs, const NamedOutputs& outputs, std::span<std::byte> scratch) const {
+    if (state_->target.kind == Target::Kind::interpreter) return (*this)(inputs, outputs);
+    with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
+        return tessera_call_with_scratch(&kernel, values, scratch.data(), scratch.size());
+    });
 }
 
 const Algorithm& Module::algorithm() const { return state_->algorithm; }
@@ -175,6 +202,10 @@ Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const 
     require_available(target);
     auto state = std::make_shared<ModuleState>(ModuleState{algorithm, schedule, target, {}, nullptr});
     state->schedule_origin = origin;
+    if (options.profile && target.kind != Target::Kind::cpu)
+        throw Limit(L0901_not_on_target, algorithm.state().where,
+                    fmt::format("{} is profiled on the CPU only, not on {}", algorithm.name(), to_text(target)),
+                    {fix("compile for host")});
     if (target.kind == Target::Kind::interpreter) {
         for (const ScheduleChoice& choice : schedule_choices(schedule))
             if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule, target);

@@ -27,7 +27,8 @@ std::optional<CachedKernel> cached_kernel(const Algorithm& algorithm, const Kern
         object.replace_extension(".o");
         check_parameters(
             algorithm, signature,
-            cpu::emit(bind(algorithm, schedule), to_text(target), cached_function, cpu::Artifact::object, object.string()));
+            cpu::emit(bind(algorithm, schedule), to_text(target), cached_function, cpu::Artifact::object, object.string())
+                .parameters);
         link_shared(target, {object}, shared);
     });
 }
@@ -59,17 +60,20 @@ void check_parameters(const Algorithm& algorithm, const KernelSignature& signatu
 }
 
 std::uint32_t cpu_feature_bits(const std::string& expanded_target) {
-    static const std::map<std::string, std::uint32_t> bits{
-        {"sse41", TESSERA_CPU_SSE41},
-        {"avx", TESSERA_CPU_AVX},
-        {"f16c", TESSERA_CPU_F16C},
-        {"fma", TESSERA_CPU_FMA},
-        {"avx2", TESSERA_CPU_AVX2},
-        {"avx512", TESSERA_CPU_AVX512},
-        {"avx512_skylake", TESSERA_CPU_AVX512},
-        {"avx512_cannonlake", TESSERA_CPU_AVX512},
-        {"avx512_zen4", TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VNNI | TESSERA_CPU_AVX512_BF16},
-        {"avx512_sapphirerapids", TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VNNI | TESSERA_CPU_AVX512_BF16}};
+    constexpr std::uint32_t zen4 = TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VNNI | TESSERA_CPU_AVX512_BF16 |
+                                   TESSERA_CPU_AVX512_VBMI | TESSERA_CPU_AVX512_VBMI2;
+    static const std::map<std::string, std::uint32_t> bits{{"sse41", TESSERA_CPU_SSE41},
+                                                           {"avx", TESSERA_CPU_AVX},
+                                                           {"f16c", TESSERA_CPU_F16C},
+                                                           {"fma", TESSERA_CPU_FMA},
+                                                           {"avx2", TESSERA_CPU_AVX2},
+                                                           {"avx512", TESSERA_CPU_AVX512},
+                                                           {"avx512_skylake", TESSERA_CPU_AVX512},
+                                                           {"avx512_cannonlake", TESSERA_CPU_AVX512 | TESSERA_CPU_AVX512_VBMI},
+                                                           {"avx512_zen4", zen4},
+                                                           {"avx512_zen5", zen4 | TESSERA_CPU_AVX_VNNI},
+                                                           {"avx512_sapphirerapids", zen4 | TESSERA_CPU_AVX_VNNI},
+                                                           {"avxvnni", TESSERA_CPU_AVX_VNNI}};
     std::uint32_t all = 0;
     for (size_t at = 0; at < expanded_target.size();) {
         const size_t end = std::min(expanded_target.find('-', at), expanded_target.size());
@@ -85,13 +89,14 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
     std::vector<KernelVariant> variants;
     std::string hashes;
     bool hashed = true;
-    state.from_disk_cache = options.disk_cache;
+    const bool disk_cache = options.disk_cache && !options.profile;
+    state.from_disk_cache = disk_cache;
     for (const ScheduleChoice& choice : schedule_choices(state.schedule)) {
         KernelVariant variant{.name = choice.name};
         if (!choice.when.empty()) variant.when = variant_code(signature, choice.when);
         bool found = false;
         std::optional<CachedKernel> cached;
-        if (options.disk_cache) cached = cached_kernel(state.algorithm, signature, choice.schedule, state.target, found);
+        if (disk_cache) cached = cached_kernel(state.algorithm, signature, choice.schedule, state.target, found);
         state.from_disk_cache = state.from_disk_cache && found;
         if (cached) {
             variant.argv = cached->argv;
@@ -99,7 +104,9 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
             state.code.push_back(std::move(cached->owner));
         } else {
             hashed = false;
-            auto kernel = std::make_shared<cpu::CompiledKernel>(cpu::jit(bind(state.algorithm, choice.schedule), target));
+            auto kernel = std::make_shared<cpu::CompiledKernel>(
+                cpu::jit(bind(state.algorithm, choice.schedule), target, cpu::KernelChecks::none,
+                         options.profile ? cpu::Profiling::stages : cpu::Profiling::off));
             check_parameters(state.algorithm, signature, kernel->parameters);
             variant.call = call_compiled;
             variant.context = kernel.get();

@@ -65,6 +65,7 @@ void declare_library(CLI::App& app, GeneratorCommand& command) {
                    "name of the library, and of its function when there is one; initially the generator's");
     app.add_option("--target", command.target, "host, x86-64-linux-avx2-fma, arm-64-linux");
     app.add_option("--emit", command.emit, "texts to write beside the library: graph,schedule,stmt,asm")->delimiter(',');
+    app.add_flag("--profile", command.profile, "kernels time their stages, see tessera/tessera_profile.h");
 }
 
 std::string footer() {

@@ -22,7 +22,7 @@ struct KernelCommand {
 struct GeneratorCommand {
     std::string out_dir, name, target = "host";
     std::vector<std::string> emit;
-    bool describe = false, list = false, help = false;
+    bool describe = false, list = false, help = false, profile = false;
     KernelCommand shared;
     std::vector<KernelCommand> kernels;  // empty without --kernel: `shared` is the only one
 };

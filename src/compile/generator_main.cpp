@@ -207,7 +207,7 @@ void write_library(const GeneratorCommand& command, const std::vector<Generator>
         const Algorithm algorithm = bind_dims(g.build(make_params(g, kernel.params)), kernel.dims);
         add_kernels(kernel, g, algorithm, bundle ? kernel.name : name, target, kernels);
     }
-    compile_library(kernels, target, name, command.out_dir, {.emit = emitted_levels(command.emit)});
+    compile_library(kernels, target, name, command.out_dir, {.emit = emitted_levels(command.emit), .profile = command.profile});
 }
 
 int run(const GeneratorCommand& command, const std::vector<Generator>& generators) {

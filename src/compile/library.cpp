@@ -24,7 +24,8 @@ constexpr std::size_t space_per_kernel = std::size_t{2} << 20;
 
 // Compiles the variants of one function into objects of the staging folder.
 CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target,
-                       [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] std::vector<fs::path>& objects) {
+                       [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] bool profile,
+                       [[maybe_unused]] std::vector<fs::path>& objects) {
     CFunction function{.symbol = kernel.name,
                        .signature = kernel_signature(kernel.algorithm, true),
                        .origin = kernel.origin,
@@ -34,22 +35,24 @@ CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unu
     const std::string text = to_text(target);
     const std::uint32_t features = cpu_feature_bits(cpu::expanded_target(text));
     for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {
-        CFunction::Variant variant{choice.name, choice.when, {}, features, fmt::format("{}_{}", kernel.name, choice.name)};
+        CFunction::Variant variant{choice.name, choice.when, {}, features, fmt::format("{}_{}", kernel.name, choice.name), "0"};
         if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
         objects.push_back(staging.file(variant.function + ".o"));
-        check_parameters(kernel.algorithm, function.signature,
-                         cpu::emit(bind(kernel.algorithm, choice.schedule), text, variant.function, cpu::Artifact::object,
-                                   objects.back().string()));
+        const cpu::EmittedKernel emitted =
+            cpu::emit(bind(kernel.algorithm, choice.schedule), text, variant.function, cpu::Artifact::object,
+                      objects.back().string(), profile ? cpu::Profiling::stages : cpu::Profiling::off);
+        check_parameters(kernel.algorithm, function.signature, emitted.parameters);
+        variant.scratch_bytes = emitted.scratch_bytes;
         function.variants.push_back(std::move(variant));
     }
 #endif
     return function;
 }
 
-CFunction compile_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging,
+CFunction compile_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging, bool profile,
                            std::vector<fs::path>& objects) {
     const bool gpu = target.kind == Target::Kind::cuda;
-    CFunction function = gpu ? cuda_function(kernel, target, staging) : cpu_function(kernel, target, staging, objects);
+    CFunction function = gpu ? cuda_function(kernel, target, staging) : cpu_function(kernel, target, staging, profile, objects);
     staging.write(kernel.name + ".c", c_source(function));
     objects.push_back(staging.file(kernel.name + "_entry.o"));
     compile_c(gpu ? Target::host() : target, staging.file(kernel.name + ".c"), staging.path(), objects.back());
@@ -90,6 +93,9 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
                     fmt::format("library {} cannot be compiled for {}: it makes no machine code", name, to_text(target)),
                     {fix("compile for host")});
     require_distinct_names(kernels, name);
+    if (gpu && options.profile)
+        throw Limit(L0901_not_on_target, {}, fmt::format("kernels for {} are not profiled", to_text(target)),
+                    {fix("compile for the CPU"), fix("use a profiler of the GPU's maker")});
     const StagingFolder staging(out_dir);
     staging.require_space(space_per_kernel * (kernels.size() + options.emit.size()));
     fs::create_directory(staging.file("tessera"));
@@ -108,7 +114,7 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
                             {"c_compiler", compiler_version(c_compiler(gpu ? Target::host() : target))}};
     metadata["functions"] = nlohmann::ordered_json::array();
     for (const LibraryKernel& kernel : kernels) {
-        functions.push_back(compile_function(kernel, target, staging, objects));
+        functions.push_back(compile_function(kernel, target, staging, options.profile, objects));
         metadata["functions"].push_back(function_json(functions.back(), kernel.algorithm.hash(), kernel.schedule));
     }
     std::vector<std::string> files{name + ".h", name + ".json"};

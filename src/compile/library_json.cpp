@@ -45,6 +45,7 @@ Json function_json(const CFunction& function, const std::string& algorithm_hash,
     for (const auto& v : function.variants) {
         Json row{{"name", v.name}};
         if (!v.when.empty()) row["when"] = v.when;
+        row["scratch_bytes"] = v.scratch_bytes;
         variants.push_back(std::move(row));
     }
     for (const auto& v : function.cuda) {

@@ -1,5 +1,9 @@
 #include <tessera/tessera_kernel.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace tessera::runtime {
 namespace {
 
@@ -17,6 +21,14 @@ uint32_t detect_cpu_features() {
         found |= TESSERA_CPU_AVX512;
     if (__builtin_cpu_supports("avx512vnni")) found |= TESSERA_CPU_AVX512_VNNI;
     if (__builtin_cpu_supports("avx512bf16")) found |= TESSERA_CPU_AVX512_BF16;
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512ifma")) found |= TESSERA_CPU_AVX512_VBMI;
+    if (__builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bitalg") &&
+        __builtin_cpu_supports("avx512vpopcntdq"))
+        found |= TESSERA_CPU_AVX512_VBMI2;
+    // CPUID leaf 7, subleaf 1: EAX bit 4. The compilers in use do not all know it by name.
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if ((found & TESSERA_CPU_AVX2) != 0 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1U << 4U) != 0)
+        found |= TESSERA_CPU_AVX_VNNI;
 #endif
     return found;
 }

@@ -3,6 +3,7 @@
 #include "runtime/extent_code.h"
 #include "runtime/halide_abi.h"
 #include "runtime/last_error.h"
+#include "runtime/scratch.h"
 #include "runtime/solve_check.h"
 
 #include <tessera/tessera_kernel.h>
@@ -63,7 +64,7 @@ bool writes_nothing(const tessera_kernel_descriptor& kernel, CheckedArguments& c
 }
 
 int run_variant(const tessera_kernel_descriptor& kernel, const tessera_kernel_variant& variant, const tessera_value* args,
-                CheckedArguments& checked) {
+                CheckedArguments& checked, ScratchRequest& scratch) {
     const bool listed = kernel.params != nullptr;
     const int param_count = listed ? kernel.param_count : kernel.arg_count;
     const auto count = static_cast<size_t>(param_count);
@@ -98,12 +99,25 @@ int run_variant(const tessera_kernel_descriptor& kernel, const tessera_kernel_va
         }
     }
     static_cast<void>(take_failed_check());
+    const ScratchScope scope(scratch);
     const int status = variant.call != nullptr ? variant.call(variant.context, params.data()) : variant.argv(params.data());
     if (const int unconverged = take_failed_check()) return unconverged;
+    if (scratch.status != 0) return scratch.status;
     if (status == 0) return TESSERA_OK;
     if (this_thread_error().message[0] == '\0')
         return fail(TESSERA_KERNEL_FAILED, "%s: the kernel stopped with code %d", kernel.name, status);
     return status > 0 ? status : static_cast<int>(TESSERA_KERNEL_FAILED);
+}
+
+int call_kernel(const tessera_kernel_descriptor* kernel, const tessera_value* args, ScratchRequest& scratch) {
+    clear_error();
+    if (const int status = check_descriptor(kernel, args)) return status;
+    CheckedArguments checked(*kernel);
+    if (const int status = check_arguments(*kernel, args, checked, TESSERA_DEVICE_CPU)) return status;
+    const tessera_kernel_variant* variant = nullptr;
+    if (const int status = choose_variant(*kernel, args, checked, variant)) return status;
+    if (writes_nothing(*kernel, checked)) return TESSERA_OK;
+    return run_variant(*kernel, *variant, args, checked, scratch);
 }
 
 }  // namespace
@@ -119,12 +133,23 @@ extern "C" int tessera_validate(const tessera_kernel_descriptor* kernel, const t
 }
 
 extern "C" int tessera_call(const tessera_kernel_descriptor* kernel, const tessera_value* args) {
-    clear_error();
-    if (const int status = check_descriptor(kernel, args)) return status;
-    CheckedArguments checked(*kernel);
-    if (const int status = check_arguments(*kernel, args, checked, TESSERA_DEVICE_CPU)) return status;
-    const tessera_kernel_variant* variant = nullptr;
-    if (const int status = choose_variant(*kernel, args, checked, variant)) return status;
-    if (writes_nothing(*kernel, checked)) return TESSERA_OK;
-    return run_variant(*kernel, *variant, args, checked);
+    ScratchRequest scratch;
+    return call_kernel(kernel, args, scratch);
+}
+
+extern "C" int tessera_scratch_bytes(const tessera_kernel_descriptor* kernel, const tessera_value* args, size_t* bytes) {
+    ScratchRequest scratch{.mode = ScratchRequest::Mode::measure};
+    const int status = call_kernel(kernel, args, scratch);
+    if (status == TESSERA_OK) *bytes = scratch.needed;
+    return status;
+}
+
+extern "C" int tessera_call_with_scratch(const tessera_kernel_descriptor* kernel, const tessera_value* args, void* memory,
+                                         size_t bytes) {
+    if ((memory == nullptr && bytes != 0) || reinterpret_cast<uintptr_t>(memory) % TESSERA_SCRATCH_ALIGNMENT != 0)
+        return add_fix(fail(TESSERA_ARGUMENT_ALIGNMENT, "the scratch memory at %p is not aligned to %d bytes", memory,
+                            int{TESSERA_SCRATCH_ALIGNMENT}),
+                       "take it from tessera_malloc()");
+    ScratchRequest scratch{.mode = ScratchRequest::Mode::given, .memory = memory, .bytes = bytes};
+    return call_kernel(kernel, args, scratch);
 }

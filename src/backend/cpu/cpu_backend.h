@@ -34,17 +34,25 @@ struct CompiledKernel {
 /// with an empty extent they may fail.
 enum class KernelChecks { none, all };
 
+/// Whether a kernel tells the runtime which stage it is in, see tessera_profile.h.
+enum class Profiling { off, stages };
+
 /// Compiles for this machine. `target` is "host" or a subset of its features, as in "x86-64-linux-avx2-fma".
 /// Throws E0802 for a target that is not understood, E0803 for one that this machine cannot run, L0901 / L0903 for what this
 /// backend has not got.
 [[nodiscard]] CompiledKernel jit(const BoundSchedule& bound, std::string_view target = "host",
-                                 KernelChecks checks = KernelChecks::none);
+                                 KernelChecks checks = KernelChecks::none, Profiling profiling = Profiling::off);
 
 enum class Artifact { object, assembly, llvm, statement };
+/// What emit() wrote.
+struct EmittedKernel {
+    std::vector<Parameter> parameters;
+    std::string scratch_bytes;  // that its buffers outside loops take, as a formula over the extents of dims: "x*y*4"
+};
 /// Writes `function` (C linkage, with <function>_argv beside it) for `target` to `path`; throws as jit() does, and E0605. Objects
 /// refer to the functions of Tessera::Runtime.
-std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view target, const std::string& function, Artifact artifact,
-                            const std::string& path);
+EmittedKernel emit(const BoundSchedule& bound, std::string_view target, const std::string& function, Artifact artifact,
+                   const std::string& path, Profiling profiling = Profiling::off);
 
 /// A target with every feature spelled out: "x86-64-linux-avx-avx2-f16c-fma-sse41". Throws E0802.
 [[nodiscard]] std::string expanded_target(std::string_view target);

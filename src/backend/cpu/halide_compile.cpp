@@ -1,6 +1,8 @@
 // Targets, just-in-time and ahead-of-time compilation, and the one place where Halide's errors become ours.
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/loop_nest.h"
+#include "backend/cpu/memory_plan.h"
+#include "backend/cpu/stage_profile.h"
 #include "base/check.h"
 
 #include <fmt/format.h>
@@ -93,10 +95,14 @@ void add_implied(Target& target) {
         if (target.has_feature(has))
             for (const auto f : adds) target.set_feature(f);
     };
-    add(Target::AVX512_SapphireRapids, {Target::AVX512_Skylake, Target::AVX512_Cannonlake});
+    add(Target::AVX512_Zen5, {Target::AVX512_Zen4});
+    add(Target::AVX512_SapphireRapids, {Target::AVX512_Cannonlake});
+    add(Target::AVX512_Zen4, {Target::AVX512_Cannonlake});
+    add(Target::AVX512_Cannonlake, {Target::AVX512_Skylake});
     add(Target::AVX512_Skylake, {Target::AVX512, Target::AVX2});
     add(Target::AVX512, {Target::AVX2});
     add(Target::AVX2, {Target::AVX, Target::F16C, Target::FMA});
+    add(Target::AVXVNNI, {Target::AVX2});
     add(Target::FMA, {Target::AVX});
     add(Target::F16C, {Target::AVX});
     add(Target::AVX, {Target::SSE41});
@@ -146,14 +152,17 @@ struct Lowered {
     Halide::Pipeline pipeline;
     std::vector<Halide::Argument> arguments;
     std::vector<Parameter> parameters;
+    std::shared_ptr<MemoryPlan> memory = std::make_shared<MemoryPlan>();
 };
 
-Lowered build(const BoundSchedule& bound, KernelChecks checks) {
+Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profiling) {
     Translation t = translate(bound, checks);
     apply_schedule(bound, t);
-    Halide::Pipeline pipeline(t.outputs);
-    share_tuple_values(pipeline);
-    return {pipeline, t.arguments, t.parameters};
+    Lowered lowered{Halide::Pipeline(t.outputs), t.arguments, t.parameters};
+    share_tuple_values(lowered.pipeline);
+    plan_memory(lowered.pipeline, lowered.memory);
+    if (profiling == Profiling::stages) profile_stages(lowered.pipeline, bound, t);
+    return lowered;
 }
 
 int parallel_for(Halide::JITUserContext* context, int (*task)(Halide::JITUserContext*, int, std::uint8_t*), int first, int count,
@@ -201,12 +210,12 @@ std::string compiler_name() {
 
 std::string expanded_target(std::string_view target) { return parse_target(target).to_string(); }
 
-CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChecks checks) {
+CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChecks checks, Profiling profiling) {
     const Target target = parse_target(text);
     check_runs_here(target, text);
     set_runtime_functions();
     return guarded(bound, [&] {
-        Lowered lowered = build(bound, checks);
+        Lowered lowered = build(bound, checks, profiling);
         const std::string name = "kernel";
         const Halide::Module module =
             lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target, checks).with_feature(Target::JIT));
@@ -217,8 +226,8 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChec
     });
 }
 
-std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, const std::string& function, Artifact artifact,
-                            const std::string& path) {
+EmittedKernel emit(const BoundSchedule& bound, std::string_view text, const std::string& function, Artifact artifact,
+                   const std::string& path, Profiling profiling) {
     using Halide::OutputFileType;
     static const std::map<Artifact, OutputFileType> types{{Artifact::object, OutputFileType::object},
                                                           {Artifact::assembly, OutputFileType::assembly},
@@ -230,9 +239,10 @@ std::vector<Parameter> emit(const BoundSchedule& bound, std::string_view text, c
                     {fix("make the folder first")});
     const Target target = kernel_target(parse_target(text), KernelChecks::none).with_feature(Target::NoRuntime);
     return guarded(bound, [&] {
-        Lowered lowered = build(bound, KernelChecks::none);
+        Lowered lowered = build(bound, KernelChecks::none, profiling);
         lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);
-        return lowered.parameters;
+        return EmittedKernel{lowered.parameters,
+                             memory_text(bound, lowered.arguments, lowered.parameters, lowered.memory->bytes)};
     });
 }
 

@@ -30,7 +30,10 @@ int main(void) {
     static float in[2 * 20], out[2 * 20];
     static double matrix[3 * 4], totals[3];
     const int64_t wide[2] = {2, 20}, narrow[2] = {2, 5}, one[2] = {1, 1}, shape[2] = {3, 4}, rows[1] = {3};
-    tessera_buffer a, b, m, s;
+    const int64_t line_extent = 40;
+    tessera_buffer a, b, m, s, line, line_out;
+    size_t bytes = 0;
+    void* scratch;
     tessera_value values[3];
     tessera_kernel_variant counting[2];
     tessera_kernel_descriptor counted = doubled_kernel;
@@ -62,6 +65,21 @@ int main(void) {
     a.extents = wide;
     check(doubled(&a, 0.5f, &b) == TESSERA_ARGUMENT_EXTENT, "extents that differ");
     check(doubled(0, 0.5f, &b) == TESSERA_ARGUMENT && tessera_last_error()[0] != 0, "null");
+
+    /* Scratch memory of the caller's: as much as the kernel says, and nothing past it. */
+    line = a;
+    line.extents = &line_extent;
+    line.rank = 1;
+    line_out = line;
+    line_out.data = out;
+    check(slopes_scratch_bytes(&line, &line_out, &bytes) == TESSERA_OK && bytes > 41 * sizeof(float) && bytes < 1024, "scratch bytes");
+    scratch = tessera_malloc(bytes + 1);
+    ((char*)scratch)[bytes] = 77;
+    check(slopes_with_scratch(&line, &line_out, scratch, bytes - 1) == TESSERA_ARGUMENT, "too little scratch memory");
+    check(slopes_with_scratch(&line, &line_out, scratch, bytes) == TESSERA_OK && out[3] == 7.0f && out[39] == 0.0f, "slopes");
+    check(((char*)scratch)[bytes] == 77, "the end of the scratch memory");
+    tessera_free(scratch);
+    check(sums_scratch_bytes(&m, &s, &bytes) == TESSERA_OK && bytes == 0, "no scratch bytes");
 
     /* Which variant runs follows the extents. */
     check(counted.variant_count == 2, "two variants");

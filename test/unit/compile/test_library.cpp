@@ -37,6 +37,22 @@ Algorithm row_sums() {
     return Algorithm({sums}, {A});
 }
 
+Algorithm differences() {
+    Dim x("x");
+    Input in("in", f32, {x});
+    Func squares("squares"), slopes("slopes");
+    squares(x) = clamp(in)(x) * clamp(in)(x);
+    slopes(x) = squares(x + 1) - squares(x);
+    return Algorithm({slopes}, {in});
+}
+
+Schedule two_passes() {
+    Schedule s;
+    s.stage("squares").root().serial("x");
+    s.stage("slopes").root().serial("x");
+    return s;
+}
+
 Schedule rows_in_vectors(std::int64_t lanes) {
     Schedule s;
     s.stage("out").root().serial("y").serial("x", lanes).vector("x");
@@ -69,8 +85,9 @@ TEST(Library, ThreeKernelsOfTwoLibrariesInOneProgram) {
     Schedule scheduled = rows_in_vectors(8);
     scheduled.variant("x < 8", rows_in_vectors(4));
     const auto first =
-        compile_library({LibraryKernel{"doubled", scaled("out", 2), scheduled}, LibraryKernel{"sums", row_sums(), {}}}, {},
-                        "project_one", folder.path());
+        compile_library({LibraryKernel{"doubled", scaled("out", 2), scheduled}, LibraryKernel{"sums", row_sums(), {}},
+                         LibraryKernel{"slopes", differences(), two_passes()}},
+                        {}, "project_one", folder.path());
     const auto second = compile_library(scaled("out", 3), rows_in_vectors(8), {}, "tripled", folder.path());
     ASSERT_EQ(shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/library_program.c",
                                  {first.archive, second.archive})),
@@ -95,6 +112,28 @@ TEST(Library, MetadataSaysWhatItIs) {
     EXPECT_EQ(function["algorithm_hash"], scaled("out", 3).hash());
     EXPECT_EQ(function["signature"]["dims"][1]["bound_by"]["argument"], "in");
     EXPECT_NE(read_text_file(files.texts[0]).find(".text"), std::string::npos);
+}
+
+TEST(Library, ScratchBytesStandInHeaderAndMetadata) {
+    const ScratchFolder folder;
+    const auto files = compile_library(differences(), two_passes(), {}, "slopes", folder.path());
+    const std::string formula =
+        parse_json(read_text_file(files.metadata), "metadata")["functions"][0]["variants"][0]["scratch_bytes"];
+    EXPECT_EQ(formula, "(((max((x + 1), 0)/16)*64) + 128)");
+    const std::string header = read_text_file(files.header);
+    EXPECT_NE(header.find(" *   " + formula + "\n"), std::string::npos) << header;
+    EXPECT_NE(header.find("int slopes_scratch_bytes(const tessera_buffer* in, tessera_buffer* slopes, size_t* bytes);"),
+              std::string::npos)
+        << header;
+}
+
+TEST(Library, ProfiledKernelsTellTheirTimes) {
+    const ScratchFolder folder;
+    const auto files = compile_library(differences(), two_passes(), {}, "slopes", folder.path(), {.profile = true});
+    ASSERT_EQ(
+        shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/profiled_program.c", {files.archive})),
+        0);
+    EXPECT_EQ(shell(folder.file("program")), 0);
 }
 
 TEST(Library, UnwritablePlacesAreRefusedWhole) {

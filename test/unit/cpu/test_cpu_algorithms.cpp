@@ -465,7 +465,8 @@ TEST(cpu_algorithms, targets_and_objects) {
     EXPECT_THROW((void)cpu::jit(bind(a, s), "riscv-banana"), Error);
     EXPECT_THROW((void)cpu::jit(bind(a, s), "arm-64-linux"), Error);
     const std::string path = testing::TempDir() + "tessera_cpu_kernel.o";
-    EXPECT_EQ(cpu::emit(bind(a, s), "x86-64-linux-avx2", "matmul", cpu::Artifact::object, path), cpu::parameters(bind(a, s)));
+    EXPECT_EQ(cpu::emit(bind(a, s), "x86-64-linux-avx2", "matmul", cpu::Artifact::object, path).parameters,
+              cpu::parameters(bind(a, s)));
     std::FILE* object = std::fopen(path.c_str(), "rb");
     ASSERT_NE(object, nullptr);
     char magic[4] = {};
@@ -476,6 +477,31 @@ TEST(cpu_algorithms, targets_and_objects) {
               "ELF");
     EXPECT_THROW((void)cpu::emit(bind(a, s), "host", "matmul", cpu::Artifact::object, "/no/such/folder/a.o"), Error);
     EXPECT_EQ(cpu::expanded_target("x86-64-linux-avx2"), "x86-64-linux-avx-avx2-f16c-fma-sse41");
+    for (const char* wide : {"avx512_zen4", "avx512_zen5", "avx512_sapphirerapids"})
+        EXPECT_NE(cpu::expanded_target(std::string("x86-64-linux-") + wide).find("-avx512_cannonlake-avx512_skylake-"),
+                  std::string::npos)
+            << wide;
+}
+
+TEST(cpu_algorithms, web_assembly_objects) {
+    const Algorithm a = Matmul().algorithm();
+    Schedule s;
+    s.stage("C").root().serial("m").serial("n", 8, "nt").vector("n");
+    s.stage("C.sum").root().serial("k").serial("m").serial("n", 8).vector("n");
+    const std::string path = testing::TempDir() + "tessera_web_kernel.o";
+    try {
+        (void)cpu::emit(bind(a, s), "wasm-32-wasmrt-wasm_simd128", "matmul", cpu::Artifact::object, path);
+    } catch (const Exception& e) {
+        const std::string text = e.what();
+        if (text.find("not enabled") == std::string::npos) throw;
+        GTEST_SKIP() << "[SKIP] this LLVM has no WebAssembly: " << text;
+    }
+    std::FILE* object = std::fopen(path.c_str(), "rb");
+    ASSERT_NE(object, nullptr);
+    char magic[4] = {};
+    EXPECT_EQ(std::fread(magic, 1, 4, object), 4U);
+    std::fclose(object);
+    EXPECT_EQ(std::string(magic, 4), std::string("\0asm", 4));
 }
 
 }  // namespace
