@@ -478,9 +478,8 @@ TEST(cpu_algorithms, targets_and_objects) {
     EXPECT_THROW((void)cpu::emit(bind(a, s), "host", "matmul", cpu::Artifact::object, "/no/such/folder/a.o"), Error);
     EXPECT_EQ(cpu::expanded_target("x86-64-linux-avx2"), "x86-64-linux-avx-avx2-f16c-fma-sse41");
     for (const char* wide : {"avx512_zen4", "avx512_zen5", "avx512_sapphirerapids"})
-        EXPECT_NE(cpu::expanded_target(std::string("x86-64-linux-") + wide).find("-avx512_cannonlake-avx512_skylake-"),
-                  std::string::npos)
-            << wide;
+        for (const char* implied : {"-avx512_cannonlake", "-avx512_skylake"})
+            EXPECT_NE(cpu::expanded_target(std::string("x86-64-linux-") + wide).find(implied), std::string::npos) << wide;
 }
 
 TEST(cpu_algorithms, web_assembly_objects) {
