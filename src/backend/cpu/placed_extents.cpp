@@ -1,5 +1,7 @@
 #include "backend/cpu/placed_extents.h"
 
+#include "algorithm/graph.h"
+
 #include <algorithm>
 #include <set>
 
@@ -28,7 +30,10 @@ PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
     if (found != known_.end()) return found->second;
     const Stage& s = bound_.graph.stages[stage];
     Extents out(s.dims.size());
+    const std::vector<Dim> pure = s.update ? update_pure_dims(s) : s.dims;
     for (size_t d = 0; d < s.dims.size(); ++d) {
+        // An update that writes where it pleases needs the whole of a dim, however little of it is read.
+        if (!contains_dim(pure, s.dims[d])) continue;
         std::vector<std::pair<size_t, Expr>> reads;
         bool wrapped = false;
         for (const size_t user : bound_.stages[stage].users) {

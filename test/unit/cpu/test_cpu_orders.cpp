@@ -81,6 +81,23 @@ TEST(cpu_orders, a_stage_of_blocks_is_placed_like_any_other) {
     expect_same(algorithm, s, sums);
 }
 
+// One block of the tree is read of each tile, but all of them are combined in its memory: as many as there are points.
+TEST(cpu_orders, pairwise_sums_in_tiles) {
+    const Input a("a", f32, {y, k}), b("b", f32, {k, x});
+    Func f("f");
+    f(y, x) = sum({k}, a(y, k) * b(k, x), {.order = Order::pairwise(4)});
+    const Algorithm algorithm({f}, {a, b});
+    TileRecord tile;
+    tile.tile_m = 4;
+    tile.tile_n = 8;
+    tile.vector_width = 4;
+    Schedule s;
+    s.stage("f").tile(tile);
+    EXPECT_THROW((void)cpu::jit(bind(algorithm, s), "host", cpu::KernelChecks::all), Limit);  // registers are of known number
+    s.stage("f.sum").space(Space::heap);
+    expect_same(algorithm, s, {{{"y", 3}, {"x", 5}, {"k", 6}}, {{"y", 8}, {"x", 17}, {"k", 33}}, {{"y", 5}, {"x", 8}, {"k", 4}}});
+}
+
 TEST(cpu_orders, a_scatter_of_floats_in_blocks_is_a_limit) {
     const Input a("a", f32, {k});
     Func f("f");
