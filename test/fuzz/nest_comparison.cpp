@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -15,6 +16,7 @@ namespace {
 struct AroundLoop {
     std::string stage, name;
     LoopKind kind = LoopKind::serial;
+    bool empty = false;
     bool once = false;  // it may have one iteration only: Halide, where it proves that, leaves it out
 };
 using Path = std::vector<AroundLoop>;
@@ -27,9 +29,9 @@ std::string to_text(const Path& path) {
     return out;
 }
 
-// Extents of whole dims and of whole tiles are not.
+// Extents of whole dims and of whole tiles are not, but where they are constant: Halide may know of a smaller part that is read.
 bool may_be_once(const Expr& extent) {
-    if (const auto constant = integer_constant(extent)) return *constant <= 1;
+    if (integer_constant(extent)) return true;
     bool cut = false;
     for_each_node({extent}, [&](const Expr& n) {
         cut = cut || n->op == Op::min || n->op == Op::max || n->op == Op::select || n->op == Op::div || n->op == Op::shr;
@@ -55,8 +57,10 @@ private:
             [&](const Loop& l) {
                 const std::string& stage = name(produced_.back());
                 const std::string loop = l.name.substr(stage.size() + 1);
+                const Expr extent = simplify_index(named_parts(l.extent));
                 around_.push_back({stage, loop, l.kind,
-                                   is_single(produced_.back(), loop) || may_be_once(simplify_index(named_parts(l.extent)))});
+                                   proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {extent}))),
+                                   is_single(produced_.back(), loop) || may_be_once(extent)});
                 walk(l.body);
                 around_.pop_back();
             },
@@ -78,8 +82,9 @@ private:
                 produced_.pop_back();
             },
             [&](const Store& w) {
-                // Halide does not show the loops of an update to places that it cannot bound.
-                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter) note("compute", w.stage);
+                // Halide does not show the loops of an update to places that it cannot bound, nor what never runs.
+                const bool never = std::any_of(around_.begin(), around_.end(), [](const AroundLoop& l) { return l.empty; });
+                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter && !never) note("compute", w.stage);
             });
     }
 
