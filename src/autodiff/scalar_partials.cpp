@@ -103,7 +103,9 @@ constexpr std::array rows{
     PartialRow{Op::mod,
                {one,
                 [](const Place& p) {
-                    return Partial{.negative = true, .factor = call(Op::floor, {quotient_of(p.args[0], p.args[1])})};
+                    const Expr whole = call(Op::floor, {quotient_of(p.args[0], p.args[1])});
+                    // Constant between the jumps: higher derivatives are zero.
+                    return Partial{.negative = true, .factor = call(Op::straight_through, {whole, typed_constant(p, 0)})};
                 }}},
     PartialRow{Op::neg, {minus_one}},
     PartialRow{Op::min, {min_first, min_second}},

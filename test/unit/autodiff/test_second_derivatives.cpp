@@ -1,0 +1,173 @@
+#include "autodiff/scalar_partials.h"
+#include "unit/autodiff/derivative_cases.h"
+
+#include <algorithm>
+
+// Second derivatives both ways: the gradient of a definition is differentiated forwards and back, and against differences. All of
+// the first ones, by rows and by columns, agree with the derivative along a direction.
+namespace tessera::autodiff_test {
+namespace {
+
+std::vector<Index> all_of(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
+
+// Weights that differ from point to point, and not a square, whose derivative is constant for sqrt: nothing cancels.
+Func weighted_sum(const Func& y) {
+    Expr place = constant(f64, 1.0);
+    for (const Dim& d : y.dims()) place = place * 1.5 + cast(f64, d);
+    const Expr value = y.at(all_of(y.dims())).read();
+    Func loss("loss");
+    loss() = y.rank() == 0 ? value * (value + 2.0) : sum(y.dims(), value * (value + 2.0) * (0.3 + 0.1 * place));
+    return loss;
+}
+
+void check_second(Program p) {
+    const std::vector<Func> first = grad(weighted_sum(p.y), {p.wrt.begin(), p.wrt.end()});
+    for (const Func& g : first) {
+        p.y = g;
+        check_derivative(p);
+    }
+}
+
+void check_jacobians(const Program& p) {
+    for (const Input& x : p.wrt) {
+        std::vector<Dim> to;
+        for (const Dim& d : x.dims()) to.emplace_back(d.name() + "_to", d.extent());
+        const Func rows = jacrev(p.y, x, to), columns = jacfwd(p.y, x, to);
+        const Values values = random_values(p, {p.y, rows, columns}, 5);
+        Program with_all = p;
+        for (const Dim& d : x.dims())
+            if (const auto e = p.extents.find(d.name()); e != p.extents.end()) with_all.extents[d.name() + "_to"] = e->second;
+        const std::vector<double> a = evaluated({rows}, with_all, values)[0], b = evaluated({columns}, with_all, values)[0];
+        const std::vector<double> ones = evaluated({jvp(p.y, {{x, 1}})}, p, values)[0];
+        ASSERT_EQ(a.size(), b.size());
+        const size_t each = ones.empty() ? 0 : a.size() / ones.size();
+        for (size_t r = 0; r < ones.size(); ++r) {
+            double total = 0, size = 1;
+            for (size_t k = 0; k < each; ++k) {
+                ASSERT_NEAR(a[r * each + k], b[r * each + k], 1e-12 * std::max(1.0, std::abs(a[r * each + k])))
+                    << p.y.name() << " by " << x.name();
+                total += a[r * each + k];
+                size += std::abs(a[r * each + k]);
+            }
+            EXPECT_NEAR(total, ones[r], 1e-12 * size) << p.y.name() << " by " << x.name();
+        }
+    }
+}
+
+TEST(SecondDerivatives, OfEveryOp) {
+    for (const OpRow& row : op_table()) {
+        if (!is_scalar_op(row.op) || row.arity < 1 || row.result == Result::boolean || row.operands == Operands::integer)
+            continue;
+        if (!no_derivative(row.op).empty() || row.operands == Operands::boolean) continue;
+        if (row.op == Op::cast || row.op == Op::saturate_cast || row.op == Op::select || row.op == Op::straight_through ||
+            row.op == Op::checked)
+            continue;
+        SCOPED_TRACE(std::string(row.name));
+        Dim i("i");
+        const Input a("a", f64, {i}), b("b", f64, {i}), c("c", f64, {i});
+        const std::vector<Expr> all{a(i), b(i), c(i)};
+        Func y("y");
+        y(i) = make_op(row.op, f64, {all.begin(), all.begin() + row.arity});
+        std::vector<Input> wrt{a, b, c};
+        wrt.resize(static_cast<size_t>(row.arity), a);
+        const double low = row.op == Op::div || row.op == Op::mod ? 0.5 : std::max(row.sample_low, -3.0),
+                     high = std::min(row.sample_high, 3.0), inset = 0.1 * (high - low);
+        const Program p{.y = y, .wrt = wrt, .extents = {{"i", 5}}, .low = low + inset, .high = high - inset};
+        try {
+            check_second(p);
+            check_jacobians(p);
+        } catch (const Exception& e) {
+            ADD_FAILURE() << row.name << ": " << e.what();
+        }
+    }
+}
+
+struct Constructs {
+    Dim i{"i", 2}, t{"t", 5}, v{"v", 3};
+    Input a{"a", f64, {i, t}}, b{"b", f64, {t}}, at{"at", i32, {t}};
+    std::vector<Func> all;
+
+    Constructs() {
+        at.values_in(0, t.extent());
+        add("sums", {i}, sum({t}, a(i, t) * b(t) * b(t)));
+        add("products", {i}, prod({t}, a(i, t) + 0.1 * b(t)));
+        add("largest", {i}, max({t}, a(i, t) * b(t)));
+        add("smallest", {}, min({i, t}, a(i, t) - b(t), where(t != 1)));
+        add("means", {i}, mean({t}, sin(a(i, t)) * b(t)));
+        add("logsumexp", {i}, logsumexp({t}, a(i, t) * b(t)));
+        const Tuple spread = welford({t}, a(i, t) * b(t));
+        add("spread", {i}, spread[1] + spread[2]);
+        for (const bool reverse : {false, true})
+            for (const Monoid& m : {plus, times, maximum, minimum})
+                add("scan_" + m.name() + (reverse ? "_back" : ""), {i, t}, scan(m, t, a(i, t) * b(t), {.reverse = reverse}));
+        for (const Monoid& m : {plus, maximum, minimum, last})
+            add("scatter_" + m.name(), {i, v},
+                scatter(m, {to(v, at(t))}, {t}, a(i, t) * a(i, t), {.init = {cast(f64, 1) + 0.1 * a(i, 0)}}));
+        add("gathered", {i, t}, a(i, at(t)) * b(at(t)) * b(t));
+        add("clamped", {i, t}, clamp(a)(i, t - 1) * clamp(a)(i, t + 2));
+        add("mirrored", {i, t}, mirror(a)(i, t - 2) * mirror(a)(i, t));
+        add("mirrored_inside", {i, t}, mirror_interior(a)(i - 1, t) * b(t));
+        add("periodic", {i, t}, periodic(a)(i, t + 3) * periodic(a)(i, t - 1));
+        add("outside", {i, t}, constant(a, 0.5)(i, t - 1) * constant(a, 0.5)(i - 1, t));
+        add("halves", {i, t}, a(i, t / 2) * a(i, t) * b(t % 2));
+        add("chosen", {i, t}, select(a(i, t) > b(t), a(i, t) * b(t), sin(b(t))));
+        add_recurrences();
+    }
+
+private:
+    void add(const std::string& name, const std::vector<Dim>& dims, const Expr& value) {
+        Func f(name);
+        f.at(all_of(dims)) = value;
+        all.push_back(f);
+    }
+    void add_recurrences() {
+        Func linear("linear"), stops("stops");
+        recurrence(t, {{linear(t, i), cast(f64, 1)}},
+                   [&](const Self& s) -> Tuple { return {a(i, t) * s[0](t - 1, i) + b(t) * s[0](t - 2, i)}; });
+        all.push_back(linear);
+        Dim steps("steps", 6);
+        recurrence(
+            steps, {{stops(steps, i), cast(f64, 1) + a(i, 0) * a(i, 0)}},
+            [&](const Self& s) -> Tuple { return {0.5 * (s[0](steps - 1, i) + (1.0 + a(i, 1) * a(i, 1)) / s[0](steps - 1, i))}; },
+            {.until = [&](const Self& s) { return abs(s[0](steps, i) - s[0](steps - 1, i)) < 0.05; }});
+        all.push_back(at_end(stops));
+    }
+};
+
+Program program_of(const Constructs& c, const Func& y) {
+    std::vector<Input> wrt;
+    for (const Argument& argument : arguments_of({y}))
+        for (const Input& x : {c.a, c.b})
+            if (argument.state() == x.state()) wrt.push_back(x);
+    return {.y = y, .wrt = wrt, .low = 0.3, .high = 1.7, .integers = {{"at", {2, 0, 2, 1, 0}}}};
+}
+
+TEST(SecondDerivatives, OfEveryConstruct) {
+    const Constructs c;
+    for (const Func& y : c.all) {
+        SCOPED_TRACE(y.name());
+        const Program p = program_of(c, y);
+        try {
+            check_derivative(p);
+            check_against_scatter(p);
+            check_second(p);
+        } catch (const Exception& e) {
+            ADD_FAILURE() << y.name() << ": " << e.what();
+        }
+    }
+}
+
+TEST(SecondDerivatives, JacobiansOfEveryConstruct) {
+    const Constructs c;
+    for (const Func& y : c.all) {
+        SCOPED_TRACE(y.name());
+        try {
+            check_jacobians(program_of(c, y));
+        } catch (const Exception& e) {
+            ADD_FAILURE() << y.name() << ": " << e.what();
+        }
+    }
+}
+
+}  // namespace
+}  // namespace tessera::autodiff_test
