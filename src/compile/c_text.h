@@ -23,6 +23,13 @@ struct CudaLaunch {
     std::int64_t threads = 0, shared_bytes = 0;
     std::vector<CudaParam> params;
 };
+/// A box of an argument that the copy engine moves: a tessera_cuda_tensor_map. Dims innermost first; strides are the argument's.
+struct CudaMap {
+    std::int64_t argument = 0;
+    int dtype = 0, swizzle_bytes = 0;
+    std::vector<Bytecode> extents;
+    std::vector<std::int64_t> box;
+};
 /// Machine code of one architecture and its launches: a tessera_cuda_variant.
 struct CudaVariant {
     std::string name, when;
@@ -31,6 +38,7 @@ struct CudaVariant {
     std::string image;  // bytes
     std::vector<Bytecode> scratch_bytes;
     std::vector<CudaLaunch> launches;
+    std::vector<CudaMap> maps;
     std::vector<std::pair<std::int64_t, std::int64_t>> alignments;  // argument, bytes of its base and outer strides
 };
 

@@ -32,12 +32,22 @@ public:
         return out;
     }
 
-    [[nodiscard]] CudaLaunch launch(const cuda::EmittedKernel& kernel) const {
+    /// `first_map`: the number of the kernel's first map among those of the variant.
+    [[nodiscard]] CudaLaunch launch(const cuda::EmittedKernel& kernel, size_t first_map) const {
         CudaLaunch out{kernel.name, {}, kernel.threads, kernel.shared_bytes, {}};
         Expr blocks = make_constant(DType::i64, std::int64_t{1});
         for (const Expr& e : kernel.grid) blocks = make_op(Op::mul, DType::i64, {blocks, e});
         out.grid = code(blocks);
-        for (const cuda::KernelParam& p : kernel.params) out.params.push_back(param(p));
+        for (const cuda::KernelParam& p : kernel.params) out.params.push_back(param(p, first_map));
+        return out;
+    }
+
+    [[nodiscard]] CudaMap map(const cuda::BoxMap& m) const {
+        const InputState& input = *algorithm_.arguments()[m.argument].state();
+        CudaMap out{
+            static_cast<std::int64_t>(m.argument), static_cast<int>(runtime_dtype(input.dtype)), m.swizzle_bytes, {}, m.box};
+        for (size_t d = input.dims.size(); d-- > 0;)
+            out.extents.push_back(code(resolve_weak(Expr(input.dims[d].extent()), DType::i64, {})));
         return out;
     }
 
@@ -52,7 +62,7 @@ private:
                                    [&](const InputState& s) { return number(signature_.args, s.name); }});
     }
 
-    [[nodiscard]] CudaParam param(const cuda::KernelParam& p) const {
+    [[nodiscard]] CudaParam param(const cuda::KernelParam& p, size_t first_map) const {
         using Kind = cuda::KernelParam::Kind;
         const auto axis = static_cast<std::int64_t>(p.axis);
         switch (p.kind) {
@@ -62,6 +72,7 @@ private:
             case Kind::output: return {TESSERA_CUDA_PARAM_ARG, output(p.index) + axis, 0, {}};
             case Kind::output_stride: return {TESSERA_CUDA_PARAM_STRIDE, output(p.index), axis, {}};
             case Kind::scratch: return {TESSERA_CUDA_PARAM_SCRATCH, scratch(p.index) + axis, 0, {}};
+            case Kind::tensor_map: return {TESSERA_CUDA_PARAM_TENSOR_MAP, static_cast<std::int64_t>(first_map + p.index), 0, {}};
             case Kind::extent: return {TESSERA_CUDA_PARAM_CODE_I64, 0, 0, code(p.dim)};
         }
         throw Bug(B0951_internal, {}, "a kernel has a parameter of no kind");
@@ -104,7 +115,10 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
             variant.image = read_text_file(staging.file(stem + ".cubin").string());
             const LaunchWriter writer(kernel.algorithm, function.signature, program);
             variant.scratch_bytes = writer.scratch_bytes();
-            for (const cuda::EmittedKernel& k : file.kernels) variant.launches.push_back(writer.launch(k));
+            for (const cuda::EmittedKernel& k : file.kernels) {
+                variant.launches.push_back(writer.launch(k, variant.maps.size()));
+                for (const cuda::BoxMap& m : k.maps) variant.maps.push_back(writer.map(m));
+            }
             for (const tile::CopyAlignment& a : tile::copy_alignments(program))
                 variant.alignments.emplace_back(static_cast<std::int64_t>(a.argument), a.bytes);
             function.cuda.push_back(std::move(variant));

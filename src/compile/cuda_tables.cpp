@@ -1,5 +1,7 @@
 #include "compile/c_text.h"
 
+#include <tessera/tessera_cuda.h>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -53,14 +55,32 @@ private:
                                 name_or_null(params, !launch.params.empty()));
         }
         out_ += table("tessera_cuda_launch", launches, rows);
+        const std::string maps = map_table(v, number);
         rows.clear();
         const std::string alignments = fmt::format("alignments_{}", number);
         for (const auto& [argument, bytes] : v.alignments) rows += fmt::format("    {{{}, {}, {}}},\n", argument, bytes, bytes);
         out_ += table("tessera_cuda_alignment", alignments, rows);
-        return fmt::format("    {{\"{}\", {}, {}, {}, 1, {}, {}, {}, 0, 0, {}, {}}},\n", v.name, code_(v.code),
+        return fmt::format("    {{\"{}\", {}, {}, {}, 1, {}, {}, {}, {}, {}, {}, {}}},\n", v.name, code_(v.code),
                            v.alignments.size(), name_or_null(alignments, !v.alignments.empty()), image, v.scratch_bytes.size(),
-                           name_or_null(scratch, !v.scratch_bytes.empty()), v.launches.size(),
-                           name_or_null(launches, !v.launches.empty()));
+                           name_or_null(scratch, !v.scratch_bytes.empty()), v.maps.size(), name_or_null(maps, !v.maps.empty()),
+                           v.launches.size(), name_or_null(launches, !v.launches.empty()));
+    }
+
+    std::string map_table(const CudaVariant& v, size_t number) {
+        const std::string name = fmt::format("maps_{}", number);
+        std::string rows;
+        for (const CudaMap& m : v.maps) {
+            std::string extents, strides, box;
+            for (size_t d = 0; d < TESSERA_CUDA_MAP_RANK; ++d) {
+                extents += (d ? ", " : "") + (d < m.extents.size() ? code_(m.extents[d]) : "{0, 0}");
+                strides += fmt::format("{}{{0, 0}}", d ? ", " : "");
+                box += fmt::format("{}{}", d ? ", " : "", d < m.box.size() ? m.box[d] : 0);
+            }
+            rows += fmt::format("    {{0, {}, {}, {}, {{{}}}, {{{}}}, {{{}}}, {}}},\n", m.argument, m.dtype, m.box.size(),
+                                extents, strides, box, m.swizzle_bytes);
+        }
+        out_ += table("tessera_cuda_tensor_map", name, rows);
+        return name;
     }
 
     const CFunction& f_;

@@ -43,8 +43,8 @@ void check_reduction_kind(const Stage& stage, const LoopSpec& spec, const std::v
                                      spec.as == LoopKind::vector ? "%" : "/", width)),
                      fix(fmt::format("use {} over one of {}", word(spec.as), join_names(names_of(pure))))});
     }
-    const bool threads =
-        spec.as == LoopKind::thread || spec.as == LoopKind::warp || spec.as == LoopKind::lane || spec.as == LoopKind::frag;
+    const bool threads = spec.as == LoopKind::thread || spec.as == LoopKind::warpgroup || spec.as == LoopKind::warp ||
+                         spec.as == LoopKind::lane || spec.as == LoopKind::frag;
     if (!threads || (stage.kind == Stage::Kind::reduction && may_reorder(stage))) return;
     if (stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
     throw Error(E0505_order, stage.where,
@@ -59,6 +59,7 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
     const auto level = [](LoopKind kind) {
         switch (kind) {
             case LoopKind::block: return 1;
+            case LoopKind::warpgroup:
             case LoopKind::warp: return 2;
             case LoopKind::thread: return 3;
             case LoopKind::lane: return 4;

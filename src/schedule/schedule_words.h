@@ -25,7 +25,7 @@ inline constexpr auto loop_kind_words = std::to_array<WordRow>({
     {"vector", "for n in [0, 8): S(n) -> S(ramp(0, 1, 8)); a constant extent"},
     {"block", "blocks of the grid; the outermost one starts a kernel", "parallel"},
     {"cluster", "the blocks of one cluster", "parallel", "block"},
-    {"warpgroup", "four warps that issue one instruction", "unroll", "warp"},
+    {"warpgroup", "four warps that issue one instruction", "unroll"},
     {"warp", "the warps of a block", "unroll"},
     {"lane", "the lanes of a warp", "vector"},
     {"thread", "all threads of the block, linear, strided when the region is larger", "vector"},
@@ -55,9 +55,9 @@ inline constexpr auto space_words = std::to_array<WordRow>({
 inline constexpr auto swizzle_words = std::to_array<WordRow>({
     {"none", "rows as they are"},
     {"xor", "row bits are exclusive-ored into the vector index", "none"},
-    {"32B", "the 32 byte pattern of TMA", "none", "none"},
-    {"64B", "the 64 byte pattern of TMA", "none", "none"},
-    {"128B", "the 128 byte pattern of TMA", "none", "none"},
+    {"32B", "the 32 byte pattern of TMA", "none"},
+    {"64B", "the 64 byte pattern of TMA", "none"},
+    {"128B", "the 128 byte pattern of TMA", "none"},
 });
 inline constexpr auto fuse_align_words = std::to_array<WordRow>({
     {"none", "each stage keeps its own first iteration"},
@@ -77,7 +77,7 @@ inline constexpr auto engine_words = std::to_array<WordRow>({
     {"auto", "the backend's choice"},
     {"ldg", "through registers", "auto"},
     {"cp_async", "asynchronous copies of 4, 8 or 16 bytes: what the innermost vector loop covers", "auto"},
-    {"tma", "the tensor memory accelerator, one box a copy", "auto", "auto"},
+    {"tma", "the tensor memory accelerator, one box a copy", "auto"},
     {"ldmatrix", "fragments from shared memory", "auto", "auto"},
     {"stmatrix", "fragments to shared memory", "auto", "auto"},
 });

@@ -139,18 +139,26 @@ private:
     Expr whole_;
 };
 
+void add_alignment(const Program& program, const InputState& input, std::int64_t bytes, std::map<size_t, std::int64_t>& out) {
+    std::int64_t& most = out[argument_of(program, input)];
+    most = std::max(most, bytes);
+}
+
 void add_alignments(const Program& program, const Statement& s, std::map<size_t, std::int64_t>& out) {
-    if (const auto* c = std::get_if<AsyncCopy>(&s.node); c && c->source->target().input) {
-        const auto& arguments = program.bound.graph.algorithm.arguments();
-        const auto found = std::find_if(arguments.begin(), arguments.end(),
-                                        [&](const Argument& a) { return a.state() == c->source->target().input; });
-        std::int64_t& bytes = out[static_cast<size_t>(found - arguments.begin())];
-        bytes = std::max<std::int64_t>(bytes, c->cells * dtype_bytes(c->source->dtype));
-    }
+    if (const auto* c = std::get_if<AsyncCopy>(&s.node); c && c->source->target().input)
+        add_alignment(program, *c->source->target().input, c->cells * dtype_bytes(c->source->dtype), out);
+    if (const auto* c = std::get_if<BoxCopy>(&s.node)) add_alignment(program, *c->source->target().input, 16, out);
     for (const StatementPtr& child : children(s)) add_alignments(program, *child, out);
 }
 
 }  // namespace
+
+size_t argument_of(const Program& program, const InputState& input) {
+    const auto& arguments = program.bound.graph.algorithm.arguments();
+    const auto found =
+        std::find_if(arguments.begin(), arguments.end(), [&](const Argument& a) { return a.state().get() == &input; });
+    return static_cast<size_t>(found - arguments.begin());
+}
 
 void refuse_single_cells(const Stage& stage) {
     throw Limit(L0903_schedule, stage.where, fmt::format("cp_async does not move {}: it has no vector loop", stage.name),

@@ -13,6 +13,9 @@ namespace tessera::tile {
 /// A stage that is moved by cp_async is stored outside a vector loop.
 [[noreturn]] void refuse_single_cells(const Stage& stage);
 
+/// The number of an input among the arguments of the algorithm.
+[[nodiscard]] size_t argument_of(const Program& program, const InputState& input);
+
 /// What a program's asynchronous copies ask of the memory of an argument of the algorithm: its base and its strides but the
 /// innermost, which is 1, are multiples of `bytes`.
 struct CopyAlignment {

@@ -38,6 +38,7 @@ private:
         Use store, read;
         bool several_reads = false;
         std::int64_t group = -1;  // of the copies that have not arrived
+        bool unfenced = false;    // stored by threads since the last fence
     };
     using Place = std::pair<size_t, std::int64_t>;  // a stage and its buffer
     struct Clock {
@@ -71,9 +72,38 @@ private:
         if (!stores) m.several_reads = m.read.time == clock_.time && (m.read.statement != statement_ || m.several_reads);
         (stores ? m.store : m.read) = {clock_.time, statement_, stores};
         if (copies) m.group = commits_;
+        if (stores && !copies) m.unfenced = true;
+        if (grouped_ && m.unfenced) fail(stage, "multiplied by a warpgroup but not fenced", "a fence is missing");
     }
 
-    void await(std::int64_t in_flight) {
+    // A group of the threads' copies ends here; one of the copy engine begins, on a barrier whose last one is over.
+    void commit(const Commit& c) {
+        ++commits_;
+        if (c.bytes == 0) return;
+        const std::int64_t token = known(c.token).value_or(0);
+        tokens_[{c.stages[0], token}] = commits_ - 1;
+        due_[commits_ - 1] = c.bytes;
+    }
+    void fence() {
+        for (auto& [place, memory] : clock_.memories) memory.unfenced = false;
+    }
+    void await(const Await& a) {
+        if (a.ring == 0) return await_groups(a.in_flight.value_or(0));
+        const std::int64_t token = known(a.token).value_or(0);
+        const auto group = tokens_.find({a.stages[0], token});
+        if (group == tokens_.end()) fail(a.stages[0], "awaited but not copied", "a commit is missing");
+        if (due_[group->second] != 0)
+            fail(a.stages[0], "awaited with other bytes than are copied", "the bytes of a commit are wrong");
+        if (tokens_.count({a.stages[0], token + a.ring}) != 0)
+            fail(a.stages[0], "copied again before all have seen the last copy", "a barrier is missing");
+        ++statement_;
+        for (auto& [place, memory] : clock_.memories) {
+            if (memory.group != group->second) continue;
+            memory.group = -1;
+            memory.store.time = -1;  // all threads wait, and the copy was ordered behind the last barrier
+        }
+    }
+    void await_groups(std::int64_t in_flight) {
         ++statement_;
         for (auto& [place, memory] : clock_.memories) {
             if (memory.group < 0 || memory.group >= commits_ - in_flight) continue;
@@ -90,13 +120,16 @@ private:
         });
         if (const auto* a = std::get_if<Assign>(&s.node)) use(a->stage, &s);
         if (const auto* c = std::get_if<AsyncCopy>(&s.node)) use(c->stage, &s, true);
+        if (const auto* c = std::get_if<BoxCopy>(&s.node)) use(c->stage, &s, true);
     }
 
     // Inside what one thread runs: no time passes.
     void alone(const Statement& s) {
         const auto* a = std::get_if<Alloc>(&s.node);
+        if (const auto* m = std::get_if<Mma>(&s.node)) grouped_ = m->grouped;
         if (a && a->space == Space::register_) ++registers_[a->stage];
         own_uses(s);
+        grouped_ = false;
         if (const auto* b = std::get_if<InBuffer>(&s.node)) buffers_[b->stage] = known(b->index).value_or(0);
         for (const StatementPtr& child : children(s)) alone(*child);
         if (a && a->space == Space::register_) leave(a->stage);
@@ -161,19 +194,23 @@ private:
                 if (holds(i.condition)) visit(*i.body, scope);
             },
             [&](const Spread& p) {
-                if (p.over != Scope::warp) {
+                const auto inside = inside_of(p.over);
+                if (!inside) {
                     ++statement_;
                     alone(*p.body);
                     return;
                 }
                 // To the block one statement, to the lanes of a warp a loop.
                 const Clock block = std::exchange(clock_, {});
-                for (int i = 0; i < 3; ++i) visit(*p.body, Scope::lane);
+                for (int i = 0; i < 3; ++i) visit(*p.body, *inside);
                 clock_ = block;
                 ++statement_;
                 alone(*p.body);
             },
             [&](const Alloc& a) {
+                std::int64_t cells = dtype_bytes(program_.bound.graph.stages[a.stage].dtypes[0]);
+                for (const std::int64_t e : a.extent) cells *= e;
+                box_bytes_[a.stage] = cells;
                 if (a.space == Space::register_) ++registers_[a.stage];
                 ++statement_;
                 own_uses(s);
@@ -191,9 +228,11 @@ private:
                 ++clock_.time;
                 use(partials, nullptr);
             },
-            [&](const Mma&) {
+            [&](const Mma& m) {
                 ++statement_;
+                grouped_ = m.grouped;
                 own_uses(s);
+                grouped_ = false;
             },
             [&](const AsyncCopy&) {
                 ++statement_;
@@ -203,7 +242,14 @@ private:
                 buffers_[b.stage] = known(b.index).value_or(0);
                 visit(*b.body, scope);
             },
-            [&](const Commit&) { ++commits_; }, [&](const Await& a) { await(a.in_flight.value_or(0)); },
+            [&](const BoxCopy& c) {
+                ++statement_;
+                own_uses(s);
+                Memory& memory = clock_.memories[{c.stage, buffers_[c.stage]}];
+                memory.group = commits_ - 1;
+                due_[commits_ - 1] -= box_bytes_[c.stage];
+            },
+            [&](const Fence&) { fence(); }, [&](const Commit& c) { commit(c); }, [&](const Await& a) { await(a); },
             [&](const Barrier&) { ++clock_.time; });
     }
 
@@ -213,8 +259,12 @@ private:
     std::int64_t rounds_;
     int turns_ = 0;
     std::int64_t statement_ = 0, commits_ = 0;
-    std::map<const ExprNode*, Expr> values_;  // of loop variables, and of extents that are not known
-    std::map<size_t, std::int64_t> buffers_;  // which buffer of a stage is meant
+    bool grouped_ = false;                                            // a warpgroup reads
+    std::map<std::pair<size_t, std::int64_t>, std::int64_t> tokens_;  // of the copy engine's groups
+    std::map<std::int64_t, std::int64_t> due_;                        // bytes that a group of the copy engine still has to start
+    std::map<size_t, std::int64_t> box_bytes_;                        // of a buffer
+    std::map<const ExprNode*, Expr> values_;                          // of loop variables, and of extents that are not known
+    std::map<size_t, std::int64_t> buffers_;                          // which buffer of a stage is meant
     Clock clock_;
     std::map<size_t, int> registers_;
 };

@@ -66,12 +66,31 @@ private:
 
 void plan_statement(const Program& program, const Statement& s, SharedPlan& plan, std::int64_t threads, std::int64_t& partial) {
     if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::shared && plan.offsets.count(a->stage) == 0) {
+        // Where the pattern of a swizzle begins.
+        if (a->swizzled) plan.bytes = (plan.bytes + 1023) / 1024 * 1024;
         plan.offsets[a->stage] = plan.bytes;
         plan.bytes += a->buffers * buffer_bytes(program, *a);
     }
     if (const auto* c = std::get_if<Combine>(&s.node); c && c->over == Scope::thread && threads > 32)
         partial = std::max(partial, 32 * 8 * static_cast<std::int64_t>(program.bound.graph.stages[c->stage].dtypes.size()));
+    if (const auto* a = std::get_if<Await>(&s.node); a && a->ring > 0) plan.rings[a->stages[0]] = {0, a->ring};
     for (const StatementPtr& child : children(s)) plan_statement(program, *child, plan, threads, partial);
+}
+
+// The copy engine came with sm_90, products of warpgroups are sm_90a's alone.
+void require_arch(const Program& program, const Statement& s, const Target& target) {
+    const auto refuse = [&](size_t stage, std::string_view what, std::string instead) {
+        throw Limit(L0903_schedule, program.bound.graph.stages[stage].where,
+                    fmt::format("{} is {}, which {} does not have", program.bound.graph.stages[stage].name, what, target.arch),
+                    {fix(std::move(instead)), fix("compile for cuda-sm_90a")});
+    };
+    const auto* box = std::get_if<BoxCopy>(&s.node);
+    if (box && target.arch.rfind("sm_9", 0) != 0 && target.arch.rfind("sm_1", 0) != 0)
+        refuse(box->stage, "moved by the copy engine", "use engine cp_async");
+    const auto* product = std::get_if<Mma>(&s.node);
+    if (product && product->grouped && target.arch != "sm_90a")
+        refuse(product->stage, "a product of warpgroups", "use warp loops and the atom m16n8k16");
+    for (const StatementPtr& child : children(s)) require_arch(program, *child, target);
 }
 
 }  // namespace
@@ -96,6 +115,10 @@ SharedPlan plan_shared(const Program& program, const Kernel& kernel) {
     plan_statement(program, *kernel.body, plan, kernel.threads, partial);
     plan.combine = plan.bytes;
     plan.bytes += partial;
+    for (auto& [stage, ring] : plan.rings) {
+        ring.first = plan.bytes;
+        plan.bytes += 8 * ring.second;
+    }
     return plan;
 }
 
@@ -107,12 +130,14 @@ std::int64_t buffer_bytes(const Program& program, const Alloc& alloc) {
     std::int64_t bytes = 0;
     for (const DType t : program.bound.graph.stages[alloc.stage].dtypes)
         bytes += (product(alloc.extent) * dtype_bytes(t) + 15) / 16 * 16;
+    if (alloc.swizzled) bytes = (bytes + 1023) / 1024 * 1024;
     return bytes;
 }
 
 Program lower(const LoopTree& tree, const Target& target, Copies copies) {
     const GpuLimits limits = gpu_limits(target);
     Program program = pipeline_copies(lower_kernels(tree, copies));
+    for (const Kernel& k : program.kernels) require_arch(program, *k.body, target);
     check_limits(program, limits);
     check_ownership(program);
     program = insert_barriers(order_copies(std::move(program)));

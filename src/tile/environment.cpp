@@ -144,7 +144,7 @@ std::optional<std::vector<Expr>> own_index(const Alloc& alloc, const std::vector
 }
 
 std::optional<std::vector<Expr>> own_fragment(const Alloc& alloc, const std::vector<Expr>& place,
-                                              const std::vector<DealtAxis>& dealt, const Environment& environment) {
+                                              const std::vector<DealtAxis>& dealt, const Environment& environment, bool grouped) {
     const Expr row = make_variable("row.lane", DType::i64), column = make_variable("column.lane", DType::i64);
     Environment inside = environment;
     inside.add_range(row, index_number(8));
@@ -155,6 +155,12 @@ std::optional<std::vector<Expr>> own_fragment(const Alloc& alloc, const std::vec
     std::vector<Expr> first = place;
     const size_t rank = place.size();
     first[rank - 2] = index_sum(environment.resolved(place[rank - 2]), row);
+    if (grouped) {
+        const Expr part = make_variable("warp.part", DType::i64);
+        inside.add_range(part, index_number(4));
+        all.push_back({part, 32, 4});
+        first[rank - 2] = index_sum(first[rank - 2], simplify_index(make_op(Op::mul, DType::i64, {part, index_number(16)})));
+    }
     first[rank - 1] =
         index_sum(environment.resolved(place[rank - 1]), simplify_index(make_op(Op::mul, DType::i64, {column, index_number(2)})));
     return own_index(alloc, first, all, inside);
@@ -171,8 +177,8 @@ std::optional<std::int64_t> positions(const std::vector<Axis>& axes, const Envir
 }
 
 std::vector<DealtAxis> dealt_axes(const Spread& spread, std::int64_t threads, const Environment& environment) {
-    const std::int64_t unit = spread.over == Scope::warp ? 32 : 1;
-    const std::int64_t available = spread.over == Scope::lane ? 32 : threads / unit;
+    const std::int64_t unit = spread.over == Scope::warpgroup ? 128 : spread.over == Scope::warp ? 32 : 1;
+    const std::int64_t available = spread.over == Scope::lane ? 32 : spread.over == Scope::member ? 128 : threads / unit;
     const auto total = positions(spread.axes, environment);
     std::vector<DealtAxis> out(spread.axes.size());
     std::int64_t stride = unit;

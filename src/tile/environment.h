@@ -34,9 +34,11 @@ struct DealtAxis {
 /// Where a cell of a register buffer lies in the thread's own part, per dim; nothing where it cannot be proved to be in it.
 [[nodiscard]] std::optional<std::vector<Expr>> own_index(const Alloc& alloc, const std::vector<Expr>& place,
                                                          const std::vector<DealtAxis>& dealt, const Environment& environment);
-/// The same of the first cell of a fragment at `place`, whose rows and columns lanes share as mma.sync deals them out.
+/// The same of the first cell of a fragment at `place`, whose rows and columns lanes share as mma.sync deals them out; `grouped`:
+/// the threads of a warpgroup, 16 rows a warp.
 [[nodiscard]] std::optional<std::vector<Expr>> own_fragment(const Alloc& alloc, const std::vector<Expr>& place,
-                                                            const std::vector<DealtAxis>& dealt, const Environment& environment);
+                                                            const std::vector<DealtAxis>& dealt, const Environment& environment,
+                                                            bool grouped = false);
 /// Cells of the thread's own part, per dim.
 [[nodiscard]] std::vector<std::int64_t> own_extent(const Alloc& alloc);
 

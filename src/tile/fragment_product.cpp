@@ -17,10 +17,12 @@ struct Atom {
     std::vector<DType> factors;
     DType sums;
     std::int64_t depth;
+    bool grouped;
 };
 const std::vector<Atom>& atoms() {
-    static const std::vector<Atom> all{{"m16n8k16", {DType::bf16, DType::f16}, DType::f32, 16},
-                                       {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32}};
+    static const std::vector<Atom> all{{"m16n8k16", {DType::bf16, DType::f16}, DType::f32, 16, false},
+                                       {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32, false},
+                                       {"wgmma", {DType::bf16, DType::f16}, DType::f32, 16, true}};
     return all;
 }
 
@@ -81,10 +83,10 @@ bool is_padded(const BoundSchedule& bound, const Dim& sum, size_t copy, size_t d
 
 class Product {
 public:
-    Product(const BoundSchedule& bound, const std::array<const tessera::Loop*, 3>& loops, const tessera::Store& store,
-            const std::array<std::int64_t, 3>& extents)
-        : bound_(bound), loops_(loops), store_(store), extents_(extents), stage_(bound.graph.stages[store.stage]), atom_(atom()) {
-    }
+    Product(const BoundSchedule& bound, bool grouped, const std::array<const tessera::Loop*, 3>& loops,
+            const tessera::Store& store, const std::array<std::int64_t, 3>& extents)
+        : bound_(bound), grouped_(grouped), loops_(loops), store_(store), extents_(extents),
+          stage_(bound.graph.stages[store.stage]), atom_(atom()) {}
 
     Mma run() {
         const Expr& value = store_.values[0];
@@ -107,12 +109,13 @@ public:
         const bool bytes = dtype_bytes(a->dtype) == 1;
         if (bytes && (left_ == Stance::turned || right_ == Stance::straight))
             refuse_product(stage_, "bytes are multiplied along the last dims of both factors, (m, k) and (n, k)");
+        if (grouped_) require_grouped(left, right);
         require_padding(left, left_ == Stance::straight ? 1 : 2);
         require_padding(right, right_ == Stance::straight ? 2 : 1);
         std::map<const ExprNode*, Expr> first;
         for (const tessera::Loop* l : loops_) first[l->variable.get()] = l->begin;
         Mma out{store_.stage, {},          substitute(left, first), substitute(right, first), extents_[0],
-                extents_[1],  extents_[2], left_ == Stance::turned, right_ == Stance::turned};
+                extents_[1],  extents_[2], left_ == Stance::turned, right_ == Stance::turned, grouped_};
         for (const Expr& e : store_.place) out.place.push_back(substitute(e, first));
         return out;
     }
@@ -120,8 +123,22 @@ public:
 private:
     const Atom& atom() const {
         for (const Atom& a : atoms())
-            if (bound_.stages[store_.stage].mma == a.name) return a;
-        refuse_product(stage_, "its mma atom is none of m16n8k16 (bf16, f16) and m16n8k32 (i8, u8)");
+            if (bound_.stages[store_.stage].mma == a.name && a.grouped == grouped_) return a;
+        refuse_product(stage_, grouped_ ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16)"
+                                        : "its mma atom is none of m16n8k16 (bf16, f16) and m16n8k32 (i8, u8)");
+    }
+    void require_grouped(const Expr& left, const Expr& right) const {
+        if (left_ != Stance::straight || right_ != Stance::turned)
+            refuse_product(stage_, "warpgroups multiply along the last dims of both factors, (m, k) and (n, k)");
+        if (extents_[0] != 64 || extents_[1] > 256)
+            refuse_product(stage_, fmt::format("a warpgroup multiplies 64 x up to 256, not {} x {}", extents_[0], extents_[1]));
+        for (const Expr& factor : {left, right}) {
+            const size_t copy = bound_.graph.find(factor->target().func.get()).value();
+            const Swizzle swizzle = bound_.stages[copy].storage.swizzle.value_or(Swizzle::none);
+            if (bound_.stages[copy].engine != Engine::tma || swizzle != Swizzle::bytes128)
+                refuse_product(stage_,
+                               fmt::format("{} is not copied by engine tma with swizzle 128B", bound_.graph.stages[copy].name));
+        }
     }
     bool find_stances(const Expr& left, const Expr& right) {
         const Expr &m = loops_[0]->variable, &n = loops_[1]->variable, &k = loops_[2]->variable;
@@ -141,6 +158,7 @@ private:
     }
 
     const BoundSchedule& bound_;
+    bool grouped_;
     const std::array<const tessera::Loop*, 3>& loops_;
     const tessera::Store& store_;
     const std::array<std::int64_t, 3>& extents_;
@@ -158,9 +176,9 @@ void refuse_product(const Stage& stage, std::string_view why) {
          fix("use thread and unroll loops")});
 }
 
-Mma fragment_product(const BoundSchedule& bound, const std::array<const tessera::Loop*, 3>& loops, const tessera::Store& store,
-                     const std::array<std::int64_t, 3>& extents) {
-    return Product(bound, loops, store, extents).run();
+Mma fragment_product(const BoundSchedule& bound, bool grouped, const std::array<const tessera::Loop*, 3>& loops,
+                     const tessera::Store& store, const std::array<std::int64_t, 3>& extents) {
+    return Product(bound, grouped, loops, store, extents).run();
 }
 
 }  // namespace tessera::tile

@@ -82,10 +82,10 @@ private:
         }
         if (const auto* p = std::get_if<Spread>(&s->node)) {
             StatementPtr out = s;
-            if (p->over == Scope::warp) {
+            if (const auto inside = inside_of(p->over)) {
                 // A warp takes one position after the other.
                 Pending lanes;
-                out = repeated(s, lanes, Scope::lane);
+                out = repeated(s, lanes, *inside);
             }
             return behind(uses(*s, true), pending, scope, out);
         }

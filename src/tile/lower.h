@@ -44,6 +44,8 @@ void check_barriers(const Program& program);
 struct SharedPlan {
     std::map<size_t, std::int64_t> offsets;  // by stage, of its first buffer
     std::int64_t combine = 0;                // where warps leave their partials
+    /// By the first stage of a ring that the copy engine fills: where its barriers of 8 bytes are, and how many.
+    std::map<size_t, std::pair<std::int64_t, std::int64_t>> rings;
     std::int64_t bytes = 0;
 };
 [[nodiscard]] SharedPlan plan_shared(const Program& program, const Kernel& kernel);

@@ -1,6 +1,7 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
 #include "tile/async_copy.h"
+#include "tile/box_copy.h"
 #include "tile/environment.h"
 #include "tile/fragment_product.h"
 #include "tile/lower.h"
@@ -19,8 +20,8 @@ namespace {
 using Tree = tessera::Statement;
 using TreePtr = tessera::StatementPtr;
 
-/// Where a statement stands: among the block loops, run by all threads of the block, by one warp, by one thread.
-enum class Level { grid, block, warp, thread };
+/// Where a statement stands: among the block loops, run by all threads of the block, by one warp or warpgroup, by one thread.
+enum class Level { grid, block, warp, group, thread };
 
 /// Every statement of a tree, outermost first.
 template <class Visit>
@@ -39,7 +40,7 @@ void visit(const Tree& s, Visit&& each) {
 class KernelLowering {
 public:
     KernelLowering(const LoopTree& tree, Copies copies)
-        : tree_(tree), out_{tree.bound, {}, {}}, cell_by_cell_(copies == Copies::plain) {}
+        : tree_(tree), out_{tree.bound, {}, {}}, plain_(copies == Copies::plain), cell_by_cell_(plain_) {}
 
     Program run() {
         at_root(tree_.root);
@@ -110,7 +111,7 @@ private:
 
     StatementPtr lower(const TreePtr& s, Level level) {
         if (level == Level::grid && !leads_to_blocks(*s)) level = Level::block;
-        if (level == Level::block || level == Level::warp)
+        if (level == Level::block || level == Level::warp || level == Level::group)
             if (const auto alone = lower_alone(s, level)) return alone;
         return match(
             s->node,
@@ -131,7 +132,10 @@ private:
             [&](const tessera::Produce& p) {
                 if (is_combined(p.stage)) return lower_combined(p, level);
                 refuse_shared_update(p.stage);
-                return lower(p.body, level);
+                const auto memory = shared_.find(p.stage);
+                if (placed(p.stage).engine != Engine::tma || memory == shared_.end()) return lower(p.body, level);
+                if (plain_) return sequence({lower(p.body, level), statement(Fence{})});
+                return statement(box_copy(tree_.bound, p, memory->second, environment_));
             },
             [&](const tessera::Store& w) { return lower_store(w); });
     }
@@ -173,7 +177,7 @@ private:
                         fmt::format("one nest without thread loops writes registers and, in {}, other memory", names),
                         {fix("give the stages loops of their own instead of fuse_with")});
         Spread alone;
-        alone.over = level == Level::block ? Scope::thread : Scope::lane;
+        alone.over = level == Level::block ? Scope::thread : level == Level::warp ? Scope::lane : Scope::member;
         const Environment outside = environment_;
         alone.body = lower(s, Level::thread);
         environment_ = outside;
@@ -247,7 +251,10 @@ private:
                               : fix("compute the stage at a block loop, or make the loop serial")});
         }
         Spread spread;
-        spread.over = l.kind == LoopKind::thread ? Scope::thread : l.kind == LoopKind::warp ? Scope::warp : Scope::lane;
+        spread.over = l.kind == LoopKind::thread      ? Scope::thread
+                      : l.kind == LoopKind::warp      ? Scope::warp
+                      : l.kind == LoopKind::warpgroup ? Scope::warpgroup
+                                                      : Scope::lane;
         const Environment outside = environment_;
         std::set<const ExprNode*> inside;
         spread.body = spread_loop(l, spread, inside);
@@ -279,7 +286,7 @@ private:
             return statement(If{g->condition, spread_body(g->body, kind, spread, inside)});
         if (const auto* l = std::get_if<tessera::Loop>(&s->node))
             if (l->kind == kind) return spread_loop(*l, spread, inside);
-        return lower(s, kind == LoopKind::warp ? Level::warp : Level::thread);
+        return lower(s, kind == LoopKind::warp ? Level::warp : kind == LoopKind::warpgroup ? Level::group : Level::thread);
     }
     Expr extent_outside(const tessera::Loop& l, const Spread& spread, const std::set<const ExprNode*>& inside) const {
         bool names_inside = false;
@@ -301,14 +308,15 @@ private:
 
     // Lane 4 a + b has rows a + 8 u and columns 2 b + 8 v + w of a product.
     StatementPtr lower_fragment(const tessera::Loop& l, Level level) {
-        if (level != Level::warp)
+        if (level != Level::warp && level != Level::group)
             throw Error(E0506_loop_kind, stage(producing_).where,
                         fmt::format("frag loop {} stands outside all warp loops", l.name), {fix("put warp loops around it")});
-        if (is_product(l)) return lower_product(l);
+        if (is_product(l)) return lower_product(l, level);
         Spread lanes;
-        lanes.over = Scope::lane;
-        lanes.axes = {{make_variable("row.lane", DType::i64), index_number(8)},
-                      {make_variable("column.lane", DType::i64), index_number(4)}};
+        lanes.over = level == Level::warp ? Scope::lane : Scope::member;
+        if (level == Level::group) lanes.axes.push_back({make_variable("warp.part", DType::i64), index_number(4)});
+        lanes.axes.push_back({make_variable("row.lane", DType::i64), index_number(8)});
+        lanes.axes.push_back({make_variable("column.lane", DType::i64), index_number(4)});
         for (const Axis& a : lanes.axes) environment_.add_range(a.variable, a.extent);
         lanes.body = fragment_rows(l, lanes.axes);
         return statement(std::move(lanes));
@@ -330,8 +338,14 @@ private:
     }
     StatementPtr fragment_rows(const tessera::Loop& l, const std::vector<Axis>& lanes) {
         const std::int64_t extent = fragment_extent(l);
-        For rows = counted(l.name + ".u", extent / 8);
-        const Expr at = index_sum(l.begin, index_sum(lanes[0].variable, scaled(rows.variable, 8)));
+        const bool grouped = lanes.size() == 3;
+        if (grouped && extent != 64)
+            throw Limit(L0903_schedule, stage(producing_).where,
+                        fmt::format("frag loop {} of a warpgroup covers {} rows, not 64", l.name, extent),
+                        {fix("put a warpgroup loop with a tile of 64 over the same dim outside it")});
+        For rows = counted(l.name + ".u", grouped ? 2 : extent / 8);
+        Expr at = index_sum(l.begin, index_sum(lanes[lanes.size() - 2].variable, scaled(rows.variable, 8)));
+        if (grouped) at = index_sum(at, scaled(lanes[0].variable, 16));
         environment_.add_let(l.variable, at);
         rows.body = statement(Let{l.variable, at, fragment_body(l.body, lanes)});
         return statement(std::move(rows));
@@ -350,8 +364,8 @@ private:
                         {fix("make the two last dims of the product frag loops, rows outside")});
         const std::int64_t extent = fragment_extent(*l);
         For blocks = counted(l->name + ".v", extent / 8), pair = counted(l->name + ".w", 2);
-        const Expr at =
-            index_sum(l->begin, index_sum(index_sum(scaled(lanes[1].variable, 2), scaled(blocks.variable, 8)), pair.variable));
+        const Expr at = index_sum(
+            l->begin, index_sum(index_sum(scaled(lanes.back().variable, 2), scaled(blocks.variable, 8)), pair.variable));
         environment_.add_let(l->variable, at);
         pair.body = statement(Let{l->variable, at, lower(l->body, Level::thread)});
         blocks.body = statement(std::move(pair));
@@ -375,7 +389,7 @@ private:
         return reduces;
     }
 
-    StatementPtr lower_product(const tessera::Loop& outer) {
+    StatementPtr lower_product(const tessera::Loop& outer, Level level) {
         std::vector<const tessera::Loop*> loops{&outer};
         const Tree* at = outer.body.get();
         const tessera::Store* store = nullptr;
@@ -394,14 +408,17 @@ private:
             }
         }
         if (loops.size() != 3) refuse_product("it has not three frag loops");
-        return statement(fragment_product(tree_.bound, {loops[0], loops[1], loops[2]}, *store,
+        return statement(fragment_product(tree_.bound, level == Level::group, {loops[0], loops[1], loops[2]}, *store,
                                           {fragment_extent(*loops[0]), fragment_extent(*loops[1]), fragment_extent(*loops[2])}));
     }
     [[noreturn]] void refuse_product(std::string_view why) const { tile::refuse_product(stage(producing_), why); }
 
     void note_threads(const Spread& spread) {
-        const std::int64_t unit = spread.over == Scope::warp ? 32 : 1;
-        const std::int64_t several = spread.over == Scope::warp ? 8 : spread.over == Scope::lane ? 32 : 256;
+        const std::int64_t unit = spread.over == Scope::warpgroup ? 128 : spread.over == Scope::warp ? 32 : 1;
+        const std::int64_t several = spread.over == Scope::warpgroup ? 2
+                                     : spread.over == Scope::warp    ? 8
+                                     : spread.over == Scope::lane    ? 32
+                                                                     : 256;
         const std::int64_t wanted = positions(spread.axes, environment_).value_or(several);
         most_threads_ = std::max(most_threads_, std::min<std::int64_t>(wanted, 1024 / unit) * unit);
     }
@@ -435,7 +452,7 @@ private:
             refuse("one thread computes it", "compute it at a block loop, or store it in registers");
         if (a.space == Space::shared && is_combined(a.stage))
             refuse("threads combine it", "store it in registers: all threads have the result");
-        if (out.space == Space::shared && level == Level::warp)
+        if (out.space == Space::shared && (level == Level::warp || level == Level::group))
             refuse("one warp computes it", "compute it at a block loop, or store it in registers");
         out.begin = a.begin;
         for (size_t d = 0; d < a.extent.size(); ++d) {
@@ -454,10 +471,12 @@ private:
                 own_cells ? std::vector<std::vector<Share>>(s.dims.size()) : register_shares(s, placed(a.stage).pure, out.extent);
         }
         lay_out(s, placed(a.stage), out);
-        if (cell_by_cell_) out.buffers = 1;
+        if (plain_) out.buffers = 1;
         const auto before = spaces_.find(a.stage) == spaces_.end() ? std::optional<Space>() : spaces_[a.stage];
         spaces_[a.stage] = out.space;
+        if (out.space == Space::shared) shared_[a.stage] = out;
         out.body = lower(a.body, level);
+        shared_.erase(a.stage);
         if (before)
             spaces_[a.stage] = *before;
         else
@@ -468,18 +487,27 @@ private:
     // How many buffers, and where their cells lie.
     static void lay_out(const Stage& s, const BoundStage& b, Alloc& out) {
         out.buffers = b.storage.buffers.value_or(1);
-        out.swizzled = b.storage.swizzle.value_or(Swizzle::none) == Swizzle::xor_;
+        const Swizzle swizzle = b.storage.swizzle.value_or(Swizzle::none);
+        out.swizzled = swizzle != Swizzle::none;
         if (out.space != Space::shared && (out.buffers > 1 || out.swizzled))
             throw Limit(L0903_schedule, s.where,
                         fmt::format("{} has {} but is not stored in shared memory", s.name,
                                     out.swizzled ? "a swizzle" : "several buffers"),
                         {fix("store it in shared memory")});
-        if (out.buffers > 1 && (b.engine != Engine::cp_async || b.store_at || b.alloc_at))
+        if (b.engine == Engine::tma && (out.buffers == 1 || out.space != Space::shared))
+            throw Limit(L0903_schedule, s.where, fmt::format("{} is moved by the copy engine into one buffer", s.name),
+                        {fix("give it 2 to 8 buffers in shared memory"), fix("use engine cp_async")});
+        if (out.buffers > 1 && ((b.engine != Engine::cp_async && b.engine != Engine::tma) || b.store_at || b.alloc_at))
             throw Limit(L0903_schedule, s.where, fmt::format("{} has {} buffers", s.name, out.buffers),
-                        {expected("copies that cp_async moves, stored at the loop that they are computed at"),
+                        {expected("copies that cp_async or the copy engine moves, stored at the loop that they are computed at"),
                          fix("give it engine cp_async"), fix("use buffers 1")});
         if (!out.swizzled) return;
         const std::int64_t bytes = out.extent.back() * dtype_bytes(s.dtypes[0]);
+        const std::int64_t pattern = swizzle == Swizzle::bytes32 ? 32 : swizzle == Swizzle::bytes64 ? 64 : 128;
+        if (swizzle != Swizzle::xor_ && (bytes != pattern || s.dtypes.size() != 1))
+            throw Limit(
+                L0903_schedule, s.where, fmt::format("rows of {} take {} bytes", s.name, bytes),
+                {expected(fmt::format("{}, for swizzle {}", pattern, word(swizzle))), fix("change the tile of its last dim")});
         if (s.dtypes.size() != 1 || !swizzle_of(bytes))
             throw Limit(L0903_schedule, s.where, fmt::format("rows of {} take {} bytes", s.name, bytes),
                         {expected("a power of two of at least 32 bytes, for swizzle xor"),
@@ -510,7 +538,7 @@ private:
         Scope scope = Scope::lane;
         for (const BoundLoop& l : placed(p.stage).update) {
             if (!is_spread(l.kind)) continue;
-            if (l.reduction && l.kind == LoopKind::warp)
+            if (l.reduction && (l.kind == LoopKind::warp || l.kind == LoopKind::warpgroup))
                 throw Limit(L0903_schedule, s.where, fmt::format("loop {} of {} reduces over warps", l.name, s.name),
                             {fix("use a thread loop, which is warps and lanes")});
             if (!l.reduction)
@@ -565,7 +593,9 @@ private:
     Kernel* kernel_ = nullptr;
     std::int64_t most_threads_ = 32;
     std::map<size_t, Space> spaces_;  // of the stages allocated around the statement
-    bool cell_by_cell_;               // no copy is asynchronous, or where one is not whole
+    std::map<size_t, Alloc> shared_;  // without their bodies
+    bool plain_;
+    bool cell_by_cell_;  // no copy is asynchronous, or where one is not whole
 };
 
 }  // namespace

@@ -13,6 +13,9 @@ namespace {
 class Ordering {
 public:
     StatementPtr visit(const StatementPtr& s) {
+        // The copy engine's copies are awaited by their number.
+        if (const auto* c = std::get_if<Commit>(&s->node); c && c->bytes > 0) return s;
+        if (const auto* a = std::get_if<Await>(&s->node); a && a->ring > 0) return s;
         if (const auto* c = std::get_if<Commit>(&s->node)) {
             last_[c->stages] = simplify_index(c->token);
             return s;
@@ -54,7 +57,7 @@ private:
     }
     static bool commits(const Statement& s, const std::vector<size_t>& ring) {
         const auto* c = std::get_if<Commit>(&s.node);
-        if (c && c->stages == ring) return true;
+        if (c && c->bytes == 0 && c->stages == ring) return true;
         for (const StatementPtr& child : children(s))
             if (commits(*child, ring)) return true;
         return false;

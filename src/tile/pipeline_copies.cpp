@@ -61,6 +61,11 @@ public:
                 c.otherwise = (*this)(c.otherwise);
                 return statement(std::move(c));
             },
+            [&](BoxCopy c) {
+                c.place = of(c.place), c.source = of(c.source);
+                return statement(std::move(c));
+            },
+            [&](const Fence& f) { return statement(f); },
             [&](InBuffer b) {
                 b.index = of(b.index), b.begin = of(b.begin);
                 return with_body(std::move(b));
@@ -116,6 +121,13 @@ private:
             std::vector<Alloc> rings;
             find_rings(*f->body, rings);
             if (!rings.empty()) return pipelined(*f, rings);
+            if (integer_constant(f->extent) != 1) {
+                const bool outside = repeated_;
+                repeated_ = true;
+                StatementPtr out = map_children(s, [&](const StatementPtr& child) { return visit(child); });
+                repeated_ = outside;
+                return out;
+            }
         }
         // A copy into one buffer is awaited where it was started.
         if (const auto* p = std::get_if<Spread>(&s->node)) {
@@ -130,6 +142,7 @@ private:
 
     static void copied_stages(const Statement& s, std::set<size_t>& out) {
         if (const auto* c = std::get_if<AsyncCopy>(&s.node)) out.insert(c->stage);
+        if (const auto* c = std::get_if<BoxCopy>(&s.node)) out.insert(c->stage);
         for (const StatementPtr& child : children(s)) copied_stages(*child, out);
     }
     // Allocations with several buffers that no loop inside is nearer to.
@@ -159,15 +172,25 @@ private:
             const Expr buffer = simplify_index(make_op(Op::mod, DType::i64, {iteration, index_number(buffers)}));
             return Renaming({{f.variable.get(), iteration}, {index_.get(), buffer}})(half);
         };
+        const std::int64_t bytes = engine_bytes(*halves.copies, rings);
+        if (bytes > 0 && repeated_)
+            throw Limit(
+                L0903_schedule, stage(stages[0]).where,
+                fmt::format("the copy engine fills buffers of {} in a loop that runs several times", stage(stages[0]).name),
+                {fix("use engine cp_async"), fix("use one serial loop around the product")});
         const auto start = [&](const Expr& iteration) {
-            return sequence({statement(If{make_op(Op::lt, DType::bool_, {iteration, f.extent}), place(halves.copies, iteration)}),
-                             statement(Commit{stages, iteration})});
+            const Expr inside = make_op(Op::lt, DType::bool_, {iteration, f.extent});
+            if (bytes > 0)
+                return statement(
+                    If{inside, sequence({statement(Commit{stages, iteration, bytes}), place(halves.copies, iteration)})});
+            return sequence({statement(If{inside, place(halves.copies, iteration)}), statement(Commit{stages, iteration})});
         };
         For ahead{make_variable(name_of(f.variable) + ".first", DType::i64), index_number(buffers - 1), true, nullptr};
         ahead.body = start(ahead.variable);
         For loop = f;
         loop.body = sequence(
-            {statement(Await{stages, f.variable, {}}), start(index_sum(f.variable, index_number(buffers - 1))),
+            {statement(Await{stages, f.variable, {}, bytes > 0 ? buffers : 0}),
+             start(index_sum(f.variable, index_number(buffers - 1))),
              with_buffer(halves.rest, simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
         StatementPtr out = sequence({statement(std::move(ahead)), statement(std::move(loop))});
         for (size_t i = rings.size(); i-- > 0;) {
@@ -177,6 +200,30 @@ private:
             out = statement(std::move(a));
         }
         return out;
+    }
+    // What the copy engine moves in one iteration; 0 where threads copy.
+    std::int64_t engine_bytes(const Statement& copies, const std::vector<Alloc>& rings) const {
+        std::int64_t bytes = 0;
+        size_t boxes = 0;
+        for (const Alloc& a : rings) {
+            if (!has_box(copies, a.stage)) continue;
+            std::int64_t cells = dtype_bytes(stage(a.stage).dtypes[0]);
+            for (const std::int64_t e : a.extent) cells *= e;
+            bytes += cells;
+            ++boxes;
+        }
+        if (boxes == 0 || boxes == rings.size()) return bytes;
+        throw Limit(L0903_schedule, stage(rings[0].stage).where,
+                    fmt::format("the copy engine moves some of what is copied in the loop with {}, and threads the rest",
+                                stage(rings[0].stage).name),
+                    {fix("give all copies of the loop engine tma, or all engine cp_async")});
+    }
+    static bool has_box(const Statement& s, size_t stage) {
+        const auto* c = std::get_if<BoxCopy>(&s.node);
+        if (c && c->stage == stage) return true;
+        for (const StatementPtr& child : children(s))
+            if (has_box(*child, stage)) return true;
+        return false;
     }
     // The half that stays where it was keeps its names.
     StatementPtr with_buffer(const StatementPtr& s, const Expr& buffer) const {
@@ -235,6 +282,12 @@ private:
             [&](const InBuffer&) {
                 return Halves{nullptr, s};
             },
+            [&](const BoxCopy&) {
+                return Halves{s, nullptr};
+            },
+            [&](const Fence&) {
+                return Halves{nullptr, s};
+            },
             [&](const Commit&) {
                 return Halves{nullptr, s};
             },
@@ -278,7 +331,8 @@ private:
 
     const Program& program_;
     const Kernel& kernel_;
-    Expr index_;  // stands for the buffer of an iteration
+    Expr index_;             // stands for the buffer of an iteration
+    bool repeated_ = false;  // inside a serial loop
 };
 
 }  // namespace

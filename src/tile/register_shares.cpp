@@ -18,12 +18,13 @@ std::vector<std::vector<Share>> register_shares(const Stage& s, const std::vecto
     std::vector<std::vector<Share>> shares(s.dims.size());
     std::vector<bool> split(s.dims.size());
     std::vector<std::pair<LoopKind, Share*>> dealt;
-    for (std::vector<Share>& each : shares) each.reserve(nest.size());
-    bool rows = false;
+    for (std::vector<Share>& each : shares) each.reserve(nest.size() + 1);
+    bool rows = false, grouped = false;
     for (const BoundLoop& loop : nest) {
         size_t d = 0;
         while (s.dims[d].id() != loop.dim.id()) ++d;
         if (loop.kind == LoopKind::frag) {
+            if (grouped && !rows) shares[d].push_back({16, 32, 4});
             shares[d].push_back(rows ? Share{2, 1, 4} : Share{1, 4, 8});
             require_fragment(s, loop, extent[d]);
             rows = true;
@@ -38,13 +39,18 @@ std::vector<std::vector<Share>> register_shares(const Stage& s, const std::vecto
                         fmt::format("{} is stored in registers, but its {} loop {} stands inside another loop over {}", s.name,
                                     word(loop.kind), loop.name, loop.dim.name()),
                         {fix(fmt::format("make it the first loop over {}", loop.dim.name())), fix("store it in shared memory")});
-        shares[d].push_back({loop.tile, 1, (extent[d] + loop.tile - 1) / loop.tile});
+        const std::int64_t count = (extent[d] + loop.tile - 1) / loop.tile;
         extent[d] = loop.tile;
+        grouped = grouped || loop.kind == LoopKind::warpgroup;
+        if (count == 1) continue;  // deals nothing out
+        shares[d].push_back({loop.tile, 1, count});
         dealt.emplace_back(loop.kind, &shares[d].back());
     }
-    std::int64_t threads = 1, warps = 32;
+    std::int64_t threads = 1, warps = 32, groups = 128;
     for (size_t l = dealt.size(); l-- > 0;) {
-        std::int64_t& stride = dealt[l].first == LoopKind::warp ? warps : threads;
+        std::int64_t& stride = dealt[l].first == LoopKind::warpgroup ? groups
+                               : dealt[l].first == LoopKind::warp    ? warps
+                                                                     : threads;
         dealt[l].second->stride = stride;
         stride *= dealt[l].second->count;
     }

@@ -6,7 +6,7 @@ namespace tessera::tile {
 
 /// Whether the positions of such loops are dealt out to threads.
 [[nodiscard]] inline bool is_spread(LoopKind kind) {
-    return kind == LoopKind::thread || kind == LoopKind::warp || kind == LoopKind::lane;
+    return kind == LoopKind::thread || kind == LoopKind::warpgroup || kind == LoopKind::warp || kind == LoopKind::lane;
 }
 
 /// Which cells of a register buffer that a whole block computes belong to which threads: by the spread and fragment loops of its

@@ -36,8 +36,8 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
             node.otherwise = replace(c.otherwise);
             return statement(std::move(node));
         },
-        [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; }, [&](const Await&) { return s; },
-        [&](const Barrier&) { return s; });
+        [&](const BoxCopy&) { return s; }, [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
+        [&](const Await&) { return s; }, [&](const Fence&) { return s; }, [&](const Barrier&) { return s; });
 }
 
 std::vector<StatementPtr> children(const Statement& s) {
@@ -48,7 +48,8 @@ std::vector<StatementPtr> children(const Statement& s) {
         [](const Spread& p) { return List{p.body}; }, [](const Alloc& a) { return List{a.body}; },
         [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
         [](const AsyncCopy& c) { return List{c.otherwise}; }, [](const InBuffer& b) { return List{b.body}; },
-        [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const BoxCopy&) { return List{}; },
+        [](const Fence&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::vector<Expr> expressions(const Statement& s) {
@@ -86,7 +87,12 @@ std::vector<Expr> expressions(const Statement& s) {
             return out;
         },
         [](const Commit& c) { return List{c.token}; }, [](const Await& a) { return List{a.token}; },
-        [](const Barrier&) { return List{}; });
+        [](const BoxCopy& c) {
+            List out = c.place;
+            out.push_back(c.source);
+            return out;
+        },
+        [](const Fence&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::string_view word(Scope scope) {
@@ -94,8 +100,15 @@ std::string_view word(Scope scope) {
         case Scope::thread: return "thread";
         case Scope::warp: return "warp";
         case Scope::lane: return "lane";
+        case Scope::warpgroup: return "warpgroup";
+        case Scope::member: return "member";
     }
     return "";
+}
+
+std::optional<Scope> inside_of(Scope scope) {
+    if (scope == Scope::warp) return Scope::lane;
+    return scope == Scope::warpgroup ? std::optional(Scope::member) : std::nullopt;
 }
 
 const std::string& name_of(const Expr& variable) { return std::get<std::shared_ptr<const Variable>>(variable->attribute)->name; }

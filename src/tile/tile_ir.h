@@ -20,8 +20,8 @@ struct Statement;
 using StatementPtr = std::shared_ptr<const Statement>;
 
 /// Who a spread deals positions to, and who meets at a barrier or combines: all threads of the block, its warps, the lanes of one
-/// warp.
-enum class Scope { thread, warp, lane };
+/// warp, its groups of four warps, the 128 threads of one.
+enum class Scope { thread, warp, lane, warpgroup, member };
 
 struct Sequence {
     std::vector<StatementPtr> statements;
@@ -92,6 +92,8 @@ struct Mma {
     Expr left, right;
     std::int64_t m = 0, n = 0, k = 0;
     bool left_turned = false, right_turned = false;
+    /// A warpgroup multiplies, 64 rows, with both factors in swizzled rows along k; the sums are there behind the statement.
+    bool grouped = false;
 };
 /// One thread starts to copy `cells` cells of `stage`, from `place` on along the last dim, from those at `source`, a read of
 /// global memory, where `whole` holds (undefined: always); elsewhere it runs `otherwise`, which stores them one by one. The cells
@@ -104,6 +106,15 @@ struct AsyncCopy {
     Expr whole;
     StatementPtr otherwise;
 };
+/// One thread has the copy engine fill the buffer of `stage`, whose first cell is at `place`, from the box at `source`, a read of
+/// an input; cells outside the input are 0. The cells may be read after an Await of the Commit before it.
+struct BoxCopy {
+    size_t stage = 0;
+    std::vector<Expr> place;
+    Expr source;
+};
+/// What threads stored to shared memory is seen by products of warpgroups behind the next barrier.
+struct Fence {};
 /// In the body `stage` is buffer number `index` of its memory, whose first cell is at `begin`.
 struct InBuffer {
     size_t stage = 0;
@@ -111,17 +122,20 @@ struct InBuffer {
     std::vector<Expr> begin;
     StatementPtr body;
 };
-/// What each thread has started to copy into `stages` since its last commit is its group number `token`.
+/// What each thread has started to copy into `stages` since its last commit is its group number `token`. With `bytes`: one thread
+/// says that copy number `token` of the copy engine into `stages`, which starts behind it, has so many.
 struct Commit {
     std::vector<size_t> stages;
     Expr token;
+    std::int64_t bytes = 0;
 };
 /// Each thread waits until its own group number `token` has arrived, which is so when at most `in_flight` of its groups have not
-/// (order_copies() counts them).
+/// (order_copies() counts them). Of the copy engine's copies, which fill `ring` buffers in turn, all wait for number `token`.
 struct Await {
     std::vector<size_t> stages;
     Expr token;
     std::optional<std::int64_t> in_flight;
+    std::int64_t ring = 0;
 };
 /// All threads of the block, or of the warp, meet; memory written before is seen after.
 struct Barrier {
@@ -129,7 +143,9 @@ struct Barrier {
 };
 
 struct Statement {
-    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, InBuffer, Commit, Await, Barrier> node;
+    std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, BoxCopy, InBuffer, Commit, Await, Fence,
+                 Barrier>
+        node;
 };
 
 struct Kernel {
@@ -165,6 +181,9 @@ template <class Node>
 /// The Exprs of the statement itself, without its children's.
 [[nodiscard]] std::vector<Expr> expressions(const Statement& s);
 [[nodiscard]] std::string_view word(Scope scope);
+/// Who a position of a spread over warps or warpgroups is run by: the lanes of one, the threads of one; otherwise one thread
+/// alone.
+[[nodiscard]] std::optional<Scope> inside_of(Scope scope);
 /// The name of a variable.
 [[nodiscard]] const std::string& name_of(const Expr& variable);
 

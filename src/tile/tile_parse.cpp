@@ -188,13 +188,19 @@ private:
         }
         if (head == "alloc") return alloc(line, indent, depth);
         if (head == "store" || head == "atomic") return assign(line, head == "atomic");
-        if (head == "mma") return mma(line);
+        if (head == "mma" || head == "wgmma") return mma(line, head == "wgmma");
+        if (head == "box") return box(line);
+        if (head == "fence") {
+            finish(line);
+            return statement(Fence{});
+        }
         if (head == "copy") return copy(line, indent, depth);
         if (head == "buffer") return buffer(line, indent, depth);
         if (head == "commit") {
             Commit c;
             c.stages = stages(line);
             c.token = expression(line);
+            if (line.accept("bytes")) c.bytes = number(line);
             finish(line);
             return statement(std::move(c));
         }
@@ -203,6 +209,7 @@ private:
             a.stages = stages(line);
             a.token = expression(line);
             if (line.accept("in_flight")) a.in_flight = number(line);
+            if (line.accept("ring")) a.ring = number(line);
             finish(line);
             return statement(std::move(a));
         }
@@ -234,7 +241,7 @@ private:
 
     static Scope scope(TreeLine& line) {
         const std::string token = line.take();
-        for (const Scope s : {Scope::thread, Scope::warp, Scope::lane})
+        for (const Scope s : {Scope::thread, Scope::warp, Scope::lane, Scope::warpgroup, Scope::member})
             if (token == word(s)) return s;
         line.fail(fmt::format("{} is no scope", token));
     }
@@ -312,6 +319,17 @@ private:
         return statement(std::move(c));
     }
 
+    StatementPtr box(TreeLine& line) {
+        BoxCopy c;
+        c.stage = stage(line);
+        c.place = place(line, c.stage);
+        line.expect("from");
+        c.source = expression(line);
+        if (c.source->op != Op::access) line.fail("the source of a copy is no read");
+        finish(line);
+        return statement(std::move(c));
+    }
+
     std::vector<Expr> place(TreeLine& line, size_t of) {
         std::vector<Expr> out;
         line.expect("(");
@@ -323,8 +341,9 @@ private:
         return out;
     }
 
-    StatementPtr mma(TreeLine& line) {
+    StatementPtr mma(TreeLine& line, bool grouped) {
         Mma m;
+        m.grouped = grouped;
         m.stage = stage(line);
         m.place = place(line, m.stage);
         line.expect("by");

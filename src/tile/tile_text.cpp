@@ -85,14 +85,19 @@ private:
             [&](const InBuffer& b) { write_buffer(b, indent); },
             [&](const Commit& c) {
                 const TreeExprText text = tree_expr_text({c.token});
-                line(indent, text, fmt::format("commit {} {}", names(c.stages), text.texts[0]));
+                line(indent, text,
+                     fmt::format("commit {} {}{}", names(c.stages), text.texts[0],
+                                 c.bytes ? fmt::format(" bytes {}", c.bytes) : ""));
             },
             [&](const Await& a) {
                 const TreeExprText text = tree_expr_text({a.token});
                 line(indent, text,
                      fmt::format("await {} {}{}", names(a.stages), text.texts[0],
-                                 a.in_flight ? fmt::format(" in_flight {}", *a.in_flight) : ""));
+                                 a.ring        ? fmt::format(" ring {}", a.ring)
+                                 : a.in_flight ? fmt::format(" in_flight {}", *a.in_flight)
+                                               : ""));
             },
+            [&](const BoxCopy& c) { write_box(c, indent); }, [&](const Fence&) { line(indent, "fence"); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
 
@@ -130,6 +135,15 @@ private:
         write(*b.body, indent + "  ");
     }
 
+    void write_box(const BoxCopy& c, const std::string& indent) {
+        std::vector<Expr> all = c.place;
+        all.push_back(c.source);
+        const TreeExprText text = tree_expr_text(all);
+        std::string place;
+        for (size_t d = 0; d < c.place.size(); ++d) place += (d ? ", " : "") + text.texts[d];
+        line(indent, text, fmt::format("box {}({}) from {}", tree_name(stage(c.stage).name), place, text.texts.back()));
+    }
+
     void write_copy(const AsyncCopy& c, const std::string& indent) {
         std::vector<Expr> all = c.place;
         all.push_back(c.source);
@@ -151,8 +165,8 @@ private:
         std::string place;
         for (size_t i = 0; i < m.place.size(); ++i) place += (i ? ", " : "") + exprs.texts[i];
         line(indent, exprs,
-             fmt::format("mma {}({}) by {}{} {}{} over {} {} {}", tree_name(stage(m.stage).name), place,
-                         exprs.texts[m.place.size()], m.left_turned ? " turned" : "", exprs.texts[m.place.size() + 1],
+             fmt::format("{} {}({}) by {}{} {}{} over {} {} {}", m.grouped ? "wgmma" : "mma", tree_name(stage(m.stage).name),
+                         place, exprs.texts[m.place.size()], m.left_turned ? " turned" : "", exprs.texts[m.place.size() + 1],
                          m.right_turned ? " turned" : "", m.m, m.n, m.k));
     }
 

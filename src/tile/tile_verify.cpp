@@ -63,15 +63,16 @@ private:
             [&](const For& f) { scoped(f.variable, f.body); }, [&](const Let& l) { scoped(l.variable, l.body); },
             [&](const If& i) { visit(*i.body, scope, alone); },
             [&](const Spread& p) {
-                if (alone || (p.over == Scope::lane) != (scope == Scope::lane)) fail("a spread stands inside a spread");
+                const bool outside = p.over == Scope::thread || inside_of(p.over);
+                if (alone || (outside ? scope != Scope::thread : scope != p.over)) fail("a spread stands inside a spread");
                 for (const Axis& a : p.axes) bind(a.variable);
-                visit(*p.body, p.over == Scope::warp ? Scope::lane : scope, p.over != Scope::warp);
+                visit(*p.body, inside_of(p.over).value_or(scope), !inside_of(p.over));
                 for (const Axis& a : p.axes) bound_.erase(a.variable.get());
             },
             [&](const Alloc& a) {
                 if (a.begin.size() != stages()[a.stage].dims.size() || a.extent.size() != a.begin.size())
                     fail(fmt::format("the memory of {} has another rank", stages()[a.stage].name));
-                if (a.space == Space::shared && (alone || scope == Scope::lane))
+                if (a.space == Space::shared && (alone || scope != Scope::thread))
                     fail(fmt::format("{} is in shared memory of one warp or thread", stages()[a.stage].name));
                 if ((a.buffers != 1 || a.swizzled) && a.space != Space::shared)
                     fail(fmt::format("{} has buffers but is not in shared memory", stages()[a.stage].name));
@@ -104,11 +105,20 @@ private:
                 if (bytes != 4 && bytes != 8 && bytes != 16) fail(fmt::format("a copy of {} moves {} bytes", target.name, bytes));
                 visit(*c.otherwise, scope, alone);
             },
+            [&](const BoxCopy& c) {
+                if (alone || scope != Scope::thread || local_.count(c.stage) == 0 || registers_.count(c.stage) != 0)
+                    fail(fmt::format("a box of {} does not go to shared memory of the block", stages()[c.stage].name));
+                if (!c.source->target().input) fail(fmt::format("a box of {} is read from no input", stages()[c.stage].name));
+            },
+            [&](const Fence&) {
+                if (alone || scope != Scope::thread) fail("a fence stands where not all threads come by");
+            },
             [&](const Commit&) {
                 if (alone || scope != Scope::thread) fail("a commit of copies stands where not all threads come by");
             },
             [&](const Await& a) {
-                if (alone || scope != Scope::thread || !a.in_flight) fail("copies are awaited where not all threads come by");
+                if (alone || scope != Scope::thread || (!a.in_flight && a.ring == 0))
+                    fail("copies are awaited where not all threads come by");
             },
             [&](const Assign& a) {
                 const Stage& target = stages()[a.stage];
@@ -120,18 +130,17 @@ private:
                     if (a.values[c]->dtype != target.dtypes[c]) fail(fmt::format("a store of {} has another dtype", target.name));
             },
             [&](const Combine& c) {
-                if (alone || (c.over == Scope::lane) != (scope == Scope::lane) || c.over == Scope::warp)
-                    fail("a combination stands where not all of its threads come by");
+                if (alone || c.over != scope) fail("a combination stands where not all of its threads come by");
                 if (registers_.count(c.stage) == 0)
                     fail(fmt::format("{} is combined but not in registers", stages()[c.stage].name));
             },
             [&](const Mma& m) {
-                if (alone || scope != Scope::lane) fail("a product of fragments stands where not all lanes of a warp come by");
+                if (alone || scope != (m.grouped ? Scope::member : Scope::lane))
+                    fail("a product of fragments stands where not all of its threads come by");
                 if (registers_.count(m.stage) == 0) fail(fmt::format("{} is no product in registers", stages()[m.stage].name));
             },
             [&](const Barrier& b) {
-                if (alone || (b.over == Scope::lane) != (scope == Scope::lane))
-                    fail("a barrier stands where not all of its threads come by");
+                if (alone || b.over != scope) fail("a barrier stands where not all of its threads come by");
             });
     }
 
@@ -183,11 +192,22 @@ private:
         check_factor(m, m.left, m.left_turned ? m.k : m.m, m.left_turned ? m.m : m.k);
         check_factor(m, m.right, m.right_turned ? m.n : m.k, m.right_turned ? m.k : m.n);
         const auto found = registers_.find(m.stage);
-        if (found != registers_.end() && own_fragment(*found->second, m.place, dealt_, environment_)) return;
+        if (found != registers_.end() && is_own(m, *found->second)) return;
         throw Limit(
             L0903_schedule, program_.bound.graph.stages[m.stage].where,
             fmt::format("the registers of {} are not shared as its product is", program_.bound.graph.stages[m.stage].name),
             {fix("give its init the same warp loops, and frag loops over the same two dims")});
+    }
+
+    // Of a warpgroup's product all sums that its threads hold.
+    bool is_own(const Mma& m, const Alloc& sums) const {
+        const auto own = own_fragment(sums, m.place, dealt_, environment_, m.grouped);
+        if (!own || !m.grouped) return own.has_value();
+        std::int64_t cells = 1;
+        for (const std::int64_t e : own_extent(sums)) cells *= e;
+        for (const Expr& e : *own)
+            if (environment_.constant_bound(e) != 0) return false;
+        return cells * 128 == m.m * m.n;
     }
 
     void visit(const Statement& s) {

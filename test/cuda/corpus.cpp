@@ -237,6 +237,10 @@ const std::vector<CorpusKernel>& corpus() {
     return all;
 }
 
+bool runs_on(const CorpusKernel& kernel, const std::string& target) {
+    return kernel.target == "cuda-sm_80" || kernel.target == target;
+}
+
 const CorpusKernel& corpus_kernel(const std::string& name) {
     for (const CorpusKernel& k : corpus())
         if (k.name == name) return k;

@@ -19,7 +19,10 @@ struct CorpusKernel {
     std::int64_t length = 1;  // of reductions, for tolerances; 0: bits must be equal
     /// Rows of inputs start at multiples of so many cells, as asynchronous copies ask for.
     std::int64_t row_cells = 1;
+    std::string target = "cuda-sm_80";  // the least that runs it
 };
+/// Whether a target of the tests runs the kernel.
+[[nodiscard]] bool runs_on(const CorpusKernel& kernel, const std::string& target);
 
 [[nodiscard]] const std::vector<CorpusKernel>& corpus();
 /// Those of them that multiply by tensor cores.

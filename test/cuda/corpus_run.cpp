@@ -109,4 +109,8 @@ LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target) {
     return build_loop_tree(bind(kernel.algorithm, kernel.schedule, parse_target(target)));
 }
 
+tile::Program corpus_program(const CorpusKernel& kernel, tile::Copies copies) {
+    return tile::lower(corpus_tree(kernel, kernel.target), parse_target(kernel.target), copies);
+}
+
 }  // namespace tessera::cuda_test

@@ -3,6 +3,7 @@
 #include "backend/interpreter/interpreter.h"
 #include "cuda/corpus.h"
 #include "tile/async_copy.h"
+#include "tile/lower.h"
 
 #include <cmath>
 #include <cstdint>
@@ -32,6 +33,8 @@ struct CorpusBuffers {
 [[nodiscard]] std::string difference(const AnyBuffer& want, const AnyBuffer& got, std::int64_t length);
 
 /// The loop tree of the kernel's schedule for `target`.
-[[nodiscard]] LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target = "cuda-sm_80");
+[[nodiscard]] LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target);
+/// Its program for the least target that runs it.
+[[nodiscard]] tile::Program corpus_program(const CorpusKernel& kernel, tile::Copies copies = tile::Copies::as_scheduled);
 
 }  // namespace tessera::cuda_test

@@ -28,12 +28,11 @@ std::string with_switches(const std::string& text) {
 }
 
 std::string emulated_source(const CorpusKernel& k) {
-    const Target target = parse_target("cuda-sm_80");
-    const tile::Program program = tile::lower(corpus_tree(k), target);
+    const Target target = parse_target(k.target);
+    const tile::Program program = corpus_program(k);
     std::vector<cuda::EmittedKernel> kernels = cuda::emit_kernels(program, k.name);
     if (!tile::copy_alignments(program).empty())
-        for (cuda::EmittedKernel& plain :
-             cuda::emit_kernels(tile::lower(corpus_tree(k), target, tile::Copies::plain), k.name + "_plain"))
+        for (cuda::EmittedKernel& plain : cuda::emit_kernels(corpus_program(k, tile::Copies::plain), k.name + "_plain"))
             kernels.push_back(std::move(plain));
     std::string out = "#include \"cuda/emulated_kernels.h\"\n#include \"emulator/emulated_device.h\"\n";
     out += with_switches(cuda::cuda_source(kernels, target, k.name));
@@ -41,7 +40,8 @@ std::string emulated_source(const CorpusKernel& k) {
     for (const cuda::EmittedKernel& e : kernels) {
         std::string args;
         for (size_t i = 0; i < e.params.size(); ++i)
-            args += fmt::format("{}*static_cast<{}{}*>(p[{}])", i ? ", " : "", e.params[i].type, " const", i);
+            args += fmt::format("{}*static_cast<{} const*>(p[{}])", i ? ", " : "",
+                                e.params[i].kind == cuda::KernelParam::Kind::tensor_map ? "TensorMap" : e.params[i].type, i);
         out += fmt::format("void call_{0}(void* const* p) {{ {0}({1}); }}\n", e.name, args);
         out += fmt::format("const tessera::cuda_test::EmulatedKernel known_{0}(\"{0}\", call_{0});\n", e.name);
     }

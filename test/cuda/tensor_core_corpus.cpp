@@ -156,6 +156,35 @@ CorpusKernel convolution() {
             8};
 }
 
+// Two warpgroups multiply what the copy engine brings, 64 deep, iterations ahead.
+CorpusKernel matmul_warpgroups(const std::string& name, DType dtype, std::int64_t n_tile, std::int64_t buffers) {
+    Dim m("m"), n("n"), k("k");
+    Input A("A", dtype, {m, k}), B("B", dtype, {n, k}), bias("bias", f32, {n});
+    Func C("C");
+    C(m, n) = cast(dtype, relu(sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n)));
+    Schedule s;
+    const LoopSpec rows = kind(LoopKind::warpgroup, "m", 64, "mg"), columns = kind(LoopKind::warpgroup, "n", n_tile, "ng");
+    loops(s.stage("C").root(), {block("m", 128, "mb"), block("n", n_tile, "nb"), rows, frag("m"), frag("n")});
+    loops(s.stage("C.sum").at("C", "nb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
+        .space(Space::register_)
+        .mma("wgmma");
+    for (const auto& [of, outer] : {std::pair{"A", "m"}, std::pair{"B", "n"}})
+        loops(s.copy(std::string(of) + ".s", of, {"C.sum"}).at("C.sum", "ks"),
+              {padded(thread("k", 64, "kt")), thread(outer), thread("k")})
+            .space(Space::shared)
+            .engine(Engine::tma)
+            .buffers(buffers)
+            .swizzle(Swizzle::bytes128);
+    s.kernels["C"].threads = 256;
+    return {name,
+            Algorithm({C}, {A, B, bias}),
+            s,
+            {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 40}, {"n", n_tile + 8}, {"k", 64}}, {{"m", 134}, {"n", 21}, {"k", 331}}},
+            1,
+            8,
+            "cuda-sm_90a"};
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> tensor_core_corpus() {
@@ -167,7 +196,9 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_bytes("matmul_i8", i8),
             matmul_bytes("matmul_u8", u8),
             matmul_batched(),
-            convolution()};
+            convolution(),
+            matmul_warpgroups("matmul_warpgroups_bf16", bf16, 128, 4),
+            matmul_warpgroups("matmul_warpgroups_f16", f16, 64, 3)};
 }
 
 }  // namespace tessera::cuda_test

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cuda/cuda_source.h"
+#include "backend/cuda/device/word_types.cuh"
 #include "backend/interpreter/bound_arguments.h"
 #include "cuda/corpus_run.h"
 #include "cuda/emulated_kernels.h"
@@ -19,11 +20,10 @@ using cuda::KernelParam;
 class EmulatedRun {
 public:
     EmulatedRun(const CorpusKernel& kernel, CorpusBuffers buffers)
-        : kernel_(kernel), buffers_(std::move(buffers)), program_(tile::lower(corpus_tree(kernel), parse_target("cuda-sm_80"))),
+        : kernel_(kernel), buffers_(std::move(buffers)), program_(corpus_program(kernel)),
           plain_(!fits_alignments(program_, buffers_.inputs)),
-          emitted_(cuda::emit_kernels(
-              plain_ ? tile::lower(corpus_tree(kernel), parse_target("cuda-sm_80"), tile::Copies::plain) : program_,
-              kernel.name + (plain_ ? "_plain" : ""))),
+          emitted_(cuda::emit_kernels(plain_ ? corpus_program(kernel, tile::Copies::plain) : program_,
+                                      kernel.name + (plain_ ? "_plain" : ""))),
           arguments_(interpreter::bind_arguments(kernel.algorithm, buffers_.inputs, buffers_.outputs)) {
         for (const tile::Scratch& s : program_.scratch) {
             std::int64_t cells = 1;
@@ -56,15 +56,31 @@ private:
         if (blocks == 0) return;
         std::vector<std::uint64_t> words(e.params.size());
         std::vector<void*> pointers;
+        std::vector<tsr::TensorMap> maps(e.maps.size());
+        for (size_t i = 0; i < maps.size(); ++i) encode(maps[i], e.maps[i]);
         for (size_t i = 0; i < words.size(); ++i) {
-            set(words[i], e.params[i]);
-            pointers.push_back(&words[i]);
+            const bool map = e.params[i].kind == KernelParam::Kind::tensor_map;
+            if (!map) set(words[i], e.params[i]);
+            pointers.push_back(map ? static_cast<void*>(&maps[e.params[i].index]) : &words[i]);
         }
         emulator::Shape shape;
         shape.grid_x = static_cast<int>(blocks);
         shape.threads = static_cast<int>(e.threads);
         shape.shared_bytes = static_cast<std::uint32_t>(e.shared_bytes);
         (void)emulator::launch(shape, options, [&] { call(pointers.data()); });
+    }
+
+    void encode(tsr::TensorMap& map, const cuda::BoxMap& m) {
+        const InputState* input = kernel_.algorithm.arguments()[m.argument].state().get();
+        const AnyBuffer& b = arguments_.inputs.at(input).buffer;
+        const auto bytes = static_cast<int>(tessera_dtype_bytes(b.dtype()));
+        emulator::TensorShape shape{b.data(), bytes, {}, {}, {}, m.swizzle_bytes};
+        for (int d = b.rank(); d-- > 0;) {
+            shape.extents.push_back(static_cast<std::uint64_t>(b.extent(d)));
+            if (d + 1 < b.rank()) shape.strides.push_back(static_cast<std::uint64_t>(b.stride(d) * bytes));
+        }
+        for (const std::int64_t cells : m.box) shape.box.push_back(static_cast<std::uint32_t>(cells));
+        emulator::encode_tensor_map(&map, shape);
     }
 
     void set(std::uint64_t& word, const KernelParam& p) {
@@ -81,6 +97,7 @@ private:
                 word = static_cast<std::uint64_t>(arguments_.outputs[p.index][0].buffer.stride(static_cast<int>(p.axis)));
                 return;
             case KernelParam::Kind::scratch: word = address(scratch_[p.index][p.axis].data()); return;
+            case KernelParam::Kind::tensor_map: return;
             case KernelParam::Kind::extent: word = static_cast<std::uint64_t>(arguments_.value(p.dim)); return;
         }
     }
@@ -125,7 +142,7 @@ TEST_P(EmulatedCorpus, GivesWhatTheInterpreterGives) {
 TEST_P(EmulatedCorpus, EverySynchronisationThatIsLostIsSeen) {
     const CorpusKernel& k = corpus_kernel(GetParam());
     int places = 0;
-    for (const cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(corpus_tree(k), parse_target("cuda-sm_80")), k.name))
+    for (const cuda::EmittedKernel& e : cuda::emit_kernels(corpus_program(k), k.name))
         for (const std::string_view word : synchronisations) {
             const std::string start = " " + std::string(word);
             for (size_t at = e.text.find(start); at != std::string::npos; at = e.text.find(start, at + 1)) ++places;

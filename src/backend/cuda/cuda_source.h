@@ -19,6 +19,7 @@ struct KernelParam {
         output,         // data of component `axis` of output `index`
         output_stride,  // stride of dim `axis` of output `index` (the same for all components)
         scratch,        // component `axis` of scratch buffer `index`
+        tensor_map,     // number `index` of the kernel's maps
         extent          // of `dim`
     };
     Kind kind = Kind::extent;
@@ -28,11 +29,20 @@ struct KernelParam {
     bool operator==(const KernelParam& o) const { return kind == o.kind && index == o.index && axis == o.axis && name == o.name; }
 };
 
+/// A box of an argument that the copy engine moves.
+struct BoxMap {
+    std::size_t argument = 0;
+    std::vector<std::int64_t> box;  // cells, the innermost dim first
+    int swizzle_bytes = 0;
+    bool operator==(const BoxMap&) const = default;
+};
+
 /// An emitted kernel and how it is launched.
 struct EmittedKernel {
     std::string name;
     std::vector<KernelParam> params;
     std::vector<Expr> grid;  // the number of blocks is their product, along x
+    std::vector<BoxMap> maps;
     std::int64_t threads = 0, shared_bytes = 0;
     std::string text;                 // the definition
     std::set<std::string> functions;  // device functions that it uses

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/match.h"
 #include "schedule/loop_split.h"
+#include "tile/async_copy.h"
 #include "tile/environment.h"
 #include "tile/lower.h"
 #include "tile/shared_layout.h"
@@ -25,10 +26,12 @@ using tile::AsyncCopy;
 using tile::Await;
 using tile::Axis;
 using tile::Barrier;
+using tile::BoxCopy;
 using tile::Combine;
 using tile::Commit;
 using tile::DealtAxis;
 using tile::Environment;
+using tile::Fence;
 using tile::For;
 using tile::If;
 using tile::InBuffer;
@@ -78,6 +81,7 @@ public:
         lines_.open("");
         grid();
         if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
+        start_rings();
         emit(*kernel_.body);
         lines_.close("}");
         std::vector<std::string> params;
@@ -185,8 +189,22 @@ private:
                 emit(*b.body);
                 shared_.at(b.stage) = outside;
             },
-            [&](const Commit&) { lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit"))); },
-            [&](const Await& a) { lines_.add(fmt::format("{}<{}>();", scalars_.call("cp_async_wait"), a.in_flight.value())); },
+            [&](const BoxCopy& c) { emit_box(c); },
+            [&](const Fence&) { lines_.add(fmt::format("{}();", scalars_.call("fence_proxy_async"))); },
+            [&](const Commit& c) {
+                if (c.bytes == 0) return lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit")));
+                full_ = lines_.fresh("full");
+                lines_.add(fmt::format("const u32 {} = {};", full_, ring_barrier(c.stages[0], c.token)));
+                lines_.add(fmt::format("if ({} == 0) {}({}, {});", thread(), scalars_.call("mbar_expect_tx"), full_, c.bytes));
+            },
+            [&](const Await& a) {
+                if (a.ring > 0) {
+                    const Expr turn = simplify_index(make_op(Op::div, DType::i64, {a.token, index_number(a.ring)}));
+                    return lines_.add(fmt::format("{}({}, static_cast<u32>({}) & 1u);", scalars_.call("mbar_wait"),
+                                                  ring_barrier(a.stages[0], a.token), scalars_.index(turn)));
+                }
+                lines_.add(fmt::format("{}<{}>();", scalars_.call("cp_async_wait"), a.in_flight.value()));
+            },
             [&](const Barrier& b) {
                 lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
             });
@@ -209,12 +227,14 @@ private:
 
     void emit_spread(const Spread& p) {
         for (const Axis& a : p.axes) environment_.add_range(a.variable, a.extent);
-        const std::int64_t available = p.over == Scope::lane   ? 32
-                                       : p.over == Scope::warp ? kernel_.threads / 32
-                                                               : kernel_.threads;
-        const std::string own = p.over == Scope::lane   ? thread() + " % 32"
-                                : p.over == Scope::warp ? thread() + " / 32"
-                                                        : thread();
+        const std::int64_t group = p.over == Scope::warpgroup || p.over == Scope::member ? 128 : 32;
+        const std::int64_t available = p.over == Scope::member      ? 128
+                                       : p.over == Scope::warpgroup ? kernel_.threads / 128
+                                       : p.over == Scope::lane      ? 32
+                                       : p.over == Scope::warp      ? kernel_.threads / 32
+                                                                    : kernel_.threads;
+        const std::string own =
+            p.over == Scope::thread ? thread() : fmt::format("{} {} {}", thread(), inside_of(p.over) ? "/" : "%", group);
         const size_t before = dealt_.size();
         for (DealtAxis& a : dealt_axes(p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
         const auto total = positions(p.axes, environment_);
@@ -269,6 +289,45 @@ private:
         lines_.otherwise();
         emit(*c.otherwise);
         lines_.close();
+    }
+
+    // Barriers of the rings that the copy engine fills.
+    void start_rings() {
+        if (plan_.rings.empty()) return;
+        lines_.open(fmt::format("if ({} == 0) {{", thread()));
+        for (const auto& [stage, ring] : plan_.rings) {
+            lines_.add("TSR_UNROLL");
+            lines_.add(fmt::format("for (int i = 0; i < {}; ++i) {}(smem + static_cast<u32>({} + i * 8), 1);", ring.second,
+                                   scalars_.call("mbar_init"), ring.first));
+        }
+        lines_.add(fmt::format("{}();", scalars_.call("mbar_fence_init")));
+        lines_.close();
+        lines_.add(fmt::format("{}();", scalars_.call("sync_cta")));
+    }
+    std::string ring_barrier(size_t stage, const Expr& token) {
+        const auto& [begin, count] = plan_.rings.at(stage);
+        const Expr number = simplify_index(make_op(Op::mod, DType::i64, {token, index_number(count)}));
+        return fmt::format("smem + {} + static_cast<u32>({}) * 8", begin, scalars_.index(number));
+    }
+    void emit_box(const BoxCopy& c) {
+        const SharedMemory& memory = shared_.at(c.stage);
+        const DType dtype = stage(c.stage).dtypes[0];
+        const std::vector<std::int64_t>& extent = memory.alloc->extent;
+        BoxMap map{argument_of(program_, *c.source->target().input),
+                   {extent.rbegin(), extent.rend()},
+                   memory.alloc->swizzled ? static_cast<int>(extent.back() * dtype_bytes(dtype)) : 0};
+        const auto known = std::find(out_.maps.begin(), out_.maps.end(), map);
+        const auto number = static_cast<size_t>(known - out_.maps.begin());
+        if (known == out_.maps.end()) out_.maps.push_back(std::move(map));
+        const std::string name =
+            variable(parameter({KernelParam::Kind::tensor_map, number, 0, {}, c.source->target().input->name + "_map", ""},
+                               "TSR_GRID_CONST TensorMap"));
+        std::string at;
+        for (size_t d = c.source->index_count(); d-- > 0;)
+            at += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));
+        lines_.add(fmt::format("if ({} == 0) {}({}, &{}, {}{});", thread(),
+                               scalars_.call(fmt::format("tma_load_{}d", c.source->index_count())), memory.base, name, full_,
+                               at));
     }
 
     void emit_assign(const Assign& a) {
@@ -373,7 +432,7 @@ private:
     }
 
     void emit_product(const tile::Mma& m) {
-        const auto own = own_fragment(*registers_.at(m.stage), m.place, dealt_, environment_);
+        const auto own = own_fragment(*registers_.at(m.stage), m.place, dealt_, environment_, m.grouped);
         TESSERA_CHECK(own.has_value(), "a product of fragments whose registers others own");
         const std::vector<std::int64_t> extent = own_extent(*registers_.at(m.stage));
         lines_.open("{");
@@ -386,10 +445,14 @@ private:
                             m.n,
                             m.k,
                             m.left->dtype};
+        const auto call = [this](const std::string& name) { return scalars_.call(name); };
+        if (m.grouped) {
+            write_grouped_product(lines_, call, product);
+            return lines_.close();
+        }
         lines_.add(fmt::format("const int {} = static_cast<int>({});", product.first,
                                scalars_.index(linear(*own, dense(numbers(extent))))));
-        write_product(
-            lines_, [this](const std::string& name) { return scalars_.call(name); }, product);
+        write_product(lines_, call, product);
         lines_.close();
     }
 
@@ -523,6 +586,7 @@ private:
     std::map<const ExprNode*, std::string> names_;
     std::map<size_t, const Alloc*> registers_;
     std::map<size_t, SharedMemory> shared_;
+    std::string full_;  // the barrier of the copies that start
     std::map<size_t, std::vector<std::string>> arrays_;
 };
 

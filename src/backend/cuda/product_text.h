@@ -28,6 +28,8 @@ struct ProductText {
     DType dtype = DType::bf16;  // of the factors
 };
 
+/// The same by a warpgroup, 64 rows, of factors in rows of 128 swizzled bytes along k; waits for the product.
+void write_grouped_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& product);
 /// Loads 16 rows of left and 16 columns of right at a time by ldmatrix.x4, 32 bytes deep, and multiplies.
 void write_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& product);
 

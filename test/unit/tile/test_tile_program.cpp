@@ -18,7 +18,7 @@ namespace {
 using tile::Barrier;
 using tile::Program;
 
-Program program_of(const CorpusKernel& kernel) { return tile::lower(corpus_tree(kernel), parse_target("cuda-sm_80")); }
+Program program_of(const CorpusKernel& kernel) { return corpus_program(kernel); }
 
 TEST(TileProgram, SchedulesForTheGpuMeanTheAlgorithm) {
     for (const CorpusKernel& k : corpus())
@@ -26,7 +26,7 @@ TEST(TileProgram, SchedulesForTheGpuMeanTheAlgorithm) {
             SCOPED_TRACE(k.name);
             CorpusBuffers want = corpus_buffers(k, extents, 1), got = corpus_buffers(k, extents, 1);
             interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
-            const LoopTree tree = corpus_tree(k);
+            const LoopTree tree = corpus_tree(k, k.target);
             verify(tree);
             for (const std::uint64_t seed : {0, 5}) {
                 interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = seed});
@@ -42,7 +42,7 @@ TEST(TileProgram, DefaultSchedulesAreLegalAndMeanTheAlgorithm) {
         k.schedule = default_schedule(k.algorithm, parse_target("cuda-sm_80"));
         try {
             (void)program_of(k);
-            const LoopTree tree = corpus_tree(k);
+            const LoopTree tree = corpus_tree(k, k.target);
             CorpusBuffers want = corpus_buffers(k, k.cases.back(), 2), got = corpus_buffers(k, k.cases.back(), 2);
             interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
             interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = 3});
@@ -58,7 +58,7 @@ TEST(TileProgram, TextParsesBack) {
     std::vector<Program> programs;
     for (const CorpusKernel& k : corpus()) {
         programs.push_back(program_of(k));
-        if (k.row_cells > 1) programs.push_back(tile::lower(corpus_tree(k), parse_target("cuda-sm_80"), tile::Copies::plain));
+        if (k.row_cells > 1) programs.push_back(corpus_program(k, tile::Copies::plain));
     }
     for (const Program& program : programs) {
         const std::string text = to_text(program);
@@ -111,7 +111,7 @@ struct WithoutOne {
     bool found = false;
     tile::StatementPtr operator()(const tile::StatementPtr& s) {
         const auto* await = std::get_if<tile::Await>(&s->node);
-        if (await && at-- == 0) {
+        if (await && await->in_flight && at-- == 0) {
             found = true;
             tile::Await short_of = *await;
             ++*short_of.in_flight;
@@ -301,6 +301,46 @@ TEST(TileLimits, AsynchronousCopies) {
     s.stages.at("half").copy_of.reset(), s.stages.at("half").for_uses.reset();
     s.stages.at("half").loops->at(0).tail = Tail::guard;
     expect_refused(refusal(Algorithm({c}, {a, b, bias}), s), "it is computed, not copied");
+}
+
+TEST(TileLimits, ProductsOfWarpgroups) {
+    const CorpusKernel k = corpus_kernel("matmul_warpgroups_bf16");
+    const auto with = [&](auto change, const std::string& target = "cuda-sm_90a") {
+        Schedule s = k.schedule;
+        change(s);
+        return refusal(k.algorithm, s, target);
+    };
+    EXPECT_EQ(with([](Schedule&) {}), "accepted");
+    expect_refused(with([](Schedule&) {}, "cuda-sm_80"), "which sm_80 does not have");
+    expect_refused(with([](Schedule&) {}, "cuda-sm_100a"), "which sm_100a does not have");
+    expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma->atom = "m16n8k16"; }), "its mma atom is not wgmma");
+    expect_refused(with([](Schedule& s) { s.stages.at("B.s").store.swizzle = Swizzle::xor_; }),
+                   "B.s is not copied by engine tma with swizzle 128B");
+    expect_refused(with([](Schedule& s) { s.stages.at("A.s").store.buffers.reset(); }),
+                   "A.s is moved by the copy engine into one buffer");
+    expect_refused(with([](Schedule& s) {
+                       for (const char* copy : {"A.s", "B.s"}) s.stages.at(copy).store.buffers = 8;
+                   }),
+                   "bytes of shared memory");
+    expect_refused(with([](Schedule& s) {
+                       s.stages.at("C.sum").loops->at(0).tile = 32;
+                       for (const char* copy : {"A.s", "B.s"}) s.stages.at(copy).loops->at(0).tile = 32;
+                   }),
+                   "rows of A.s take 64 bytes");
+    expect_refused(with([](Schedule& s) {
+                       for (const char* stage : {"C", "C.sum"})
+                           for (LoopSpec& l : *s.stages.at(stage).loops)
+                               if (l.name == "mg") l.tile = 128;
+                   }),
+                   "of a warpgroup covers 128 rows, not 64");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", bf16, {m, kk}), b("B", bf16, {kk, n}), bias("bias", f32, {n});
+    Func c("C");
+    c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n))) + bias(n));
+    Schedule s = k.schedule;
+    s.stages.at("B.s").store.swizzle = Swizzle::none;
+    expect_refused(refusal(Algorithm({c}, {a, b, bias}), s, "cuda-sm_90a"),
+                   "the copy engine does not move B.s: rows of its box take 256 bytes");
 }
 
 // A copy that starts inside a vector, or runs past what its source has, moves cell by cell or is refused.
