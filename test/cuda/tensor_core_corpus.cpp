@@ -179,7 +179,7 @@ CorpusKernel matmul_warpgroups(const std::string& name, DType dtype, std::int64_
     return {name,
             Algorithm({C}, {A, B, bias}),
             s,
-            {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 40}, {"n", n_tile + 8}, {"k", 64}}, {{"m", 134}, {"n", 21}, {"k", 331}}},
+            {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 40}, {"n", n_tile + 8}, {"k", 64}}, {{"m", 66}, {"n", 9}, {"k", 331}}},
             1,
             8,
             "cuda-sm_90a"};

@@ -2,6 +2,7 @@
 #include "backend/cuda/cuda_source.h"
 #include "backend/cuda/device_functions.h"
 #include "backend/cuda/product_text.h"
+#include "backend/cuda/ring_text.h"
 #include "backend/cuda/scalar_text.h"
 #include "base/check.h"
 #include "base/match.h"
@@ -81,7 +82,7 @@ public:
         lines_.open("");
         grid();
         if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
-        start_rings();
+        start_rings(lines_, scalars_, plan_);
         emit(*kernel_.body);
         lines_.close("}");
         std::vector<std::string> params;
@@ -291,19 +292,6 @@ private:
         lines_.close();
     }
 
-    // Barriers of the rings that the copy engine fills.
-    void start_rings() {
-        if (plan_.rings.empty()) return;
-        lines_.open(fmt::format("if ({} == 0) {{", thread()));
-        for (const auto& [stage, ring] : plan_.rings) {
-            lines_.add("TSR_UNROLL");
-            lines_.add(fmt::format("for (int i = 0; i < {}; ++i) {}(smem + static_cast<u32>({} + i * 8), 1);", ring.second,
-                                   scalars_.call("mbar_init"), ring.first));
-        }
-        lines_.add(fmt::format("{}();", scalars_.call("mbar_fence_init")));
-        lines_.close();
-        lines_.add(fmt::format("{}();", scalars_.call("sync_cta")));
-    }
     std::string ring_barrier(size_t stage, const Expr& token) {
         const auto& [begin, count] = plan_.rings.at(stage);
         const Expr number = simplify_index(make_op(Op::mod, DType::i64, {token, index_number(count)}));
@@ -436,15 +424,10 @@ private:
         TESSERA_CHECK(own.has_value(), "a product of fragments whose registers others own");
         const std::vector<std::int64_t> extent = own_extent(*registers_.at(m.stage));
         lines_.open("{");
-        ProductText product{factor("left", m.left, m.left_turned),
-                            factor("right", m.right, !m.right_turned),
-                            arrays_.at(m.stage)[0],
-                            lines_.fresh("first"),
-                            extent.back(),
-                            m.m,
-                            m.n,
-                            m.k,
-                            m.left->dtype};
+        ProductText product;
+        product.left = factor("left", m.left, m.left_turned), product.right = factor("right", m.right, !m.right_turned);
+        product.sums = arrays_.at(m.stage)[0], product.first = lines_.fresh("first"), product.sums_row = extent.back();
+        product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.left->dtype;
         const auto call = [this](const std::string& name) { return scalars_.call(name); };
         if (m.grouped) {
             write_grouped_product(lines_, call, product);

@@ -69,6 +69,16 @@ TEST(CudaLibrary, LinksAndChecksItsArguments) {
     EXPECT_NE(out.find("rank: 703"), std::string::npos) << out;
 }
 
+// A library whose kernels take tensor maps, with a variant for rows that the copy engine does not read.
+TEST(CudaLibrary, HasTensorMaps) {
+    if (cuda::find_cuda_tool("nvcc").empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
+    const ScratchFolder folder;
+    const CorpusKernel& k = corpus_kernel("matmul_warpgroups_f16");
+    const LibraryFiles files = compile_library({LibraryKernel{"product", k.algorithm, k.schedule}}, parse_target("cuda-sm_90a"),
+                                               "grouped", folder.path());
+    EXPECT_NE(read_text_file(files.metadata).find("_plain\""), std::string::npos);
+}
+
 TEST(CudaLibrary, MissingCompilerLeavesNothing) {
     const ScratchFolder folder;
     const CorpusKernel& k = corpus_kernel("stencil");

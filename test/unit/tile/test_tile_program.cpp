@@ -330,7 +330,7 @@ TEST(TileLimits, ProductsOfWarpgroups) {
     expect_refused(with([](Schedule& s) {
                        for (const char* stage : {"C", "C.sum"})
                            for (LoopSpec& l : *s.stages.at(stage).loops)
-                               if (l.name == "mg") l.tile = 128;
+                               if (l.name == "mg" || l.name == "mb") l.tile = l.name == "mg" ? 128 : 256;
                    }),
                    "of a warpgroup covers 128 rows, not 64");
     Dim m("m"), n("n"), kk("k");
