@@ -7,9 +7,8 @@
 namespace tessera::cpu {
 namespace {
 
-using namespace Halide::Internal;
+namespace ir = Halide::Internal;
 using E = Halide::Expr;
-using HalideVariable = Halide::Internal::Variable;
 
 // Slots begin at multiples of this, which is what vector loads of internal buffers rely on.
 constexpr std::int64_t slot_alignment = 64;
@@ -31,66 +30,66 @@ struct Slot {
 // Whether the value is known before the kernel runs, and no larger, written out, than is worth computing.
 bool is_small_and_pure(const E& e) {
     constexpr int most_nodes = 1000;
-    class Counter : public IRVisitor {
+    class Counter : public ir::IRVisitor {
     public:
         int nodes = 0;
 
     private:
-        using IRVisitor::visit;
-        void visit(const Load*) override { nodes = most_nodes + 1; }
-        void visit(const Call* op) override {
+        using ir::IRVisitor::visit;
+        void visit(const ir::Load*) override { nodes = most_nodes + 1; }
+        void visit(const ir::Call* op) override {
             if (!op->is_pure()) nodes = most_nodes + 1;
-            IRVisitor::visit(op);
+            ir::IRVisitor::visit(op);
         }
-        void visit(const HalideVariable*) override { ++nodes; }
-        void visit(const IntImm*) override { ++nodes; }
+        void visit(const ir::Variable*) override { ++nodes; }
+        void visit(const ir::IntImm*) override { ++nodes; }
     } counter;
     e.accept(&counter);
     return counter.nodes <= most_nodes;
 }
 
 E rounded_up(const E& bytes) {
-    const E step = make_const(Halide::Int(64), slot_alignment);
-    return simplify((bytes + (step - 1)) / step * step);
+    const E step = ir::make_const(Halide::Int(64), slot_alignment);
+    return ir::simplify((bytes + (step - 1)) / step * step);
 }
 
-bool on_heap(const Allocate& op) {
-    if (op.new_expr.defined() || op.extents.empty() || !is_const_one(op.condition)) return false;
+bool on_heap(const ir::Allocate& op) {
+    if (op.new_expr.defined() || op.extents.empty() || !ir::is_const_one(op.condition)) return false;
     const std::int64_t constant = std::int64_t{op.constant_allocation_size()} * op.type.bytes();
     if (op.memory_type == Halide::MemoryType::Heap) return true;
     return op.memory_type == Halide::MemoryType::Auto && (constant == 0 || constant > most_stack_bytes);
 }
 
 /// Finds the buffers that can be planned, all inside the first of them, with their sizes and lifetimes.
-class BufferFinder : public IRVisitor {
+class BufferFinder : public ir::IRVisitor {
 public:
     std::map<std::string, PlannedBuffer> buffers;
     std::string first;
 
 private:
-    using IRVisitor::visit;
+    using ir::IRVisitor::visit;
 
-    void visit(const LetStmt* op) override {
+    void visit(const ir::LetStmt* op) override {
         ++position_;
         lets_.emplace_back(op->name, op->value);
-        IRVisitor::visit(op);
+        ir::IRVisitor::visit(op);
         lets_.pop_back();
     }
 
-    void visit(const For* op) override { inside(op); }
-    void visit(const IfThenElse* op) override { inside(op); }
-    void visit(const Fork* op) override { inside(op); }
+    void visit(const ir::For* op) override { inside(op); }
+    void visit(const ir::IfThenElse* op) override { inside(op); }
+    void visit(const ir::Fork* op) override { inside(op); }
 
     template <class Node>
     void inside(const Node* op) {
         ++position_;
         ++depth_;
-        IRVisitor::visit(op);
+        ir::IRVisitor::visit(op);
         --depth_;
         ++position_;
     }
 
-    void visit(const Allocate* op) override {
+    void visit(const ir::Allocate* op) override {
         const int begin = ++position_;
         const bool within = first.empty() || first_open_;
         const E bytes = depth_ == 0 && within && on_heap(*op) && buffers.count(op->name) == 0 ? closed_bytes(*op) : E();
@@ -100,25 +99,25 @@ private:
             first_open_ = true;
         }
         if (bytes.defined()) buffers[op->name] = {begin, 0, bytes, 0};
-        IRVisitor::visit(op);
+        ir::IRVisitor::visit(op);
         if (bytes.defined() && buffers[op->name].end == 0) buffers[op->name].end = ++position_;
         if (opens) first_open_ = false;
     }
 
-    void visit(const Free* op) override {
+    void visit(const ir::Free* op) override {
         const auto found = buffers.find(op->name);
         if (found != buffers.end() && depth_ == 0) found->second.end = ++position_;
     }
 
     // The buffer's bytes with what its extents refer to written out; undefined where they depend on what is in memory.
-    E closed_bytes(const Allocate& op) const {
-        E bytes = make_const(Halide::Int(64), op.type.bytes());
+    E closed_bytes(const ir::Allocate& op) const {
+        E bytes = ir::make_const(Halide::Int(64), op.type.bytes());
         for (const E& extent : op.extents) bytes = bytes * Halide::max(Halide::cast<std::int64_t>(extent), 0);
         // Vectors may read past the end.
-        bytes = bytes + make_const(Halide::Int(64), std::int64_t{op.padding + 1} * op.type.bytes() + slot_alignment);
+        bytes = bytes + ir::make_const(Halide::Int(64), std::int64_t{op.padding + 1} * op.type.bytes() + slot_alignment);
         for (size_t l = lets_.size(); l-- > 0;) {
-            if (!expr_uses_var(bytes, lets_[l].first)) continue;
-            bytes = substitute(lets_[l].first, lets_[l].second, bytes);
+            if (!ir::expr_uses_var(bytes, lets_[l].first)) continue;
+            bytes = ir::substitute(lets_[l].first, lets_[l].second, bytes);
             if (!is_small_and_pure(bytes)) return {};
         }
         return rounded_up(bytes);
@@ -132,10 +131,10 @@ private:
 /// The slot of those free at `begin` that has to grow least.
 size_t choose_slot(const std::vector<Slot>& slots, const PlannedBuffer& buffer) {
     size_t best = slots.size();
-    const auto grows = [&](size_t s) { return !can_prove(slots[s].bytes >= buffer.bytes); };
+    const auto grows = [&](size_t s) { return !ir::can_prove(slots[s].bytes >= buffer.bytes); };
     for (size_t s = 0; s < slots.size(); ++s) {
         if (slots[s].busy_until > buffer.begin) continue;
-        if (best == slots.size() || (!grows(s) && (grows(best) || can_prove(slots[s].bytes < slots[best].bytes)))) best = s;
+        if (best == slots.size() || (!grows(s) && (grows(best) || ir::can_prove(slots[s].bytes < slots[best].bytes)))) best = s;
     }
     return best;
 }
@@ -150,56 +149,58 @@ std::vector<Slot> assign_slots(std::map<std::string, PlannedBuffer>& buffers) {
         if (buffer->slot == slots.size()) slots.push_back({0, buffer->bytes, E()});
         Slot& slot = slots[buffer->slot];
         slot.busy_until = buffer->end;
-        slot.bytes = simplify(Halide::max(slot.bytes, buffer->bytes));
+        slot.bytes = ir::simplify(Halide::max(slot.bytes, buffer->bytes));
     }
-    E offset = make_const(Halide::Int(64), 0);
+    E offset = ir::make_const(Halide::Int(64), 0);
     for (Slot& slot : slots) {
         slot.offset = offset;
-        offset = simplify(offset + slot.bytes);
+        offset = ir::simplify(offset + slot.bytes);
     }
     return slots;
 }
 
-class Planner : public IRMutator {
+class Planner : public ir::IRMutator {
 public:
     explicit Planner(std::shared_ptr<MemoryPlan> plan) : plan_(std::move(plan)) {}
 
-    using IRMutator::mutate;
-    Halide::Internal::Stmt mutate(const Halide::Internal::Stmt& s) override {
-        if (entered_) return IRMutator::mutate(s);
+    using ir::IRMutator::mutate;
+    ir::Stmt mutate(const ir::Stmt& s) override {
+        if (entered_) return ir::IRMutator::mutate(s);
         entered_ = true;
         BufferFinder found;
         s.accept(&found);
         buffers_ = std::move(found.buffers);
         first_ = found.first;
-        if (buffers_.empty()) return LetStmt::make(block_name, begin(make_zero(Halide::Int(64))), guarded(s));
+        if (buffers_.empty()) return ir::LetStmt::make(block_name, begin(ir::make_zero(Halide::Int(64))), guarded(s));
         slots_ = assign_slots(buffers_);
-        plan_->bytes = simplify(slots_.back().offset + slots_.back().bytes);
-        return IRMutator::mutate(s);
+        plan_->bytes = ir::simplify(slots_.back().offset + slots_.back().bytes);
+        return ir::IRMutator::mutate(s);
     }
 
 private:
-    using IRMutator::visit;
+    using ir::IRMutator::visit;
 
-    Halide::Internal::Stmt visit(const Allocate* op) override {
+    ir::Stmt visit(const ir::Allocate* op) override {
         const auto found = buffers_.find(op->name);
-        if (found == buffers_.end()) return IRMutator::visit(op);
+        if (found == buffers_.end()) return ir::IRMutator::visit(op);
         const E address = reinterpret<std::uint64_t>(block()) + Halide::cast<std::uint64_t>(slots_[found->second.slot].offset);
-        const auto body = LetStmt::make(op->name, Halide::reinterpret(Halide::Handle(), address), mutate(op->body));
+        const auto body = ir::LetStmt::make(op->name, Halide::reinterpret(Halide::Handle(), address), mutate(op->body));
         if (op->name != first_) return body;
-        const E end = Call::make(Halide::Int(32), "tessera_scratch_end", {block()}, Call::Extern);
-        return LetStmt::make(block_name, begin(plan_->bytes), Block::make(guarded(body), Evaluate::make(end)));
+        const E end = ir::Call::make(Halide::Int(32), "tessera_scratch_end", {block()}, ir::Call::Extern);
+        return ir::LetStmt::make(block_name, begin(plan_->bytes), ir::Block::make(guarded(body), ir::Evaluate::make(end)));
     }
 
-    Halide::Internal::Stmt visit(const Free* op) override {
-        return buffers_.count(op->name) != 0 ? Evaluate::make(0) : IRMutator::visit(op);
+    ir::Stmt visit(const ir::Free* op) override {
+        return buffers_.count(op->name) != 0 ? ir::Evaluate::make(0) : ir::IRMutator::visit(op);
     }
 
-    static E block() { return HalideVariable::make(Halide::Handle(), block_name); }
-    static E begin(const E& bytes) { return Call::make(Halide::Handle(), "tessera_scratch_begin", {bytes}, Call::Extern); }
+    static E block() { return ir::Variable::make(Halide::Handle(), block_name); }
+    static E begin(const E& bytes) {
+        return ir::Call::make(Halide::Handle(), "tessera_scratch_begin", {bytes}, ir::Call::Extern);
+    }
     // Runs unless there is no memory, or the caller only asks how much it takes.
-    static Halide::Internal::Stmt guarded(const Halide::Internal::Stmt& body) {
-        return IfThenElse::make(reinterpret<std::uint64_t>(block()) != make_zero(Halide::UInt(64)), body);
+    static ir::Stmt guarded(const ir::Stmt& body) {
+        return ir::IfThenElse::make(reinterpret<std::uint64_t>(block()) != ir::make_zero(Halide::UInt(64)), body);
     }
 
     template <class T>
@@ -231,9 +232,9 @@ std::string memory_text(const BoundSchedule& bound, const std::vector<Halide::Ar
     E named = bytes;
     for (size_t p = 0; p < arguments.size(); ++p)
         if (parameters[p].kind == Parameter::Kind::dim)
-            named = substitute(
+            named = ir::substitute(
                 arguments[p].name,
-                HalideVariable::make(Halide::Int(32), bound.graph.algorithm.state().dims[parameters[p].index].name()), named);
+                ir::Variable::make(Halide::Int(32), bound.graph.algorithm.state().dims[parameters[p].index].name()), named);
     std::ostringstream text;
     text << named;
     std::string plain = text.str();

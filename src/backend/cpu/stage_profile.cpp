@@ -11,10 +11,8 @@
 namespace tessera::cpu {
 namespace {
 
-using namespace Halide::Internal;
+namespace ir = Halide::Internal;
 using E = Halide::Expr;
-using HalideStmt = Halide::Internal::Stmt;
-using HalideVariable = Halide::Internal::Variable;
 
 // ---- what a stage has to do
 
@@ -49,7 +47,7 @@ Work work_of(const Stage& stage) {
     return work;
 }
 
-E real(double value) { return make_const(Halide::Float(64), value); }
+E real(double value) { return ir::make_const(Halide::Float(64), value); }
 
 /// Expressions over the extents of a kernel's dims.
 class WorkBuilder {
@@ -115,7 +113,7 @@ private:
 
 // ---- the pass
 
-class StageTimer : public IRMutator {
+class StageTimer : public ir::IRMutator {
 public:
     StageTimer(const BoundSchedule& bound, const Translation& translation) : description_(bound.graph.algorithm.name() + "\n") {
         const WorkBuilder work(bound, translation);
@@ -123,48 +121,49 @@ public:
             stages_[halide_name(bound, s)] = stages_[halide_name(bound, s) + "_out"] = static_cast<int>(s);
             const StageAdvice advice = stage_advice(bound, s);
             description_ += bound.graph.stages[s].name + "\n" + advice.memory + "\n" + advice.compute + "\n";
-            work_.emplace_back(simplify(work.operations(s)), simplify(work.bytes(s)));
+            work_.emplace_back(ir::simplify(work.operations(s)), ir::simplify(work.bytes(s)));
         }
     }
 
-    using IRMutator::mutate;
-    HalideStmt mutate(const HalideStmt& s) override {
-        if (entered_) return IRMutator::mutate(s);
+    using ir::IRMutator::mutate;
+    ir::Stmt mutate(const ir::Stmt& s) override {
+        if (entered_) return ir::IRMutator::mutate(s);
         entered_ = true;
-        HalideStmt body = Block::make(IRMutator::mutate(s), told("end", {}));
+        ir::Stmt body = ir::Block::make(ir::IRMutator::mutate(s), told("end", {}));
         for (size_t i = work_.size(); i-- > 0;)
-            body = Block::make(
-                told("work", {make_const(Halide::Int(32), static_cast<std::int64_t>(i)), work_[i].first, work_[i].second}), body);
-        return LetStmt::make(handle_name, Call::make(Halide::Handle(), "tessera_profile_begin", {E(description_)}, Call::Extern),
-                             body);
+            body = ir::Block::make(
+                told("work", {ir::make_const(Halide::Int(32), static_cast<std::int64_t>(i)), work_[i].first, work_[i].second}),
+                body);
+        return ir::LetStmt::make(
+            handle_name, ir::Call::make(Halide::Handle(), "tessera_profile_begin", {E(description_)}, ir::Call::Extern), body);
     }
 
 private:
-    using IRMutator::visit;
+    using ir::IRMutator::visit;
 
-    HalideStmt visit(const ProducerConsumer* op) override {
+    ir::Stmt visit(const ir::ProducerConsumer* op) override {
         const auto found = stages_.find(op->name.substr(0, op->name.find('$')));
-        if (!op->is_producer || found == stages_.end()) return IRMutator::visit(op);
+        if (!op->is_producer || found == stages_.end()) return ir::IRMutator::visit(op);
         const int outer = here_;
         here_ = found->second;
-        const HalideStmt body = timed("enter", mutate(op->body));
+        const ir::Stmt body = timed("enter", mutate(op->body));
         here_ = outer;
-        return ProducerConsumer::make(op->name, true, body);
+        return ir::ProducerConsumer::make(op->name, true, body);
     }
 
-    HalideStmt visit(const For* op) override {
-        if (op->for_type != ForType::Parallel || here_ < 0) return IRMutator::visit(op);
-        return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api,
-                         timed("task", mutate(op->body)));
+    ir::Stmt visit(const ir::For* op) override {
+        if (op->for_type != ir::ForType::Parallel || here_ < 0) return ir::IRMutator::visit(op);
+        return ir::For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api,
+                             timed("task", mutate(op->body)));
     }
 
-    [[nodiscard]] HalideStmt timed(const char* begin, const HalideStmt& body) const {
-        return Block::make({told(begin, {here_}), body, told("leave", {})});
+    [[nodiscard]] ir::Stmt timed(const char* begin, const ir::Stmt& body) const {
+        return ir::Block::make({told(begin, {here_}), body, told("leave", {})});
     }
 
-    static HalideStmt told(const std::string& what, std::vector<E> args) {
-        args.insert(args.begin(), HalideVariable::make(Halide::Handle(), handle_name));
-        return Evaluate::make(Call::make(Halide::Int(32), "tessera_profile_" + what, args, Call::Extern));
+    static ir::Stmt told(const std::string& what, std::vector<E> args) {
+        args.insert(args.begin(), ir::Variable::make(Halide::Handle(), handle_name));
+        return ir::Evaluate::make(ir::Call::make(Halide::Int(32), "tessera_profile_" + what, args, ir::Call::Extern));
     }
 
     static constexpr const char* handle_name = "tessera_profile";
