@@ -178,7 +178,7 @@ TEST(Profile, OffLeavesNoTrace) {
     tessera_profile_row row{};
     EXPECT_EQ(tessera_profile_row_at(tessera_profile_rows(), &row), TESSERA_ARGUMENT);
     EXPECT_EQ(tessera_profile_row_at(-1, &row), TESSERA_ARGUMENT);
-    EXPECT_THROW(static_cast<void>(compile(u.algorithm(), {}, parse_target("interpreter"), {.profile = true})), Limit);
+    EXPECT_THROW(static_cast<void>(compile(u.algorithm(), Schedule(), parse_target("interpreter"), {.profile = true})), Limit);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ bool same_bytes(const Buffer<float>& a, const Buffer<float>& b) {
 
 Buffer<float> interpreted(const Algorithm& algorithm, const Buffer<float>& in, const std::string& output) {
     Buffer<float> out({in.extent(0)});
-    compile(algorithm, {}, parse_target("interpreter"))({{"in", in}}, {{output, out}});
+    compile(algorithm, Schedule(), parse_target("interpreter"))({{"in", in}}, {{output, out}});
     return out;
 }
 
@@ -135,7 +135,7 @@ TEST(Scratch, SlotsFitTheLargestOfTheirBuffersForAnyExtents) {
         module.call_with_scratch(inputs, {{"out", result}}, {aligned, bytes});
         for (auto* after = aligned + bytes; after != memory.data() + memory.size(); ++after)
             ASSERT_EQ(*after, std::byte{0x5a}) << "written past the scratch memory";
-        compile(algorithm, {}, parse_target("interpreter"))(inputs, {{"out", expected}});
+        compile(algorithm, Schedule(), parse_target("interpreter"))(inputs, {{"out", expected}});
         EXPECT_TRUE(same_bytes(result, expected)) << wide << " " << tall;
     }
 }
@@ -175,7 +175,7 @@ TEST(Scratch, KernelsWithoutBuffersTakeNoneAndTheInterpreterChecksOnly) {
     EXPECT_EQ(module.scratch_bytes({{"in", in}}, {{"s2", out}}), 0u);
     module.call_with_scratch({{"in", in}}, {{"s2", out}}, {});
     EXPECT_TRUE(same_bytes(out, interpreted(chain.algorithm(), in, "s2")));
-    const Module oracle = compile(chain.algorithm(), {}, parse_target("interpreter"));
+    const Module oracle = compile(chain.algorithm(), Schedule(), parse_target("interpreter"));
     EXPECT_EQ(oracle.scratch_bytes({{"in", in}}, {{"s2", out}}), 0u);
     EXPECT_EQ(error_of([&] { (void)oracle.scratch_bytes({}, {{"s2", out}}); }).substr(0, 5), "E0701");
 }
