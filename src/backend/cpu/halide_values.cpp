@@ -360,7 +360,11 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
     if (op == Op::saturate_cast) return saturate(from, to, args[0]);
     if (op == Op::bitcast) return reinterpret(value_type(to), args[0]);
     if (op == Op::straight_through) return args[0];
-    if (op == Op::select) return Halide::Internal::Select::make(args[0], args[1], args[2]);
+    if (op == Op::select) {
+        // Where Halide trims loops to what a condition lets through, it reads a select between conditions as its last branch.
+        if (args[1].type().is_bool()) return (args[0] && args[1]) || (!args[0] && args[2]);
+        return Halide::Internal::Select::make(args[0], args[1], args[2]);
+    }
     const auto rule = rules().find(op);
     TESSERA_CHECK(rule != rules().end(), fmt::format("the CPU backend has no {}", op_row(op).name));
     if (!is_half(from)) return rule->second(args);

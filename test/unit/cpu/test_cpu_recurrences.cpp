@@ -199,6 +199,26 @@ TEST(CpuRecurrences, ReadsOutsideAnExtentOfARecurrenceInPhasesAreALimit) {
     for (const std::int64_t n : {1, 2, 9}) run.at({{"j", n}, {"i", n}});
 }
 
+// Without loops of its own at root, as the default schedule has it: the kernel must give the interpreter's 29, -7.
+TEST(CpuRecurrences, InPhasesAtRootWithoutLoops) {
+    Dim c("c"), x("x"), j("j", x.extent());
+    Input b("b", i32, {c, x});
+    Func h("h");
+    recurrence(c, {{h(c, x), cast(i32, 2)}}, [&](const Self& s) -> Tuple {
+        return {s[0](c - 1, x) * 2 - s[0](c - 2, x) * sum({j}, s[0](c - 1, j)) + b(c, x)};
+    });
+    const Algorithm a({h}, {b});
+    Schedule roots;
+    roots.stage("h").root();
+    roots.stage("h.recurrence").root();
+    Buffer<std::int32_t> in({2, 3}), want({2, 3}), got({2, 3});
+    in.for_each([](std::int32_t& v) { v = 1; });
+    compile(a, Schedule(), parse_target("interpreter"))({{"b", in}}, {{"h", want}});
+    compile(a, roots, Target(), {.disk_cache = false})({{"b", in}}, {{"h", got}});
+    for (int t = 0; t < 2; ++t)
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(got(t, i), want(t, i));
+}
+
 // A kernel that checks what it computed ends with an error, by definition and compiled, also in a parallel loop.
 TEST(CpuRecurrences, ChecksOfValues) {
     Dim n("n");
