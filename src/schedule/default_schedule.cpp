@@ -25,7 +25,7 @@ constexpr std::int64_t rows_per_window_task = 64;  // where each task computes r
 constexpr double most_recompute = 4;               // operations a cell, for values that then stay in registers
 constexpr std::int64_t most_rows = 8;              // of a block computed together
 constexpr std::int64_t most_unrolled = 4;
-constexpr double most_written_out = 256;  // operations of rows computed together, whose code then stays in the cache
+constexpr double most_written_out = 512;  // operations of rows computed together, whose code then stays in the cache
 constexpr std::int64_t tall_window = 8;   // rows of one definition beside those of its readers
 
 class Scheduler {
