@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness.h"
+#include "row_journal.h"
 
 namespace bench {
 namespace {
@@ -69,19 +70,7 @@ Facts machine_facts() {
 std::string json_report(const std::vector<Row>& rows, const Facts& machine, const Facts& versions) {
     nlohmann::ordered_json report{{"machine", object_of(machine)}, {"versions", object_of(versions)}};
     report["rows"] = nlohmann::ordered_json::array();
-    for (const Row& row : rows) {
-        report["rows"].push_back({{"case", row.case_name},
-                                  {"rival", row.rival},
-                                  {"threads", row.threads},
-                                  {"ratio", row.ratio},
-                                  {"low", row.low},
-                                  {"high", row.high},
-                                  {"checked", row.checked},
-                                  {"note", row.note},
-                                  {"ours_ms", row.our_milliseconds},
-                                  {"rival_ms", row.rival_milliseconds},
-                                  {"roofline", row.roofline}});
-    }
+    for (const Row& row : rows) report["rows"].push_back(row_fields(row));
     return report.dump(2) + "\n";
 }
 

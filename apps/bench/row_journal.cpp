@@ -16,20 +16,21 @@ double number_of(const nlohmann::json& value) {
 
 }  // namespace
 
-std::string row_line(const Row& row) {
-    const nlohmann::ordered_json line{{"case", row.case_name},
-                                      {"rival", row.rival},
-                                      {"threads", row.threads},
-                                      {"ratio", row.ratio},
-                                      {"low", row.low},
-                                      {"high", row.high},
-                                      {"checked", row.checked},
-                                      {"note", row.note},
-                                      {"ours_ms", row.our_milliseconds},
-                                      {"rival_ms", row.rival_milliseconds},
-                                      {"roofline", row.roofline}};
-    return line.dump();
+nlohmann::ordered_json row_fields(const Row& row) {
+    return {{"case", row.case_name},
+            {"rival", row.rival},
+            {"threads", row.threads},
+            {"ratio", row.ratio},
+            {"low", row.low},
+            {"high", row.high},
+            {"checked", row.checked},
+            {"note", row.note},
+            {"ours_ms", row.our_milliseconds},
+            {"rival_ms", row.rival_milliseconds},
+            {"roofline", row.roofline}};
 }
+
+std::string row_line(const Row& row) { return row_fields(row).dump(); }
 
 Row parse_row_line(const std::string& line) {
     try {

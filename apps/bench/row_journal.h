@@ -4,10 +4,14 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "harness.h"
 
 namespace bench {
 
+/// The names and values of a row in JSON.
+[[nodiscard]] nlohmann::ordered_json row_fields(const Row&);
 /// One line of JSON for a row and back; NaN is null. Throws std::invalid_argument for a line that is no row.
 [[nodiscard]] std::string row_line(const Row&);
 [[nodiscard]] Row parse_row_line(const std::string& line);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iostream>
 #include <numeric>
 
 #include "expect.h"
@@ -37,13 +38,17 @@ void DigitImages::fill(const CompiledProgram& program, std::size_t first, std::i
     }
 }
 
-int DigitImages::read_right(const CompiledProgram& program) const {
+double DigitImages::read_tests(const CompiledProgram& program) const {
+    fill(program, 0, static_cast<std::int64_t>(tested_), false);
+    program.run();
     int right = 0;
     for (std::size_t e = 0; e < tested_; ++e) {
         const float* scores = program.array("logits").data() + static_cast<std::int64_t>(e) * digit_classes;
         right += std::max_element(scores, scores + digit_classes) - scores == labels_[static_cast<std::size_t>(order_[e])];
     }
-    return right;
+    const double share = 100.0 * right / static_cast<double>(tested_);
+    std::cout << "test digits read right: " << right << " of " << tested_ << ", " << share << " %\n";
+    return share;
 }
 
 }  // namespace apps

@@ -20,8 +20,8 @@ public:
     void shuffle(RandomNumbers& random);
     /// `count` images from the one at `first` into x(n, i), and where `labels` is set their digits into label(n).
     void fill(const CompiledProgram& program, std::size_t first, std::int64_t count, bool labels) const;
-    /// How many of the first images the program's logits(n, c) read right.
-    [[nodiscard]] int read_right(const CompiledProgram& program) const;
+    /// Runs the program on the images for the test, and says what share of them its logits(n, c) read right, in %.
+    [[nodiscard]] double read_tests(const CompiledProgram& program) const;
 
 private:
     std::vector<std::string> images_;  // 'a' is 0 and 'q' is 16

@@ -1,9 +1,9 @@
 #include "tune/kernel_arguments.h"
 
-#include <tessera/half.h>
 #include <tessera/tune_strategy.h>
 
 #include "algorithm/graph.h"
+#include "base/element_type.h"
 #include "schedule/stage_cost.h"
 
 #include <fmt/format.h>
@@ -71,26 +71,6 @@ void fill(const AnyBuffer& buffer, const std::vector<double>& values) {
     }
 }
 
-// Calls visit(T{}) for the C++ type of a dtype.
-template <class Visit>
-auto with_type(tessera_dtype dtype, Visit visit) {
-    switch (dtype) {
-        case TESSERA_BOOL: return visit(bool{});
-        case TESSERA_I8: return visit(std::int8_t{});
-        case TESSERA_I16: return visit(std::int16_t{});
-        case TESSERA_I32: return visit(std::int32_t{});
-        case TESSERA_I64: return visit(std::int64_t{});
-        case TESSERA_U8: return visit(std::uint8_t{});
-        case TESSERA_U16: return visit(std::uint16_t{});
-        case TESSERA_U32: return visit(std::uint32_t{});
-        case TESSERA_U64: return visit(std::uint64_t{});
-        case TESSERA_F16: return visit(float16{});
-        case TESSERA_BF16: return visit(bfloat16{});
-        case TESSERA_F64: return visit(double{});
-        default: return visit(float{});
-    }
-}
-
 // Significant bits of a float's rounding error; 0 for integers.
 double unit_roundoff(tessera_dtype dtype) {
     switch (dtype) {
@@ -117,7 +97,7 @@ double random_value(const InputState& input, const Extents& extents, Random& ran
 GuardedBuffer::GuardedBuffer(tessera_dtype dtype, const std::vector<std::int64_t>& extents) {
     std::int64_t count = 1;
     for (const std::int64_t e : extents) count *= e;
-    const std::int64_t element = with_type(dtype, [](auto zero) { return static_cast<std::int64_t>(sizeof zero); });
+    const std::int64_t element = with_element(dtype, [](auto zero) { return static_cast<std::int64_t>(sizeof zero); });
     bytes_ = static_cast<std::size_t>(count * element);
     memory_.resize(bytes_ + 2 * guard_bytes + 64);
     const auto start = reinterpret_cast<std::uintptr_t>(memory_.data()) + guard_bytes;
@@ -171,7 +151,7 @@ KernelArguments make_arguments(const Algorithm& algorithm, const std::map<std::s
         const std::int64_t row = buffer.rank() > 0 ? buffer.extent(buffer.rank() - 1) : 1;
         if (input.increasing && row > 0)
             for (auto at = values.begin(); at != values.end(); at += row) std::sort(at, at + row);
-        with_type(buffer.dtype(), [&](auto zero) { fill<decltype(zero)>(buffer, values); });
+        with_element(buffer.dtype(), [&](auto zero) { fill<decltype(zero)>(buffer, values); });
         out.inputs.emplace(input.name, buffer);
     }
     for (const Func& f : algorithm.outputs())
@@ -183,7 +163,7 @@ KernelArguments make_arguments(const Algorithm& algorithm, const std::map<std::s
 }
 
 std::string difference(const AnyBuffer& got, const AnyBuffer& wanted, double reduced_values) {
-    return with_type(got.dtype(), [&](auto zero) -> std::string {
+    return with_element(got.dtype(), [&](auto zero) -> std::string {
         using T = decltype(zero);
         const T *a = static_cast<const T*>(got.data()), *b = static_cast<const T*>(wanted.data());
         const auto count = static_cast<std::size_t>(got.size());

@@ -1,7 +1,8 @@
 #include "verify/trial.h"
 
-#include <tessera/half.h>
 #include <tessera/schedule_default.h>
+
+#include "base/element_type.h"
 
 #include <fmt/format.h>
 
@@ -10,26 +11,6 @@
 
 namespace tessera {
 namespace {
-
-// Calls visit(T{}) for the C++ type of a dtype.
-template <class Visit>
-auto with_element(tessera_dtype dtype, Visit visit) {
-    switch (dtype) {
-        case TESSERA_BOOL: return visit(bool{});
-        case TESSERA_I8: return visit(std::int8_t{});
-        case TESSERA_I16: return visit(std::int16_t{});
-        case TESSERA_I32: return visit(std::int32_t{});
-        case TESSERA_I64: return visit(std::int64_t{});
-        case TESSERA_U8: return visit(std::uint8_t{});
-        case TESSERA_U16: return visit(std::uint16_t{});
-        case TESSERA_U32: return visit(std::uint32_t{});
-        case TESSERA_U64: return visit(std::uint64_t{});
-        case TESSERA_F16: return visit(float16{});
-        case TESSERA_BF16: return visit(bfloat16{});
-        case TESSERA_F64: return visit(double{});
-        default: return visit(float{});
-    }
-}
 
 tessera_dtype element_dtype(DType t) {
     constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32,  TESSERA_I64, TESSERA_U8, TESSERA_U16,
