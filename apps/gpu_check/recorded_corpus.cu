@@ -1,8 +1,11 @@
 // Kernels that Tessera emitted, recorded with inputs and with what the interpreter computed (test/cuda/record_corpus.cpp writes the folder):
 // loaded, run and compared.
 //
-// A record is lines of words: kernel NAME, image FILE, buffer BYTES [FILE], launch FUNCTION BLOCKS THREADS SHARED, param buffer INDEX,
-// param words HEX, expect BUFFER DTYPE TOLERANCE FILE, end. `expect` compares with a tolerance relative to the largest value; 0: the very bytes.
+// A record is lines of words: kernel NAME, image FILE, buffer BYTES [FILE], launch FUNCTION BLOCKS THREADS SHARED, map BUFFER DTYPE SWIZZLE
+// RANK EXTENTS STRIDES BOX, param buffer INDEX, param map INDEX, param words HEX, expect BUFFER DTYPE TOLERANCE FILE, end. `expect` compares with a tolerance relative to the largest value; 0: the very bytes.
+#include <cuda.h>
+
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -91,6 +94,8 @@ public:
                 launch_pending();
                 words >> function_ >> blocks_ >> threads_ >> shared_;
                 is_pending_ = true;
+            } else if (what == "map") {
+                add_map(words);
             } else if (what == "param") {
                 add_param(words);
             } else if (what == "expect") {
@@ -116,6 +121,25 @@ private:
         buffers_.back()->set_bytes(0x5a);
         if (!file.empty()) buffers_.back()->assign(file_bytes(folder_ + "/" + file));
     }
+    void add_map(std::istringstream& words) {
+        std::size_t buffer = 0, rank = 0;
+        std::string dtype;
+        int swizzle = 0;
+        words >> buffer >> dtype >> swizzle >> rank;
+        std::vector<std::uint64_t> extents(rank), strides(rank - 1);
+        std::vector<std::uint32_t> box(rank);
+        for (std::uint64_t& e : extents) words >> e;
+        for (std::uint64_t& s : strides) words >> s;
+        for (std::uint32_t& b : box) words >> b;
+        maps_.push_back({});
+        encode_tensor_map(maps_.back().data(), map_type(dtype), buffers_.at(buffer)->get(), extents, strides, box, swizzle);
+    }
+    static int map_type(const std::string& dtype) {
+        static const std::map<std::string, CUtensorMapDataType> types{
+            {"u8", CU_TENSOR_MAP_DATA_TYPE_UINT8},     {"i8", CU_TENSOR_MAP_DATA_TYPE_UINT8},  {"f16", CU_TENSOR_MAP_DATA_TYPE_FLOAT16},
+            {"bf16", CU_TENSOR_MAP_DATA_TYPE_BFLOAT16}, {"f32", CU_TENSOR_MAP_DATA_TYPE_FLOAT32}, {"i32", CU_TENSOR_MAP_DATA_TYPE_INT32}};
+        return types.at(dtype);
+    }
     void add_param(std::istringstream& words) {
         std::string kind;
         words >> kind;
@@ -124,6 +148,9 @@ private:
             std::size_t buffer = 0;
             words >> buffer;
             value = reinterpret_cast<std::uint64_t>(buffers_.at(buffer)->get());
+        } else if (kind == "map") {
+            words >> value;
+            map_of_param_.emplace(params_.size(), static_cast<std::size_t>(value));
         } else {
             words >> std::hex >> value;
         }
@@ -139,15 +166,20 @@ private:
             require(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_)), function_.c_str());
         std::vector<void*> addresses;
         for (std::uint64_t& p : params_) addresses.push_back(&p);
+        for (const auto& [param, map] : map_of_param_) addresses[param] = maps_.at(map).data();
         if (blocks_ > 0) require(cudaLaunchKernel(function, blocks_, threads_, addresses.data(), shared_, nullptr), function_.c_str());
         params_.clear();
+        map_of_param_.clear();
     }
 
     std::string folder_, name_, function_;
     Bytes image_;
     cudaLibrary_t library_ = nullptr;
     std::vector<std::unique_ptr<GpuArray<char>>> buffers_;
+    struct alignas(64) Map : std::array<std::uint64_t, 16> {};
     std::vector<std::uint64_t> params_;
+    std::vector<Map> maps_;
+    std::map<std::size_t, std::size_t> map_of_param_;
     unsigned blocks_ = 0, threads_ = 0, shared_ = 0;
     bool is_pending_ = false;
 };

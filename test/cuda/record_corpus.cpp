@@ -68,7 +68,21 @@ private:
         std::int64_t blocks = 1;
         for (const Expr& g : e.grid) blocks *= arguments_.value(g);
         out += fmt::format("launch {} {} {} {}\n", e.name, blocks, e.threads, e.shared_bytes);
+        first_map_ = map_count_;
+        for (const cuda::BoxMap& m : e.maps) add_map(out, m);
         for (const KernelParam& p : e.params) out += "param " + parameter(p) + "\n";
+    }
+    /// Dims innermost first; strides in bytes, of all but the innermost.
+    void add_map(std::string& out, const cuda::BoxMap& m) {
+        const InputState* input = kernel_.algorithm.arguments()[m.argument].state().get();
+        const AnyBuffer& b = arguments_.inputs.at(input).buffer;
+        out += fmt::format("map {} {} {} {}", index_.at(input->name), tessera_dtype_name(b.dtype()), m.swizzle_bytes, b.rank());
+        for (int d = b.rank(); d-- > 0;) out += fmt::format(" {}", b.extent(d));
+        for (int d = b.rank() - 1; d-- > 0;)
+            out += fmt::format(" {}", b.stride(d) * static_cast<std::int64_t>(tessera_dtype_bytes(b.dtype())));
+        for (const std::int64_t cells : m.box) out += fmt::format(" {}", cells);
+        out += "\n";
+        ++map_count_;
     }
     std::string parameter(const KernelParam& p) {
         const auto& argument = kernel_.algorithm.arguments();
@@ -90,7 +104,7 @@ private:
             case KernelParam::Kind::output_stride:
                 return words(arguments_.outputs[p.index][0].buffer.stride(static_cast<int>(p.axis)));
             case KernelParam::Kind::scratch: return buffer(fmt::format("scratch {} {}", p.index, p.axis));
-            case KernelParam::Kind::tensor_map: break;  // not recorded
+            case KernelParam::Kind::tensor_map: return fmt::format("map {}", first_map_ + p.index);
             case KernelParam::Kind::extent: return words(arguments_.value(p.dim));
         }
         return {};
@@ -115,14 +129,14 @@ private:
     std::vector<cuda::EmittedKernel> emitted_;
     interpreter::BoundArguments arguments_;
     std::map<std::string, std::size_t> index_;
+    std::size_t map_count_ = 0, first_map_ = 0;  // of the launch
 };
 
 int record(const std::string& folder, const std::string& arch, const std::string& nvcc) {
     const Target target = parse_target("cuda-" + arch);
     std::string text;
     for (const CorpusKernel& k : corpus()) {
-        // Tensor maps are made by the driver, which the recorded launches do not ask.
-        if (k.target != "cuda-sm_80") continue;
+        if (!runs_on(k, to_text(target))) continue;
         const std::string file = k.name + ".cubin", source = folder + "/" + k.name + ".cu";
         std::ofstream(source) << cuda::cuda_source(
             cuda::emit_kernels(tile::lower(corpus_tree(k, to_text(target)), target), k.name), target, k.name);
