@@ -65,7 +65,7 @@ TSR_KERNEL(384, 1) TSR_CLUSTER(2) clusters(const u32* in, u32* out) {
         mbar_arrive_cluster(base, 1);
     }
     if (t == 64) mbar_arrive(base + 8);
-    if (t == 65) mbar_arrive(base + 8);
+    if (t == 65) mbar_arrive_remote(base + 8, rank);
     mbar_wait(base + 8, 0);
     mbar_wait_cluster(base, 0);
     if (t >= 32 && t < 64) stg(out + static_cast<int>(rank) * 32 + t - 32, lds<u32>(base + 16 + static_cast<u32>(t - 32) * 4));
@@ -105,12 +105,12 @@ TSR_DEV void load_box(const TensorMap* map, u32* out, int x, int y, int words) {
     put_words(base, out, words);
 }
 
-TSR_KERNEL(128, 1) load_plain(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, 3, 5, 256); }
+TSR_KERNEL(128, 1) load_plain(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, 4, 5, 256); }
 TSR_KERNEL(128, 1) load_swizzle_32(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, 8, 1, 128); }
 TSR_KERNEL(128, 1) load_swizzle_64(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, 0, 2, 256); }
 TSR_KERNEL(128, 1) load_swizzle_128(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, 0, 0, 512); }
 // the box hangs over two sides
-TSR_KERNEL(128, 1) load_outside(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, -5, 26, 512); }
+TSR_KERNEL(128, 1) load_outside(const u32*, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap) { load_box(&map, out, -8, 26, 512); }
 
 TSR_KERNEL(128, 1) load_deep(const u32* in, u32* out, TSR_GRID_CONST TensorMap map, TSR_GRID_CONST TensorMap map_4d) {
     const u32 base = smem_base();

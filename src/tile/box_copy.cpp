@@ -1,5 +1,7 @@
 #include "tile/box_copy.h"
 
+#include "expr/affine.h"
+#include "expr/index_analysis.h"
 #include "schedule/loop_split.h"
 
 #include <fmt/format.h>
@@ -33,6 +35,10 @@ private:
         if (inner % 16 != 0 || inner > 128)
             refuse(fmt::format("rows of its box take {} bytes, not a multiple of 16 up to 128", inner),
                    "use another tile of its last dim");
+        const std::int64_t whole = 16 / dtype_bytes(stage_.dtypes[0]);  // cells
+        if (!is_multiple(IndexAnalysis().normal(environment_.resolved(memory_.begin.back())), whole))
+            refuse(fmt::format("its box begins where is not known to be a multiple of {} cells", whole),
+                   "use a tile of its last dim that is one, or engine cp_async");
         for (size_t d = 0; d < rank; ++d) {
             if (memory_.extent[d] > 256)
                 refuse(fmt::format("its box has {} rows, more than 256", memory_.extent[d]), "use a smaller tile");

@@ -70,6 +70,8 @@ void for_each_piece(const EncodedMap& m, const int* at, Visit visit) {
 
 void check_box_in_shared(const EncodedMap& m, Coordinates at, std::uint32_t address, const char* what) {
     if (at.rank != m.rank) fault(fmt::format("tensor map: {} of rank {} with a map of rank {}", what, at.rank, m.rank));
+    if (at.at[0] * static_cast<int>(m.element_bytes) % 16 != 0)
+        fault(fmt::format("misaligned: {} at {} of the innermost dim, not a multiple of 16 bytes", what, at.at[0]));
     // A swizzled tile whose atom does not begin where the pattern does would be read at other addresses than it was written to.
     const std::uint32_t alignment = m.swizzle == 0 ? 128 : 8u * m.swizzle;
     (void)shared_offset(address, box_bytes(m), alignment, what);

@@ -252,6 +252,7 @@ TSR_DEV void mbar_fence_init() { emulator::barrier_fence_init(); }
 TSR_DEV void mbar_arrive(u32 barrier) { emulator::barrier_arrive(barrier, 0); }
 TSR_DEV void mbar_expect_tx(u32 barrier, u32 bytes) { emulator::barrier_arrive(barrier, bytes); }
 TSR_DEV void mbar_arrive_cluster(u32 barrier, u32 cta) { emulator::barrier_arrive_at(barrier, cta); }
+TSR_DEV void mbar_arrive_remote(u32 barrier, u32 cta) { emulator::barrier_arrive_at(barrier, cta); }
 TSR_DEV void mbar_wait(u32 barrier, u32 parity) { emulator::barrier_wait(barrier, parity); }
 TSR_DEV void mbar_wait_cluster(u32 barrier, u32 parity) { emulator::barrier_wait(barrier, parity); }
 TSR_DEV void fence_proxy_async() { emulator::fence_proxy_async(); }

@@ -18,6 +18,7 @@ extern int skipped_place;
 #define fence_proxy_async TSR_SKIPPABLE fence_proxy_async
 #define mbar_arrive TSR_SKIPPABLE mbar_arrive
 #define mbar_arrive_cluster TSR_SKIPPABLE mbar_arrive_cluster
+#define mbar_arrive_remote TSR_SKIPPABLE mbar_arrive_remote
 #define mbar_expect_tx TSR_SKIPPABLE mbar_expect_tx
 #define mbar_fence_init TSR_SKIPPABLE mbar_fence_init
 #define mbar_wait TSR_SKIPPABLE mbar_wait

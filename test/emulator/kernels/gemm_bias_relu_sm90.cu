@@ -51,7 +51,7 @@ TSR_DEV void load_tiles(Place at, const TensorMap* a, const TensorMap* b, int m,
         const Tile tile = tile_at(id, m_tiles, n_tiles);
         const int m0 = (tile.m * cluster + rank) * tile_m, n0 = tile.n * tile_n;
         for (int kt = 0; kt < k_tiles; ++kt) {
-            mbar_wait_cluster(at.empty(ring.buffer), ring.parity);
+            mbar_wait(at.empty(ring.buffer), ring.parity);
             mbar_expect_tx(at.full(ring.buffer), buffer_bytes);
             tma_load_2d(at.a(ring.buffer), a, at.full(ring.buffer), kt * tile_k, m0);
             tma_load_2d_multicast(at.b(ring.buffer) + static_cast<u32>(rank) * (b_bytes / cluster), b, at.full(ring.buffer), kt * tile_k,
@@ -61,7 +61,7 @@ TSR_DEV void load_tiles(Place at, const TensorMap* a, const TensorMap* b, int m,
     }
     // The peer still arrives at barriers of this CTA.
     for (int i = 0; i < buffers; ++i) {
-        mbar_wait_cluster(at.empty(ring.buffer), ring.parity);
+        mbar_wait(at.empty(ring.buffer), ring.parity);
         ring.advance();
     }
 }
@@ -82,7 +82,7 @@ TSR_DEV void multiply_tile(float (&acc)[128], Place at, Ring& ring, int k_tiles,
         for (int i = 0; i < 128; ++i) reg_fence(acc[i]);
         wgmma_wait<1>();
         if (before >= 0 && lane < cluster) {
-            mbar_arrive_cluster(at.empty(before), static_cast<u32>(lane));
+            mbar_arrive_remote(at.empty(before), static_cast<u32>(lane));
         }
         before = ring.buffer;
         ring.advance();
@@ -91,7 +91,7 @@ TSR_DEV void multiply_tile(float (&acc)[128], Place at, Ring& ring, int k_tiles,
     TSR_UNROLL
     for (int i = 0; i < 128; ++i) reg_fence(acc[i]);
     if (lane < cluster) {
-        mbar_arrive_cluster(at.empty(before), static_cast<u32>(lane));
+        mbar_arrive_remote(at.empty(before), static_cast<u32>(lane));
     }
 }
 

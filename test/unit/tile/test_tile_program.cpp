@@ -343,6 +343,20 @@ TEST(TileLimits, ProductsOfWarpgroups) {
                    "the copy engine does not move B.s: rows of its box take 256 bytes");
 }
 
+// What is read beside its place begins inside 16 bytes, where the copy engine begins no box.
+TEST(TileLimits, BoxesBeginAtMultiplesOf16Bytes) {
+    const CorpusKernel corpus = corpus_kernel("matmul_warpgroups_bf16");
+    const auto refused = [&](int shift) {
+        Dim m("m"), n("n"), k("k");
+        Input a("A", bf16, {m, k}), b("B", bf16, {n, k}), bias("bias", f32, {n});
+        Func c("C");
+        c(m, n) = cast(bf16, relu(sum({k}, cast(f32, constant(a, 0.0f)(m, k + shift)) * cast(f32, b(n, k))) + bias(n)));
+        return refusal(Algorithm({c}, {a, b, bias}), corpus.schedule, "cuda-sm_90a");
+    };
+    EXPECT_EQ(refused(0), "accepted");
+    expect_refused(refused(1), "not known to be a multiple of 8 cells");
+}
+
 // A copy that starts inside a vector, or runs past what its source has, moves cell by cell or is refused.
 TEST(TileLimits, CopiesThatAreNotAligned) {
     Dim x("x");

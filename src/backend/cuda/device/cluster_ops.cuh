@@ -92,6 +92,15 @@ TSR_DEV void mbar_arrive_cluster(u32 barrier, u32 cta) {
         : "memory");
 }
 
+/// sm_90 | thread | mbarrier.arrive.release.cta | As mbar_arrive_cluster for memory that the copy engine and wgmma alone use: no fence, so what threads wrote stays unseen.
+TSR_DEV void mbar_arrive_remote(u32 barrier, u32 cta) {
+    asm volatile(
+        "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.release.cta.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+        "r"(cta)
+        : "memory");
+}
+
 /// sm_90 | thread | mbarrier.try_wait.parity.acquire.cta | Waits for the end of the phase of this parity; of a fresh barrier, 1 is over.
 TSR_DEV void mbar_wait(u32 barrier, u32 parity) {
     asm volatile(
