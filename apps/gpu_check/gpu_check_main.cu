@@ -1,4 +1,4 @@
-// gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON]: what scripts/gpu_check runs on a machine with a GPU.
+// gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON] | libraries [JSON]: what scripts/gpu_check runs on a machine with a GPU.
 // 0: all right, 1: something is wrong, 2: there is no GPU or a wrong command line.
 #include <cuda.h>
 
@@ -43,7 +43,8 @@ int run_command(int argc, char** argv) {
     Results results(argc > 2 ? argv[2] : nullptr);
     if (command == "ceilings") return run_ceilings(results);
     if (command == "bench") return run_benchmark(results);
-    std::printf("usage: gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON]\n");
+    if (command == "libraries") return run_libraries(results);
+    std::printf("usage: gpu_check conform GOLDENS [FOLDER] | correct KERNEL | corpus FOLDER | ceilings [JSON] | bench [JSON] | libraries [JSON]\n");
     return 2;
 }
 

@@ -142,5 +142,6 @@ int run_correctness(const std::string& kernel);
 int run_recorded_corpus(const char* folder);
 int run_ceilings(Results& results);
 int run_benchmark(Results& results);
+int run_libraries(Results& results);
 
 }  // namespace gpu_check

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace tessera::tile {
 namespace {
 
@@ -16,7 +18,6 @@ void require_fragment(const Stage& s, const BoundLoop& loop, std::int64_t extent
 std::vector<std::vector<Share>> register_shares(const Stage& s, const std::vector<BoundLoop>& nest,
                                                 std::vector<std::int64_t> extent) {
     std::vector<std::vector<Share>> shares(s.dims.size());
-    std::vector<bool> split(s.dims.size());
     std::vector<std::pair<LoopKind, Share*>> dealt;
     for (std::vector<Share>& each : shares) each.reserve(nest.size() + 1);
     bool rows = false, grouped = false;
@@ -31,14 +32,9 @@ std::vector<std::vector<Share>> register_shares(const Stage& s, const std::vecto
             continue;
         }
         if (!is_spread(loop.kind)) {
-            split[d] = true;
+            extent[d] = std::min(extent[d], loop.tile);  // who has a cell depends on its place in the tile
             continue;
         }
-        if (split[d])
-            throw Limit(L0903_schedule, s.where,
-                        fmt::format("{} is stored in registers, but its {} loop {} stands inside another loop over {}", s.name,
-                                    word(loop.kind), loop.name, loop.dim.name()),
-                        {fix(fmt::format("make it the first loop over {}", loop.dim.name())), fix("store it in shared memory")});
         const std::int64_t count = (extent[d] + loop.tile - 1) / loop.tile;
         extent[d] = loop.tile;
         grouped = grouped || loop.kind == LoopKind::warpgroup;

@@ -1,0 +1,237 @@
+// Functions of a library that Tessera compiled ahead of time, called through its C header as a program calls them: right, and how fast
+// beside the copy of as many bytes, or cuBLASLt.
+#include "gpu_memory.h"
+
+#if __has_include(<gpu_speed.h>)
+#include <gpu_speed.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "cublas_lt.h"
+
+namespace gpu_check {
+namespace {
+
+void require_call(int status, const char* what) {
+    if (status != TESSERA_OK) throw std::runtime_error(std::string(what) + ": " + tessera_last_error());
+}
+
+__global__ void fill_floats(float* p, std::size_t count, unsigned seed) {
+    for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count; i += std::size_t{gridDim.x} * blockDim.x) {
+        unsigned x = static_cast<unsigned>(i) * 2654435761u ^ seed;
+        x = (x ^ x >> 15) * 2246822519u;
+        p[i] = static_cast<float>(static_cast<int>(x ^ x >> 13)) * 0x1p-31f;
+    }
+}
+__global__ void round_to_bf16(const float* from, std::uint16_t* to, std::size_t count) {
+    for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count; i += std::size_t{gridDim.x} * blockDim.x)
+        to[i] = static_cast<std::uint16_t>((__float_as_uint(from[i]) + 0x8000u) >> 16);
+}
+
+/// Dense numbers on the GPU and the description that a call takes.
+class Tensor {
+public:
+    Tensor(std::vector<std::int64_t> extents, int dtype, unsigned seed = 0)
+        : extents_(std::move(extents)), data_(count() * (dtype == TESSERA_F32 ? 4 : 2)) {
+        buffer_.data = data_.get();
+        buffer_.extents = extents_.data();
+        buffer_.rank = static_cast<std::int32_t>(extents_.size());
+        buffer_.dtype = dtype;
+        buffer_.device_type = TESSERA_DEVICE_CUDA;
+        data_.set_bytes(0xff);
+        if (seed == 0) return;
+        if (dtype == TESSERA_F32) {
+            fill_floats<<<512, 256>>>(reinterpret_cast<float*>(data_.get()), count(), seed);
+        } else {
+            GpuArray<float> wide(count());
+            fill_floats<<<512, 256>>>(wide.get(), count(), seed);
+            round_to_bf16<<<512, 256>>>(wide.get(), reinterpret_cast<std::uint16_t*>(data_.get()), count());
+            require(cudaDeviceSynchronize(), "fill");
+        }
+        require(cudaGetLastError(), "fill");
+    }
+    [[nodiscard]] std::size_t count() const {
+        std::size_t n = 1;
+        for (const std::int64_t e : extents_) n *= static_cast<std::size_t>(e);
+        return n;
+    }
+    [[nodiscard]] double bytes() const { return static_cast<double>(data_.size()); }
+    [[nodiscard]] tessera_buffer* get() { return &buffer_; }
+    [[nodiscard]] void* data() const { return data_.get(); }
+    [[nodiscard]] std::vector<float> floats(std::size_t first, std::size_t number) const {
+        std::vector<float> out(number);
+        if (buffer_.dtype == TESSERA_F32) {
+            require(cudaMemcpy(out.data(), data_.get() + 4 * first, 4 * number, cudaMemcpyDeviceToHost), "copy from the GPU");
+            return out;
+        }
+        std::vector<std::uint16_t> words(number);
+        require(cudaMemcpy(words.data(), data_.get() + 2 * first, 2 * number, cudaMemcpyDeviceToHost), "copy from the GPU");
+        for (std::size_t i = 0; i < number; ++i) {
+            const std::uint32_t bits = static_cast<std::uint32_t>(words[i]) << 16;
+            std::memcpy(&out[i], &bits, 4);
+        }
+        return out;
+    }
+
+private:
+    std::vector<std::int64_t> extents_;
+    GpuArray<char> data_;
+    tessera_buffer buffer_{};
+};
+
+/// |got - wanted| over |wanted|.
+double relative_error(const std::vector<float>& got, const std::vector<double>& wanted) {
+    double difference = 0, sum = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        difference += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+        sum += wanted[i] * wanted[i];
+    }
+    return std::sqrt(difference / sum);
+}
+
+class Comparison {
+public:
+    explicit Comparison(Results& results) : results_(results) {}
+
+    /// A function that moves `bytes`, beside a copy that moves as many.
+    void memory_bound(const char* name, const std::function<int()>& call, double bytes, double error, double limit) {
+        const auto half = static_cast<std::size_t>(bytes / 2);
+        GpuArray<char> from(half), to(half);
+        from.set_bytes(1);
+        const auto ours = [&] { require_call(call(), name); };
+        const Pairs p = interleaved(ours, [&] {
+            require(cudaMemcpyAsync(to.get(), from.get(), half, cudaMemcpyDeviceToDevice), "copy");
+        });
+        const bool right = error < limit;
+        is_right_ = is_right_ && right;
+        results_.add(text("{\"row\": \"library %s\", \"rival\": \"copy\", \"gb_per_s\": %.0f, \"rival_gb_per_s\": %.0f, \"ratio\": %.4f, \"low\": %.4f, "
+                          "\"high\": %.4f, \"error\": %.2e}",
+                          name, bytes / p.ours_ms / 1e6, bytes / p.rival_ms / 1e6, p.ratio, p.interval.low, p.interval.high, error),
+                     text("library %-15s %5.0f GB/s, copy %5.0f, ratio %.3f [%.3f, %.3f]%s", name, bytes / p.ours_ms / 1e6,
+                          bytes / p.rival_ms / 1e6, p.ratio, p.interval.low, p.interval.high, right ? "" : text("  WRONG %.2e", error).c_str()));
+    }
+
+    void product(const char* name, decltype(&product_relu) function, CublasLt::Epilogue epilogue, int m, int n, int k) {
+        Tensor a({m, k}, TESSERA_BF16, 1), b({n, k}, TESSERA_BF16, 2), bias({n}, TESSERA_F32, 3), c({m, n}, TESSERA_BF16), theirs({m, n}, TESSERA_BF16);
+        GpuArray<std::uint16_t> bias_bf16(static_cast<std::size_t>(n));
+        round_to_bf16<<<64, 256>>>(static_cast<const float*>(bias.data()), bias_bf16.get(), bias_bf16.size());
+        if (!blas_.is_there() || !blas_.prepare(m, n, k, a.data(), b.data(), theirs.data(), bias_bf16.get(), epilogue)) return;
+        const auto call = [&] { require_call(function(a.get(), b.get(), bias.get(), c.get(), nullptr), name); };
+        call();
+        blas_.run();
+        const std::size_t cells = std::min<std::size_t>(c.count(), 1 << 22);
+        std::vector<double> wanted;
+        for (const float x : theirs.floats(c.count() - cells, cells)) wanted.push_back(x);
+        const double error = relative_error(c.floats(c.count() - cells, cells), wanted), work = 2.0 * m * n * k / 1e9;
+        const bool right = error < 1e-2;  // two roundings to bf16, of the biases one more
+        is_right_ = is_right_ && right;
+        const Pairs p = interleaved(call, [&] { blas_.run(); });
+        results_.add(text("{\"row\": \"library %s\", \"rival\": \"cublasLt\", \"m\": %d, \"n\": %d, \"k\": %d, \"tflops\": %.1f, \"rival_tflops\": %.1f, "
+                          "\"ratio\": %.4f, \"low\": %.4f, \"high\": %.4f, \"error\": %.2e}",
+                          name, m, n, k, work / p.ours_ms, work / p.rival_ms, p.ratio, p.interval.low, p.interval.high, error),
+                     text("library %-15s %5d x %5d x %5d: %6.1f TFLOP/s, cuBLASLt %6.1f, ratio %.3f [%.3f, %.3f]%s", name, m, n, k, work / p.ours_ms,
+                          work / p.rival_ms, p.ratio, p.interval.low, p.interval.high, right ? "" : text("  WRONG %.2e", error).c_str()));
+    }
+    [[nodiscard]] bool is_right() const { return is_right_; }
+
+private:
+    Results& results_;
+    CublasLt blas_;
+    bool is_right_ = true;
+};
+
+void run_pointwise(Comparison& compare) {
+    constexpr std::int64_t count = std::int64_t{1} << 28;
+    Tensor a({count}, TESSERA_F32, 1), b({count}, TESSERA_F32, 2), out({count}, TESSERA_F32), sum({}, TESSERA_F32);
+    require_call(triad(a.get(), b.get(), out.get(), nullptr), "triad");
+    const std::vector<float> left = a.floats(count - 1000, 1000), right = b.floats(count - 1000, 1000);
+    std::vector<double> wanted;
+    for (std::size_t i = 0; i < left.size(); ++i) wanted.push_back(0.5 * left[i] + right[i]);
+    compare.memory_bound("triad", [&] { return triad(a.get(), b.get(), out.get(), nullptr); }, 3 * a.bytes(),
+                         relative_error(out.floats(count - 1000, 1000), wanted), 1e-6);
+    require_call(total(a.get(), sum.get(), nullptr), "total");
+    double all = 0, magnitudes = 0;
+    for (const float x : a.floats(0, count)) {
+        all += x;
+        magnitudes += std::fabs(x);
+    }
+    compare.memory_bound("total", [&] { return total(a.get(), sum.get(), nullptr); }, a.bytes(), std::fabs(sum.floats(0, 1)[0] - all) / magnitudes, 1e-6);
+}
+
+void run_rows(Comparison& compare) {
+    constexpr std::int64_t rows = 32768, columns = 4096, last = (rows - 1) * columns;
+    Tensor a({rows, columns}, TESSERA_F32, 1), gamma({columns}, TESSERA_F32, 2), beta({columns}, TESSERA_F32, 3), out({rows, columns}, TESSERA_F32);
+    const std::vector<float> x = a.floats(last, columns), g = gamma.floats(0, columns), b = beta.floats(0, columns);
+    std::vector<double> wanted(columns);
+    double sum = 0, mean = 0, variance = 0;
+    for (const float v : x) sum += std::exp(static_cast<double>(v));
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] = std::exp(static_cast<double>(x[i])) / sum;
+    require_call(softmax(a.get(), out.get(), nullptr), "softmax");
+    compare.memory_bound("softmax", [&] { return softmax(a.get(), out.get(), nullptr); }, 2 * a.bytes(), relative_error(out.floats(last, columns), wanted),
+                         1e-5);
+    for (const float v : x) mean += v / static_cast<double>(columns);
+    for (const float v : x) variance += (v - mean) * (v - mean) / static_cast<double>(columns);
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * g[i] + b[i];
+    require_call(layer_norm(a.get(), gamma.get(), beta.get(), out.get(), nullptr), "layer_norm");
+    compare.memory_bound("layer_norm", [&] { return layer_norm(a.get(), gamma.get(), beta.get(), out.get(), nullptr); }, 2 * a.bytes(),
+                         relative_error(out.floats(last, columns), wanted), 1e-5);
+}
+
+void run_pictures(Comparison& compare) {
+    constexpr std::int64_t height = 8192, width = 16384;
+    Tensor a({height, width}, TESSERA_F32, 1), turned({width, height}, TESSERA_F32), out({height, width}, TESSERA_F32);
+    require_call(transposed(a.get(), turned.get(), nullptr), "transposed");
+    std::vector<double> wanted;
+    for (std::int64_t y = 0; y < 64; ++y) wanted.push_back(a.floats(static_cast<std::size_t>(y * width + width - 1), 1)[0]);
+    compare.memory_bound("transposed", [&] { return transposed(a.get(), turned.get(), nullptr); }, 2 * a.bytes(),
+                         relative_error(turned.floats(static_cast<std::size_t>((width - 1) * height), 64), wanted), 1e-9);
+    require_call(blur(a.get(), out.get(), nullptr), "blur");
+    wanted.clear();
+    // the last row, where the picture ends below
+    const std::vector<float> above = a.floats((height - 2) * width, width), row = a.floats((height - 1) * width, width);
+    for (std::size_t x = 0; x < width; ++x) {
+        double sum = 0;
+        for (std::size_t d = 0; d < 3; ++d) {
+            const std::size_t at = std::min<std::size_t>(std::max<std::size_t>(x + d, 1) - 1, width - 1);
+            sum += above[at] + 2.0 * row[at];
+        }
+        wanted.push_back(sum / 9);
+    }
+    compare.memory_bound("blur", [&] { return blur(a.get(), out.get(), nullptr); }, 2 * a.bytes(),
+                         relative_error(out.floats((height - 1) * width, width), wanted), 1e-5);
+}
+
+}  // namespace
+
+int run_libraries(Results& results) {
+    Comparison compare(results);
+    run_pointwise(compare);
+    run_rows(compare);
+    run_pictures(compare);
+#if TESSERA_HOPPER
+    struct Row {
+        int m, n, k;
+    };
+    for (const Row r : {Row{8192, 8192, 8192}, {4096, 4096, 4096}, {1000, 1032, 520}}) {
+        compare.product("product_relu", product_relu, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+        compare.product("product_gelu", product_gelu, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
+        compare.product("product_narrow", product_narrow, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+    }
+#endif
+    return compare.is_right() ? 0 : 1;
+}
+
+}  // namespace gpu_check
+
+#else
+
+namespace gpu_check {
+int run_libraries(Results&) {
+    std::printf("libraries: [SKIP] this program was built without a build of Tessera\n");
+    return 0;
+}
+}  // namespace gpu_check
+
+#endif

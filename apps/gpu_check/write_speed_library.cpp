@@ -1,0 +1,157 @@
+// write_speed_library FOLDER ARCH: gpu_speed.a and gpu_speed.h, the kernels that `gpu_check libraries` times: definitions with schedules
+// for the GPU, compiled ahead of time as a program's are.
+#include <tessera/library.h>
+#include <tessera/tessera.h>
+
+#include <cstdio>
+
+using namespace tessera;
+
+namespace {
+
+LoopSpec over(LoopKind as, const char* dim, std::int64_t tile = 0, const char* name = "") {
+    LoopSpec l{.dim = dim, .as = as, .name = name};
+    if (tile != 0) l.tile = tile;
+    return l;
+}
+LoopSpec block(const char* dim, std::int64_t tile = 0, const char* name = "") { return over(LoopKind::block, dim, tile, name); }
+LoopSpec thread(const char* dim, std::int64_t tile = 0, const char* name = "") { return over(LoopKind::thread, dim, tile, name); }
+LoopSpec unroll(const char* dim, std::int64_t tile = 0, const char* name = "") { return over(LoopKind::unroll, dim, tile, name); }
+LoopSpec serial(const char* dim, std::int64_t tile = 0, const char* name = "") { return over(LoopKind::serial, dim, tile, name); }
+LoopSpec frag(const char* dim) { return over(LoopKind::frag, dim); }
+
+StageEdit loops(StageEdit edit, const std::vector<LoopSpec>& specs) {
+    for (const LoopSpec& l : specs) edit.loop(l);
+    return edit;
+}
+
+LibraryKernel triad() {
+    Dim i("i");
+    Input a("a", f32, {i}), b("b", f32, {i});
+    Func out("out");
+    out(i) = a(i) * 0.5f + b(i);
+    Schedule s;
+    loops(s.stage("out").root(), {block("i", 1024, "ib"), unroll("i", 256, "iu"), thread("i")});
+    return {"triad", Algorithm({out}, {a, b}), s};
+}
+
+// A block a row, which its threads hold in registers.
+LibraryKernel softmax() {
+    Dim r("r"), c("c", 4096);
+    Input a("a", f32, {r, c});
+    Func m("m"), e("e"), l("l"), out("out");
+    m(r) = max({c}, a(r, c));
+    e(r, c) = exp(a(r, c) - m(r));
+    l(r) = sum({c}, e(r, c));
+    out(r, c) = e(r, c) / l(r);
+    Schedule s;
+    loops(s.stage("out").root(), {block("r", 0, "row"), unroll("c", 256, "cu"), thread("c")});
+    for (const char* stage : {"m.max", "l.sum"}) loops(s.stage(stage).at("out", "row"), {unroll("c", 256, "cu"), thread("c")});
+    loops(s.copy("a.r", "a", {"m.max", "e"}).at("out", "row"), {unroll("c", 256, "cu"), thread("c")}).space(Space::register_);
+    loops(s.stage("e").at("out", "row"), {unroll("c", 256, "cu"), thread("c")}).space(Space::register_);
+    s.kernels["out"].threads = 256;
+    return {"softmax", Algorithm({out}, {a}), s};
+}
+
+LibraryKernel layer_norm() {
+    Dim r("r"), c("c", 4096);
+    Input a("a", f32, {r, c}), gamma("gamma", f32, {c}), beta("beta", f32, {c});
+    Func mean_("mean"), var("var"), out("out");
+    mean_(r) = sum({c}, a(r, c)) / 4096.0f;
+    var(r) = sum({c}, (a(r, c) - mean_(r)) * (a(r, c) - mean_(r))) / 4096.0f;
+    out(r, c) = (a(r, c) - mean_(r)) / sqrt(var(r) + 1e-5f) * gamma(c) + beta(c);
+    Schedule s;
+    loops(s.stage("out").root(), {block("r", 0, "row"), unroll("c", 256, "cu"), thread("c")});
+    for (const char* stage : {"mean.sum", "var.sum"}) loops(s.stage(stage).at("out", "row"), {unroll("c", 256, "cu"), thread("c")});
+    loops(s.copy("a.r", "a", {"mean.sum", "var.sum", "out"}).at("out", "row"), {unroll("c", 256, "cu"), thread("c")}).space(Space::register_);
+    s.kernels["out"].threads = 256;
+    return {"layer_norm", Algorithm({out}, {a, gamma, beta}), s};
+}
+
+LibraryKernel transposed() {
+    Dim y("y"), x("x");
+    Input a("a", f32, {y, x});
+    Func t("t");
+    t(x, y) = a(y, x);
+    Schedule s;
+    loops(s.stage("t").root(), {block("x", 32, "xb"), block("y", 32, "yb"), thread("x", 4, "xt"), thread("y"), unroll("x")});
+    loops(s.copy("a.s", "a", {"t"}).at("t", "yb"), {thread("y", 4, "yt"), thread("x"), unroll("y")})
+        .space(Space::shared)
+        .align("x", 33);
+    return {"transposed", Algorithm({t}, {a}), s};
+}
+
+// Rows of a tile and their halo in shared memory.
+LibraryKernel blur() {
+    Dim y("y"), x("x");
+    Input photo("photo", f32, {y, x});
+    Func rows("rows"), out("blurred");
+    rows(y, x) = (clamp(photo)(y, x - 1) + clamp(photo)(y, x) + clamp(photo)(y, x + 1)) * (1.0f / 3.0f);
+    out(y, x) = (clamp(rows)(y - 1, x) + rows(y, x) + clamp(rows)(y + 1, x)) * (1.0f / 3.0f);
+    Schedule s;
+    loops(s.stage("blurred").root(), {block("y", 32, "yb"), block("x", 128, "xb"), thread("y", 8, "yt"), thread("x"), unroll("y")});
+    loops(s.stage("rows").at("blurred", "xb"), {thread("y"), thread("x")}).space(Space::shared);
+    return {"blur", Algorithm({out}, {photo}), s};
+}
+
+// A partial sum a thread, then one thread adds them.
+LibraryKernel total() {
+    Dim x("x");
+    Input a("a", f32, {x});
+    Func out("out");
+    out() = sum({x}, a(x));
+    Schedule s;
+    s.stage("out").root();
+    loops(s.partial("part", "out.sum", {"x%65536"}).root(), {block("x%65536", 256, "pb"), thread("x%65536"), serial("x")});
+    s.stage("out.sum").root();
+    return {"total", Algorithm({out}, {a}), s};
+}
+
+Expr gelu_tanh(const Expr& x) { return 0.5f * x * (1.0f + tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
+
+// Two warpgroups multiply what the copy engine brings iterations ahead.
+LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers) {
+    Dim m("m"), n("n"), k("k");
+    Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
+    Func C("C");
+    const Expr biased = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n);
+    C(m, n) = cast(bf16, gelu ? gelu_tanh(biased) : relu(biased));
+    Schedule s;
+    const LoopSpec rows = over(LoopKind::warpgroup, "m", 64, "mg"), columns = over(LoopKind::warpgroup, "n", n_tile, "ng");
+    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows, frag("m"), frag("n")});
+    loops(s.stage("C.sum").at("C", "mb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
+        .space(Space::register_)
+        .mma("wgmma");
+    for (const char* of : {"A", "B"}) {
+        LoopSpec padded = thread("k", 64, "kt");
+        padded.tail = Tail::pad;
+        loops(s.copy(std::string(of) + ".s", of, {"C.sum"}).at("C.sum", "ks"), {padded, thread(of[0] == 'A' ? "m" : "n"), thread("k")})
+            .space(Space::shared)
+            .engine(Engine::tma)
+            .buffers(buffers)
+            .swizzle(Swizzle::bytes128);
+    }
+    s.kernels["C"].threads = 256;
+    return {name, Algorithm({C}, {A, B, bias}), s};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) return 2;
+    try {
+        const std::string arch = argv[2];
+        std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), total()};
+        if (arch == "sm_90a") {
+            kernels.push_back(product("product_relu", false, 256, 4));
+            kernels.push_back(product("product_gelu", true, 256, 4));
+            kernels.push_back(product("product_narrow", false, 128, 5));
+        }
+        const LibraryFiles files = compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});
+        std::printf("%s\n", files.archive.c_str());
+        return 0;
+    } catch (const std::exception& e) {
+        std::printf("%s\n", e.what());
+        return 1;
+    }
+}
