@@ -1,5 +1,5 @@
-// write_speed_library FOLDER ARCH: gpu_speed.a and gpu_speed.h, the kernels that `gpu_check libraries` times: definitions with schedules
-// for the GPU, compiled ahead of time as a program's are.
+// write_speed_library FOLDER ARCH: gpu_speed.a and gpu_speed.h, the kernels that `gpu_check libraries` times: definitions with
+// schedules for the GPU, compiled ahead of time as a program's are.
 #include <tessera/library.h>
 #include <tessera/tessera.h>
 
@@ -31,7 +31,8 @@ LibraryKernel triad() {
     Func out("out");
     out(i) = a(i) * 0.5f + b(i);
     Schedule s;
-    loops(s.stage("out").root(), {block("i", 1024, "ib"), unroll("i", 256, "iu"), thread("i")});
+    loops(s.stage("out").root(),
+          {block("i", 2048, "ib"), unroll("i", 1024, "iu"), thread("i", 4, "it"), over(LoopKind::vector, "i")});
     return {"triad", Algorithm({out}, {a, b}), s};
 }
 
@@ -62,8 +63,10 @@ LibraryKernel layer_norm() {
     out(r, c) = (a(r, c) - mean_(r)) / sqrt(var(r) + 1e-5f) * gamma(c) + beta(c);
     Schedule s;
     loops(s.stage("out").root(), {block("r", 0, "row"), unroll("c", 256, "cu"), thread("c")});
-    for (const char* stage : {"mean.sum", "var.sum"}) loops(s.stage(stage).at("out", "row"), {unroll("c", 256, "cu"), thread("c")});
-    loops(s.copy("a.r", "a", {"mean.sum", "var.sum", "out"}).at("out", "row"), {unroll("c", 256, "cu"), thread("c")}).space(Space::register_);
+    for (const char* stage : {"mean.sum", "var.sum"})
+        loops(s.stage(stage).at("out", "row"), {unroll("c", 256, "cu"), thread("c")});
+    loops(s.copy("a.r", "a", {"mean.sum", "var.sum", "out"}).at("out", "row"), {unroll("c", 256, "cu"), thread("c")})
+        .space(Space::register_);
     s.kernels["out"].threads = 256;
     return {"layer_norm", Algorithm({out}, {a, gamma, beta}), s};
 }
@@ -74,14 +77,15 @@ LibraryKernel transposed() {
     Func t("t");
     t(x, y) = a(y, x);
     Schedule s;
-    loops(s.stage("t").root(), {block("x", 32, "xb"), block("y", 32, "yb"), thread("x", 4, "xt"), thread("y"), unroll("x")});
-    loops(s.copy("a.s", "a", {"t"}).at("t", "yb"), {thread("y", 4, "yt"), thread("x"), unroll("y")})
+    loops(s.stage("t").root(), {block("x", 64, "xb"), block("y", 64, "yb"), thread("x", 16, "xt"), thread("y"), unroll("x")});
+    loops(s.copy("a.s", "a", {"t"}).at("t", "yb"), {thread("y", 16, "yt"), thread("x"), unroll("y")})
         .space(Space::shared)
-        .align("x", 33);
+        .align("x", 65);
+    s.kernels["t"].threads = 256;
     return {"transposed", Algorithm({t}, {a}), s};
 }
 
-// Rows of a tile and their halo in shared memory.
+// A tile of the photo and the rows' sums in shared memory.
 LibraryKernel blur() {
     Dim y("y"), x("x");
     Input photo("photo", f32, {y, x});
@@ -89,25 +93,29 @@ LibraryKernel blur() {
     rows(y, x) = (clamp(photo)(y, x - 1) + clamp(photo)(y, x) + clamp(photo)(y, x + 1)) * (1.0f / 3.0f);
     out(y, x) = (clamp(rows)(y - 1, x) + rows(y, x) + clamp(rows)(y + 1, x)) * (1.0f / 3.0f);
     Schedule s;
-    loops(s.stage("blurred").root(), {block("y", 32, "yb"), block("x", 128, "xb"), thread("y", 8, "yt"), thread("x"), unroll("y")});
-    loops(s.stage("rows").at("blurred", "xb"), {thread("y"), thread("x")}).space(Space::shared);
+    loops(s.stage("blurred").root(),
+          {block("y", 32, "yb"), block("x", 128, "xb"), thread("y", 16, "yt"), thread("x"), unroll("y")});
+    loops(s.stage("rows").at("blurred", "xb"), {thread("y", 17, "yt"), thread("x"), unroll("y")}).space(Space::shared);
+    loops(s.copy("photo.s", "photo", {"rows"}).at("blurred", "xb"), {thread("y"), thread("x")}).space(Space::shared);
+    s.kernels["blurred"].threads = 256;
     return {"blur", Algorithm({out}, {photo}), s};
 }
 
-// A partial sum a thread, then one thread adds them.
-LibraryKernel total() {
-    Dim x("x");
-    Input a("a", f32, {x});
+// A block a row, eight cells of it a thread at a time.
+LibraryKernel row_sums() {
+    Dim r("r"), c("c");
+    Input a("a", f32, {r, c});
     Func out("out");
-    out() = sum({x}, a(x));
+    out(r) = sum({c}, a(r, c));
     Schedule s;
-    s.stage("out").root();
-    loops(s.partial("part", "out.sum", {"x%65536"}).root(), {block("x%65536", 256, "pb"), thread("x%65536"), serial("x")});
-    s.stage("out.sum").root();
-    return {"total", Algorithm({out}, {a}), s};
+    s.stage("out").root().loop(block("r", 0, "row"));
+    loops(s.stage("out.sum").at("out", "row"), {serial("c", 2048, "cs"), unroll("c", 256, "cu"), thread("c")});
+    s.kernels["out"].threads = 256;
+    return {"row_sums", Algorithm({out}, {a}), s};
 }
 
-Expr gelu_tanh(const Expr& x) { return 0.5f * x * (1.0f + tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
+// x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + exp(-2 u)).
+Expr gelu_tanh(const Expr& x) { return x / (1.0f + exp(-1.5957691f * (x + 0.044715f * x * x * x))); }
 
 // Two warpgroups multiply what the copy engine brings iterations ahead.
 LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers) {
@@ -118,14 +126,16 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
     C(m, n) = cast(bf16, gelu ? gelu_tanh(biased) : relu(biased));
     Schedule s;
     const LoopSpec rows = over(LoopKind::warpgroup, "m", 64, "mg"), columns = over(LoopKind::warpgroup, "n", n_tile, "ng");
-    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows, frag("m"), frag("n")});
+    loops(s.stage("C").root(),
+          {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows, frag("m"), frag("n")});
     loops(s.stage("C.sum").at("C", "mb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
         .space(Space::register_)
         .mma("wgmma");
     for (const char* of : {"A", "B"}) {
         LoopSpec padded = thread("k", 64, "kt");
         padded.tail = Tail::pad;
-        loops(s.copy(std::string(of) + ".s", of, {"C.sum"}).at("C.sum", "ks"), {padded, thread(of[0] == 'A' ? "m" : "n"), thread("k")})
+        loops(s.copy(std::string(of) + ".s", of, {"C.sum"}).at("C.sum", "ks"),
+              {padded, thread(of[0] == 'A' ? "m" : "n"), thread("k")})
             .space(Space::shared)
             .engine(Engine::tma)
             .buffers(buffers)
@@ -141,13 +151,14 @@ int main(int argc, char** argv) {
     if (argc != 3) return 2;
     try {
         const std::string arch = argv[2];
-        std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), total()};
+        std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), row_sums()};
         if (arch == "sm_90a") {
             kernels.push_back(product("product_relu", false, 256, 4));
             kernels.push_back(product("product_gelu", true, 256, 4));
             kernels.push_back(product("product_narrow", false, 128, 5));
         }
-        const LibraryFiles files = compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});
+        const LibraryFiles files =
+            compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});
         std::printf("%s\n", files.archive.c_str());
         return 0;
     } catch (const std::exception& e) {

@@ -54,10 +54,34 @@ private:
         throw Bug(B0951_internal, {}, fmt::format("{} is {} in kernel {}", name, what, kernel_.name), {note(why)});
     }
 
-    void use(size_t stage, const Statement* stores, bool copies = false) {
-        if (registers_.count(stage) != 0) return;
+    Place place_of(size_t stage) const {
         const auto buffer = buffers_.find(stage);
-        Memory& m = clock_.memories[{stage, buffer == buffers_.end() ? 0 : buffer->second}];
+        return {stage, buffer == buffers_.end() ? 0 : buffer->second};
+    }
+
+    // A product that is in flight reads its factors until the next one has started or it is settled.
+    void start(const Mma& m) {
+        settle(std::nullopt);
+        if (!m.in_flight) return;
+        unsettled_ = m.stage;
+        for (const Expr& factor : {m.left, m.right})
+            if (const auto i = program_.bound.graph.find(factor->target().func.get())) multiplied_.insert(place_of(*i));
+    }
+    void settle(std::optional<size_t> stage) {
+        for (const Place& place : multiplied_) {
+            Memory& m = clock_.memories[place];
+            m.read = {clock_.time, ++statement_, nullptr};
+        }
+        multiplied_.clear();
+        if (stage == unsettled_) unsettled_.reset();
+    }
+
+    void use(size_t stage, const Statement* stores, bool copies = false) {
+        if (stage == unsettled_) fail(stage, "used while a product into it is in flight", "a settle is missing");
+        if (registers_.count(stage) != 0) return;
+        Memory& m = clock_.memories[place_of(stage)];
+        if (stores && multiplied_.count(place_of(stage)) != 0)
+            fail(stage, "stored while a product may still read it", "copies run too far ahead");
         if (m.group >= 0 && m.store.statement != statement_)
             fail(stage, stores ? "stored while it is being copied" : "read before its copy was awaited", "an await is missing");
         // One store writes other cells each time that it runs.
@@ -233,6 +257,7 @@ private:
                 grouped_ = m.grouped;
                 own_uses(s);
                 grouped_ = false;
+                start(m);
             },
             [&](const AsyncCopy&) {
                 ++statement_;
@@ -249,8 +274,8 @@ private:
                 memory.group = commits_ - 1;
                 due_[commits_ - 1] -= box_bytes_[c.stage];
             },
-            [&](const Fence&) { fence(); }, [&](const Commit& c) { commit(c); }, [&](const Await& a) { await(a); },
-            [&](const Barrier&) { ++clock_.time; });
+            [&](const Fence&) { fence(); }, [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); },
+            [&](const Await& a) { await(a); }, [&](const Barrier&) { ++clock_.time; });
     }
 
     const Program& program_;
@@ -261,6 +286,8 @@ private:
     std::int64_t statement_ = 0, commits_ = 0;
     bool grouped_ = false;                                            // a warpgroup reads
     std::map<std::pair<size_t, std::int64_t>, std::int64_t> tokens_;  // of the copy engine's groups
+    std::set<Place> multiplied_;                                      // by the product in flight
+    std::optional<size_t> unsettled_;                                 // its sums
     std::map<std::int64_t, std::int64_t> due_;                        // bytes that a group of the copy engine still has to start
     std::map<size_t, std::int64_t> box_bytes_;                        // of a buffer
     std::map<const ExprNode*, Expr> values_;                          // of loop variables, and of extents that are not known

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace tessera::tile {
@@ -65,7 +66,7 @@ public:
                 c.place = of(c.place), c.source = of(c.source);
                 return statement(std::move(c));
             },
-            [&](const Fence& f) { return statement(f); },
+            [&](const Fence& f) { return statement(f); }, [&](const Settle& w) { return statement(w); },
             [&](InBuffer b) {
                 b.index = of(b.index), b.begin = of(b.begin);
                 return with_body(std::move(b));
@@ -153,6 +154,7 @@ private:
     }
 
     // for i: { copy; use }  ->  copy 0 .. N-2 ahead; for i: { await i; copy i + N-1 into the buffer that i-1 used; use i }
+    // Where the use is a product in flight, which reads until that of i + 1 has started, copies run an iteration less ahead.
     StatementPtr pipelined(const For& f, const std::vector<Alloc>& rings) {
         const std::int64_t buffers = rings[0].buffers;
         std::vector<size_t> stages;
@@ -178,6 +180,8 @@ private:
                 L0903_schedule, stage(stages[0]).where,
                 fmt::format("the copy engine fills buffers of {} in a loop that runs several times", stage(stages[0]).name),
                 {fix("use engine cp_async"), fix("use one serial loop around the product")});
+        const std::optional<size_t> sums = buffers > 2 ? product_alone(*halves.rest) : std::nullopt;
+        const std::int64_t distance = buffers - (sums ? 2 : 1);
         const auto start = [&](const Expr& iteration) {
             const Expr inside = make_op(Op::lt, DType::bool_, {iteration, f.extent});
             if (bytes > 0)
@@ -185,14 +189,16 @@ private:
                     If{inside, sequence({statement(Commit{stages, iteration, bytes}), place(halves.copies, iteration)})});
             return sequence({statement(If{inside, place(halves.copies, iteration)}), statement(Commit{stages, iteration})});
         };
-        For ahead{make_variable(name_of(f.variable) + ".first", DType::i64), index_number(buffers - 1), true, nullptr};
+        For ahead{make_variable(name_of(f.variable) + ".first", DType::i64), index_number(distance), true, nullptr};
         ahead.body = start(ahead.variable);
         For loop = f;
-        loop.body = sequence(
-            {statement(Await{stages, f.variable, {}, bytes > 0 ? buffers : 0}),
-             start(index_sum(f.variable, index_number(buffers - 1))),
-             with_buffer(halves.rest, simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
-        StatementPtr out = sequence({statement(std::move(ahead)), statement(std::move(loop))});
+        loop.body = sequence({statement(Await{stages, f.variable, {}, bytes > 0 ? buffers : 0}),
+                              start(index_sum(f.variable, index_number(distance))),
+                              with_buffer(sums ? in_flight(halves.rest) : halves.rest,
+                                          simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
+        std::vector<StatementPtr> parts{statement(std::move(ahead)), statement(std::move(loop))};
+        if (sums) parts.push_back(statement(Settle{*sums}));
+        StatementPtr out = sequence(std::move(parts));
         for (size_t i = rings.size(); i-- > 0;) {
             Alloc a = rings[i];
             for (Expr& e : a.begin) e = index_number(0);
@@ -200,6 +206,28 @@ private:
             out = statement(std::move(a));
         }
         return out;
+    }
+    // The sums of the product of warpgroups that is all that happens in an iteration.
+    static std::optional<size_t> product_alone(const Statement& s) {
+        if (const auto* m = std::get_if<Mma>(&s.node)) return m->grouped ? std::optional(m->stage) : std::nullopt;
+        if (std::holds_alternative<For>(s.node)) return std::nullopt;
+        const std::vector<StatementPtr> inside = children(s);
+        return inside.size() == 1 ? product_alone(*inside[0]) : std::nullopt;
+    }
+    // All warpgroups multiply: those behind the end of a dim multiply zeros, which nobody reads. ptxas lets products of some
+    // warpgroups only wait for each other.
+    static StatementPtr in_flight(const StatementPtr& s, std::set<const ExprNode*> dealt = {}) {
+        if (const auto* m = std::get_if<Mma>(&s->node)) {
+            Mma out = *m;
+            out.in_flight = true;
+            return statement(std::move(out));
+        }
+        if (const auto* p = std::get_if<Spread>(&s->node))
+            for (const Axis& a : p->axes) dealt.insert(a.variable.get());
+        const auto* guard = std::get_if<If>(&s->node);
+        if (guard && guard->condition->op == Op::lt && dealt.count(guard->condition->args[0].get()) != 0)
+            return in_flight(guard->body, dealt);
+        return map_children(s, [&](const StatementPtr& child) { return in_flight(child, dealt); });
     }
     // What the copy engine moves in one iteration; 0 where threads copy.
     std::int64_t engine_bytes(const Statement& copies, const std::vector<Alloc>& rings) const {
@@ -286,6 +314,9 @@ private:
                 return Halves{s, nullptr};
             },
             [&](const Fence&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Settle&) {
                 return Halves{nullptr, s};
             },
             [&](const Commit&) {

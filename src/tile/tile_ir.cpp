@@ -37,7 +37,8 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
             return statement(std::move(node));
         },
         [&](const BoxCopy&) { return s; }, [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
-        [&](const Await&) { return s; }, [&](const Fence&) { return s; }, [&](const Barrier&) { return s; });
+        [&](const Await&) { return s; }, [&](const Fence&) { return s; }, [&](const Settle&) { return s; },
+        [&](const Barrier&) { return s; });
 }
 
 std::vector<StatementPtr> children(const Statement& s) {
@@ -49,7 +50,7 @@ std::vector<StatementPtr> children(const Statement& s) {
         [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
         [](const AsyncCopy& c) { return List{c.otherwise}; }, [](const InBuffer& b) { return List{b.body}; },
         [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const BoxCopy&) { return List{}; },
-        [](const Fence&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::vector<Expr> expressions(const Statement& s) {
@@ -92,7 +93,7 @@ std::vector<Expr> expressions(const Statement& s) {
             out.push_back(c.source);
             return out;
         },
-        [](const Fence&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::string_view word(Scope scope) {

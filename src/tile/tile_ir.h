@@ -94,6 +94,13 @@ struct Mma {
     bool left_turned = false, right_turned = false;
     /// A warpgroup multiplies, 64 rows, with both factors in swizzled rows along k; the sums are there behind the statement.
     bool grouped = false;
+    /// Of a warpgroup: behind the statement the product is in flight, and the one before it is over. The sums are there behind a
+    /// Settle.
+    bool in_flight = false;
+};
+/// Threads wait until their products into `stage` are over.
+struct Settle {
+    size_t stage = 0;
 };
 /// One thread starts to copy `cells` cells of `stage`, from `place` on along the last dim, from those at `source`, a read of
 /// global memory, where `whole` holds (undefined: always); elsewhere it runs `otherwise`, which stores them one by one. The cells
@@ -144,7 +151,7 @@ struct Barrier {
 
 struct Statement {
     std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, BoxCopy, InBuffer, Commit, Await, Fence,
-                 Barrier>
+                 Settle, Barrier>
         node;
 };
 

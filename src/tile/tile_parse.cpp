@@ -194,6 +194,11 @@ private:
             finish(line);
             return statement(Fence{});
         }
+        if (head == "settle") {
+            const Settle w{stage(line)};
+            finish(line);
+            return statement(w);
+        }
         if (head == "copy") return copy(line, indent, depth);
         if (head == "buffer") return buffer(line, indent, depth);
         if (head == "commit") {
@@ -355,6 +360,7 @@ private:
         m.m = number(line);
         m.n = number(line);
         m.k = number(line);
+        m.in_flight = grouped && line.accept("in_flight");
         finish(line);
         return statement(std::move(m));
     }

@@ -98,6 +98,7 @@ private:
                                                : ""));
             },
             [&](const BoxCopy& c) { write_box(c, indent); }, [&](const Fence&) { line(indent, "fence"); },
+            [&](const Settle& w) { line(indent, "settle " + tree_name(stage(w.stage).name)); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
 
@@ -165,9 +166,9 @@ private:
         std::string place;
         for (size_t i = 0; i < m.place.size(); ++i) place += (i ? ", " : "") + exprs.texts[i];
         line(indent, exprs,
-             fmt::format("{} {}({}) by {}{} {}{} over {} {} {}", m.grouped ? "wgmma" : "mma", tree_name(stage(m.stage).name),
+             fmt::format("{} {}({}) by {}{} {}{} over {} {} {}{}", m.grouped ? "wgmma" : "mma", tree_name(stage(m.stage).name),
                          place, exprs.texts[m.place.size()], m.left_turned ? " turned" : "", exprs.texts[m.place.size() + 1],
-                         m.right_turned ? " turned" : "", m.m, m.n, m.k));
+                         m.right_turned ? " turned" : "", m.m, m.n, m.k, m.in_flight ? " in_flight" : ""));
     }
 
     void write_assign(const Assign& a, const std::string& indent) {

@@ -139,6 +139,10 @@ private:
                     fail("a product of fragments stands where not all of its threads come by");
                 if (registers_.count(m.stage) == 0) fail(fmt::format("{} is no product in registers", stages()[m.stage].name));
             },
+            [&](const Settle& w) {
+                if (alone || scope != Scope::thread || registers_.count(w.stage) == 0)
+                    fail(fmt::format("{} is settled where not all threads hold it", stages()[w.stage].name));
+            },
             [&](const Barrier& b) {
                 if (alone || b.over != scope) fail("a barrier stands where not all of its threads come by");
             });

@@ -18,6 +18,18 @@ CorpusKernel pointwise() {
     return {"pointwise", Algorithm({out}, {a, b, alpha}), s, {{{"y", 1}, {"x", 1}}, {{"y", 3}, {"x", 300}}}, 0};
 }
 
+// Four cells an access where a block's part is whole and rows lie at multiples of 16 bytes.
+CorpusKernel vectors() {
+    Dim y("y"), x("x");
+    Input a("a", f32, {y, x}), b("b", f32, {x});
+    Func out("out");
+    out(y, x) = a(y, x) * 0.5f + b(x) * a(y, x);
+    Schedule s;
+    loops(s.stage("out").root(),
+          {block("y"), block("x", 256, "xb"), kind(LoopKind::unroll, "x", 128, "xu"), thread("x", 4, "xt"), vector("x")});
+    return {"vectors", Algorithm({out}, {a, b}), s, {{{"y", 1}, {"x", 1}}, {{"y", 3}, {"x", 520}}, {{"y", 2}, {"x", 521}}}, 0};
+}
+
 CorpusKernel integers() {
     Dim x("x");
     Input a("a", i32, {x}), b("b", u8, {x});
@@ -118,6 +130,21 @@ CorpusKernel softmax_block() {
     loops(s.stage("out").root(), {block("r", 0, "row"), thread("c")});
     for (const char* stage : {"m.max", "l.sum"}) loops(s.stage(stage).at("out", "row"), {thread("c")});
     return {"softmax_block", Algorithm({out}, {a}), s, {{{"r", 1}, {"c", 1}}, {{"r", 3}, {"c", 700}}}, 700};
+}
+
+// A block a row, which its threads hold in registers.
+CorpusKernel softmax_registers() {
+    Dim r("r"), c("c", 512);
+    Input a("a", f32, {r, c});
+    const Func out = softmax_rows(a, r, c);
+    Schedule s;
+    const std::vector<LoopSpec> cells{kind(LoopKind::unroll, "c", 128, "cu"), thread("c")};
+    loops(s.stage("out").root(), {block("r", 0, "row"), cells[0], cells[1]});
+    for (const char* stage : {"m.max", "l.sum"}) loops(s.stage(stage).at("out", "row"), cells);
+    loops(s.copy("a.r", "a", {"m.max", "e"}).at("out", "row"), cells).space(Space::register_);
+    loops(s.stage("e").at("out", "row"), cells).space(Space::register_);
+    s.kernels["out"].threads = 128;
+    return {"softmax_registers", Algorithm({out}, {a}), s, {{{"r", 1}}, {{"r", 3}}}, 512};
 }
 
 // A warp a row.
@@ -227,10 +254,10 @@ CorpusKernel diffusion() {
 
 const std::vector<CorpusKernel>& corpus() {
     static const std::vector<CorpusKernel> all = [] {
-        std::vector<CorpusKernel> kernels{pointwise(),        integers(),        blur(),        blur_two_kernels(),
-                                          stencil(),          transposed(),      matmul_simt(), softmax_block(),
-                                          softmax_warp(),     layer_norm_rows(), argmax_rows(), histogram(),
-                                          histogram_global(), prefix_sum(),      total(),       diffusion()};
+        std::vector<CorpusKernel> kernels{
+            pointwise(),   vectors(),    softmax_registers(), integers(),      blur(),         blur_two_kernels(),
+            stencil(),     transposed(), matmul_simt(),       softmax_block(), softmax_warp(), layer_norm_rows(),
+            argmax_rows(), histogram(),  histogram_global(),  prefix_sum(),    total(),        diffusion()};
         for (CorpusKernel& k : tensor_core_corpus()) kernels.push_back(std::move(k));
         return kernels;
     }();

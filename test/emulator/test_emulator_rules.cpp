@@ -268,7 +268,11 @@ TEST(CopyEngine, WhatIsInFlightBelongsToIt) {
                 if (what != "no fence") mbar_fence_init();
                 mbar_expect_tx(barrier, what == "bytes" ? 4000 : 4096);
                 if (what == "used before") (void)lds<int>(smem_base());
-                tma_load_2d(smem_base() + (what == "place" ? 128 : 0), &c.map, barrier, what == "column" ? 4 : what == "columns before" ? -8 : 0, 0);
+                tma_load_2d(smem_base() + (what == "place" ? 128 : 0), &c.map, barrier,
+                            what == "column"           ? 4
+                            : what == "columns before" ? -8
+                                                       : 0,
+                            0);
                 if (what == "overwritten") sts(smem_base(), 1);
             }
             if (what != "unordered") sync_cta();

@@ -11,6 +11,7 @@
 #include "tile/environment.h"
 #include "tile/lower.h"
 #include "tile/shared_layout.h"
+#include "tile/whole_nest.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -52,6 +53,8 @@ struct Address {
     Expr offset;                       // undefined: none
     std::string load, store, pointer;  // patterns: {0} the offset, {1} the value
     bool shared = false;
+    std::string base = {};           // of global memory
+    std::vector<Expr> strides = {};  // of it, in cells
 };
 
 /// Where the cells of a stage in shared memory start: of the buffer that is meant, where there are several.
@@ -74,6 +77,7 @@ public:
         out_.name = std::move(name);
         out_.threads = kernel.threads;
         out_.shared_bytes = plan_.bytes;
+        find_grouped(*kernel.body, grouped_sums_);
     }
 
     EmittedKernel run() {
@@ -156,9 +160,12 @@ private:
                 for (const StatementPtr& child : q.statements) emit(*child);
             },
             [&](const For& f) {
+                if (emit_whole(s) || emit_vector(s)) return;
                 environment_.add_range(f.variable, f.extent);
                 const auto rounds = integer_constant(environment_.resolved(f.extent));
                 const std::string end = scalars_.index(f.extent);
+                // Else ptxas moves the first sums' stores between the products.
+                if (const auto sums = sums_in_flight(*f.body)) hold_sums(*sums);
                 if (f.unrolled || (rounds && *rounds <= 64 && uses_registers(*f.body))) lines_.add("TSR_UNROLL");
                 const std::string& name = declare(f.variable);
                 lines_.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", name, end));
@@ -172,6 +179,7 @@ private:
                 emit(*l.body);
             },
             [&](const If& i) {
+                if (whole_ && whole_->guards.count(&s) != 0) return emit(*i.body);
                 lines_.open(fmt::format("if ({}) {{", scalars_.index(i.condition)));
                 emit(*i.body);
                 lines_.close();
@@ -192,6 +200,10 @@ private:
             },
             [&](const BoxCopy& c) { emit_box(c); },
             [&](const Fence&) { lines_.add(fmt::format("{}();", scalars_.call("fence_proxy_async"))); },
+            [&](const tile::Settle& w) {
+                lines_.add(fmt::format("{}<0>();", scalars_.call("wgmma_wait")));
+                hold_sums(w.stage);
+            },
             [&](const Commit& c) {
                 if (c.bytes == 0) return lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit")));
                 full_ = lines_.fresh("full");
@@ -209,6 +221,86 @@ private:
             [&](const Barrier& b) {
                 lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
             });
+    }
+
+    // In global memory, where its dims' first cells are.
+    bool is_global(size_t i) const {
+        if (registers_.count(i) != 0 || shared_.count(i) != 0) return false;
+        if (stage(i).output) return true;
+        const auto scratch =
+            std::find_if(program_.scratch.begin(), program_.scratch.end(), [&](const Scratch& each) { return each.stage == i; });
+        return scratch != program_.scratch.end() && !scratch->begin.empty() && integer_constant(scratch->begin.back()) == 0;
+    }
+
+    // A nest of stores first without guards and by vectors, where that is right for all of it.
+    bool emit_whole(const Statement& s) {
+        if (whole_ || is_guarded_nest_) return false;
+        const auto nest = whole_nest(program_, s, environment_, [this](size_t i) { return is_global(i); });
+        if (!nest) return false;
+        std::set<std::string> conditions;
+        if (nest->condition.defined()) conditions.insert(scalars_.index(nest->condition));
+        for (const auto& [loop, v] : nest->vectors) {
+            const Stage& stored = stage(v.store->stage);
+            conditions.insert(aligned(address(v.store->stage, 0, v.store->place), v.cells, stored.dtypes[0]));
+            for (const Expr& load : v.loads) conditions.insert(aligned(source(load, place_of(load)), v.cells, load->dtype));
+        }
+        lines_.open(fmt::format("if ({}) {{", fmt::join(conditions, " && ")));
+        whole_ = &*nest;
+        emit(s);
+        whole_ = nullptr;
+        lines_.otherwise();
+        is_guarded_nest_ = true;
+        emit(s);
+        is_guarded_nest_ = false;
+        lines_.close();
+        return true;
+    }
+    // Base and rows of memory lie at multiples of so many cells.
+    std::string aligned(const Address& a, std::int64_t cells, DType dtype) {
+        std::string words = fmt::format("reinterpret_cast<u64>({})", a.base);
+        for (size_t d = 0; d + 1 < a.strides.size(); ++d)
+            words += fmt::format(" | static_cast<u64>({})",
+                                 scalars_.index(product_of(a.strides[d], index_number(dtype_bytes(dtype)))));
+        return fmt::format("({}) % {} == 0", words, cells * dtype_bytes(dtype));
+    }
+    static std::vector<Expr> place_of(const Expr& access) {
+        return {access->args.begin(), access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count())};
+    }
+
+    // A loop as reads of vectors, rounds that compute their cells, and the store of one.
+    bool emit_vector(const Statement& s) {
+        const auto found = whole_ ? whole_->vectors.find(&s) : std::map<const Statement*, tile::VectorLoop>::const_iterator{};
+        if (!whole_ || found == whole_->vectors.end()) return false;
+        const tile::VectorLoop& v = found->second;
+        const For& f = std::get<For>(s.node);
+        environment_.add_range(f.variable, f.extent);
+        for (const Statement* at = f.body.get(); !std::holds_alternative<Assign>(at->node); at = children(*at)[0].get())
+            if (const auto* let = std::get_if<Let>(&at->node)) environment_.add_let(let->variable, let->value);
+        const auto vector = [&](const Address& a, DType dtype, const char* constant) {
+            const Expr first = simplify_index(substitute(environment_.resolved(a.offset), {{f.variable.get(), index_number(0)}}));
+            return fmt::format("reinterpret_cast<{}{}<{}, {}>*>({} + {})", constant, scalars_.call("Vec"), cuda_type(dtype),
+                               v.cells, a.base, scalars_.index(first));
+        };
+        for (const Expr& load : v.loads) {
+            const std::string name = lines_.fresh("cells");
+            lines_.add(fmt::format("const {}<{}, {}> {} = {}({});", scalars_.call("Vec"), cuda_type(load->dtype), v.cells, name,
+                                   scalars_.call("ldg"), vector(source(load, place_of(load)), load->dtype, "const ")));
+            loaded_[load.get()] = name;
+        }
+        const DType dtype = stage(v.store->stage).dtypes[0];
+        stored_ = lines_.fresh("cells");
+        lines_.add(fmt::format("{}<{}, {}> {};", scalars_.call("Vec"), cuda_type(dtype), v.cells, stored_));
+        lines_.add("TSR_UNROLL");
+        round_ = declare(f.variable);
+        lines_.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", round_, v.cells));
+        vector_store_ = v.store;
+        emit(*f.body);
+        vector_store_ = nullptr;
+        lines_.close();
+        lines_.add(fmt::format("{}({}, {});", scalars_.call("stg"), vector(address(v.store->stage, 0, v.store->place), dtype, ""),
+                               stored_));
+        loaded_.clear();
+        return true;
     }
 
     bool uses_registers(const Statement& s) const {
@@ -260,8 +352,7 @@ private:
         const Stage& s = stage(a.stage);
         if (a.space == Space::register_) {
             registers_[a.stage] = &a;
-            std::int64_t cells = 1;
-            for (const std::int64_t e : own_extent(a)) cells *= e;
+            const std::int64_t cells = cells_of(own_extent(a));
             std::vector<std::string>& arrays = arrays_[a.stage];
             arrays.clear();
             for (const DType t : s.dtypes) {
@@ -320,6 +411,7 @@ private:
 
     void emit_assign(const Assign& a) {
         const Stage& s = stage(a.stage);
+        if (&a == vector_store_) return lines_.add(fmt::format("{}.v[{}] = {};", stored_, round_, scalars_.value(a.values[0])));
         std::vector<Expr> exprs = a.values;
         if (a.atomic) exprs = {operand_of(s, a.values[0])};
         std::vector<Address> addresses;
@@ -427,7 +519,7 @@ private:
         ProductText product;
         product.left = factor("left", m.left, m.left_turned), product.right = factor("right", m.right, !m.right_turned);
         product.sums = arrays_.at(m.stage)[0], product.first = lines_.fresh("first"), product.sums_row = extent.back();
-        product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.left->dtype;
+        product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.left->dtype, product.in_flight = m.in_flight;
         const auto call = [this](const std::string& name) { return scalars_.call(name); };
         if (m.grouped) {
             write_grouped_product(lines_, call, product);
@@ -446,6 +538,35 @@ private:
         for (size_t d = 0; d < index.size(); ++d)
             out = make_op(Op::add, DType::i64, {out, make_op(Op::mul, DType::i64, {index[d], strides[d]})});
         return simplify_index(out);
+    }
+    // Of a warpgroup's sums: cell (h, 2 j + w) of a thread's is register 4 j + 2 h + w.
+    static Expr place_in_group(const std::vector<Expr>& index) {
+        const auto op = [](Op o, const Expr& a, std::int64_t b) { return make_op(o, DType::i64, {a, index_number(b)}); };
+        const Expr &row = index[index.size() - 2], &column = index.back();
+        return simplify_index(
+            make_op(Op::add, DType::i64,
+                    {make_op(Op::add, DType::i64, {op(Op::mul, op(Op::div, column, 2), 4), op(Op::mul, row, 2)}),
+                     op(Op::mod, column, 2)}));
+    }
+    static std::optional<size_t> sums_in_flight(const Statement& s) {
+        if (const auto* m = std::get_if<tile::Mma>(&s.node)) return m->in_flight ? std::optional(m->stage) : std::nullopt;
+        for (const StatementPtr& child : children(s))
+            if (const auto found = sums_in_flight(*child)) return found;
+        return std::nullopt;
+    }
+    void hold_sums(size_t i) {
+        hold_registers(
+            lines_, [this](const std::string& name) { return scalars_.call(name); }, arrays_.at(i)[0],
+            cells_of(own_extent(*registers_.at(i))));
+    }
+    static void find_grouped(const Statement& s, std::set<size_t>& out) {
+        if (const auto* m = std::get_if<tile::Mma>(&s.node); m && m->grouped) out.insert(m->stage);
+        for (const StatementPtr& child : children(s)) find_grouped(*child, out);
+    }
+    static std::int64_t cells_of(const std::vector<std::int64_t>& extent) {
+        std::int64_t cells = 1;
+        for (const std::int64_t e : extent) cells *= e;
+        return cells;
     }
     std::string swizzled_pattern(const Alloc& a) {
         const tile::RowSwizzle rows = tile::swizzle_of(a.extent.back() * dtype_bytes(stage(a.stage).dtypes[0])).value();
@@ -476,7 +597,8 @@ private:
         if (const auto own = registers_.find(i); own != registers_.end()) {
             const auto index = own_index(*own->second, place, dealt_, environment_);
             TESSERA_CHECK(index.has_value(), fmt::format("a thread uses registers of another for {}", s.name));
-            out.offset = linear(*index, dense(numbers(own_extent(*own->second))));
+            out.offset =
+                grouped_sums_.count(i) != 0 ? place_in_group(*index) : linear(*index, dense(numbers(own_extent(*own->second))));
             const std::string& array = arrays_.at(i)[component];
             out.load = array + "[{0}]";
             out.store = array + "[{0}] = {1};";
@@ -499,17 +621,17 @@ private:
         std::string pointer;
         if (s.output) {
             pointer = variable(parameter({KernelParam::Kind::output, *s.output, component, {}, s.name, ""}, type + "*"));
-            std::vector<Expr> strides;
             for (size_t d = 0; d < place.size(); ++d)
-                strides.push_back(stride(KernelParam::Kind::output_stride, *s.output, d, place.size(), s.name));
-            out.offset = linear(place, strides);
+                out.strides.push_back(stride(KernelParam::Kind::output_stride, *s.output, d, place.size(), s.name));
+            out.offset = linear(place, out.strides);
         } else {
             const auto scratch = std::find_if(program_.scratch.begin(), program_.scratch.end(),
                                               [&](const Scratch& each) { return each.stage == i; });
             TESSERA_CHECK(scratch != program_.scratch.end(), fmt::format("{} has no memory", s.name));
             const auto number = static_cast<size_t>(scratch - program_.scratch.begin());
             pointer = variable(parameter({KernelParam::Kind::scratch, number, component, {}, s.name, ""}, type + "*"));
-            out.offset = linear(relative(place, scratch->begin), dense(scratch->extent));
+            out.strides = dense(scratch->extent);
+            out.offset = linear(relative(place, scratch->begin), out.strides);
         }
         global(out, pointer);
         return out;
@@ -520,6 +642,7 @@ private:
         return parameter({kind, index, axis, {}, fmt::format("{}_stride{}", name, axis), ""}, "i64");
     }
     void global(Address& out, const std::string& pointer) {
+        out.base = pointer;
         out.pointer = pointer + " + {0}";
         out.load = fmt::format("{}({} + {{0}})", scalars_.call("ldg"), pointer);
         out.store = fmt::format("{}({} + {{0}}, {{1}});", scalars_.call("stg"), pointer);
@@ -527,6 +650,8 @@ private:
 
     std::pair<std::string, Expr> read(const Expr& access, const std::vector<Expr>& place) {
         const Address a = source(access, place);
+        if (const auto cells = loaded_.find(access.get()); cells != loaded_.end())
+            return {fmt::format("{}.v[{}]", cells->second, round_), index_number(0)};
         return {a.load, a.offset};
     }
     Address source(const Expr& access, const std::vector<Expr>& place) {
@@ -550,6 +675,7 @@ private:
         Address a;
         global(a, pointer);
         a.offset = linear(place, strides);
+        a.strides = std::move(strides);
         return a;
     }
     static Expr boundary_extent(const Expr& access, size_t d) {
@@ -565,12 +691,18 @@ private:
     ScalarText scalars_;
     Environment environment_;
     std::vector<DealtAxis> dealt_;
+    const tile::WholeNest* whole_ = nullptr;  // what is emitted without guards
+    bool is_guarded_nest_ = false;            // what is emitted with them
+    std::map<const ExprNode*, std::string> loaded_;
+    const Assign* vector_store_ = nullptr;
+    std::string stored_, round_;
     std::vector<Expr> param_exprs_;
     std::map<const ExprNode*, std::string> names_;
     std::map<size_t, const Alloc*> registers_;
     std::map<size_t, SharedMemory> shared_;
     std::string full_;  // the barrier of the copies that start
     std::map<size_t, std::vector<std::string>> arrays_;
+    std::set<size_t> grouped_sums_;
 };
 
 }  // namespace

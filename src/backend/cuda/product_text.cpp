@@ -84,31 +84,29 @@ void write_product(Lines& lines, const std::function<std::string(const std::stri
 }
 
 void write_grouped_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& p) {
-    const std::int64_t sums = p.n / 2;
-    const auto every = [&](const std::string& body) {
-        lines.add("TSR_UNROLL");
-        lines.add(fmt::format("for (int i = 0; i < {}; ++i) {}", sums, body));
-    };
-    // d[4 j + 2 h + w] is row 8 h of the thread's first, column 8 j + w.
-    const std::string own = fmt::format("{}[i % 4 / 2 * {} + i / 4 * 2 + i % 2]", p.sums, p.sums_row);
     const auto descriptor = [&](const std::string& name, const FactorText& f) {
         lines.add(fmt::format("const u64 {} = {}({} + static_cast<u32>({}) * {});", name, call("desc_k_sw128"), f.base, f.row,
                               f.pitch));
     };
-    lines.add(fmt::format("float d[{}];", sums));
-    every(fmt::format("d[i] = {};", own));
+    const auto hold = [&] { hold_registers(lines, call, p.sums, p.n / 2); };
     descriptor("a", p.left);
     descriptor("b", p.right);
-    every(fmt::format("{}(d[i]);", call("reg_fence")));
+    hold();
     lines.add(fmt::format("{}();", call("wgmma_fence")));
     lines.add("TSR_UNROLL");
-    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}(d, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), 1);",
-                          p.k / 16, call(fmt::format("wgmma_m64n{}k16_{}", p.n, p.dtype == DType::bf16 ? "bf16" : "f16"))));
+    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), 1);",
+                          p.k / 16, call(fmt::format("wgmma_m64n{}k16_{}", p.n, p.dtype == DType::bf16 ? "bf16" : "f16")),
+                          p.sums));
     lines.add(fmt::format("{}();", call("wgmma_commit")));
-    every(fmt::format("{}(d[i]);", call("reg_fence")));
-    lines.add(fmt::format("{}<0>();", call("wgmma_wait")));
-    every(fmt::format("{}(d[i]);", call("reg_fence")));
-    every(fmt::format("{} = d[i];", own));
+    hold();
+    lines.add(fmt::format("{}<{}>();", call("wgmma_wait"), p.in_flight ? 1 : 0));
+    if (!p.in_flight) hold();
+}
+
+void hold_registers(Lines& lines, const std::function<std::string(const std::string&)>& call, const std::string& array,
+                    std::int64_t cells) {
+    lines.add("TSR_UNROLL");
+    lines.add(fmt::format("for (int i = 0; i < {}; ++i) {}({}[i]);", cells, call("reg_fence"), array));
 }
 
 }  // namespace tessera::cuda

@@ -26,10 +26,15 @@ struct ProductText {
     std::int64_t sums_row = 0;  // cells of one thread in a row of sums
     std::int64_t m = 0, n = 0, k = 0;
     DType dtype = DType::bf16;  // of the factors
+    bool in_flight = false;     // of a warpgroup
 };
 
-/// The same by a warpgroup, 64 rows, of factors in rows of 128 swizzled bytes along k; waits for the product.
+/// The same by a warpgroup, 64 rows, of factors in rows of 128 swizzled bytes along k. All of the array are its sums, row 8 h and
+/// column 8 j + w behind a thread's first at 4 j + 2 h + w. Waits for the product, or for the one before it.
 void write_grouped_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& product);
+/// The compiler moves no use of the array's registers across what follows.
+void hold_registers(Lines& lines, const std::function<std::string(const std::string&)>& call, const std::string& array,
+                    std::int64_t cells);
 /// Loads 16 rows of left and 16 columns of right at a time by ldmatrix.x4, 32 bytes deep, and multiplies.
 void write_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& product);
 

@@ -117,7 +117,9 @@ struct WithoutOne {
             ++*short_of.in_flight;
             return tile::statement(std::move(short_of));
         }
-        if ((await || std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node)) && at-- == 0) {
+        const bool other = std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node) ||
+                           std::holds_alternative<tile::Settle>(s->node);
+        if ((await || other) && at-- == 0) {
             found = true;
             return tile::statement(tile::Sequence{});
         }
@@ -145,20 +147,24 @@ TEST(TileBarriers, EveryBarrierIsNeededAndItsLossIsSeen) {
 
 // A buffer too few, so that copies run into the one that is read.
 TEST(TileBarriers, ARingThatIsTooSmallIsSeen) {
-    struct OneLess {
+    struct Fewer {
+        std::int64_t buffers;
         tile::StatementPtr operator()(const tile::StatementPtr& s) {
             const auto* b = std::get_if<tile::InBuffer>(&s->node);
             if (!b || b->index->op != Op::mod) return tile::map_children(s, *this);
             tile::InBuffer out = *b;
-            out.index = make_op(Op::mod, DType::i64, {b->index->args[0], make_constant(DType::i64, std::int64_t{2})});
+            out.index = make_op(Op::mod, DType::i64, {b->index->args[0], make_constant(DType::i64, buffers)});
             out.body = (*this)(b->body);
             return tile::statement(std::move(out));
         }
     };
-    Program program = program_of(corpus_kernel("matmul_pipelined_bf16"));
-    tile::check_barriers(program);
-    program.kernels[0].body = OneLess()(program.kernels[0].body);
-    EXPECT_THROW(tile::check_barriers(program), Bug);
+    // Of four buffers for products in flight one is read until the next product has started.
+    for (const auto& [kernel, fewer] : {std::pair{"matmul_pipelined_bf16", 2}, std::pair{"matmul_warpgroups_bf16", 3}}) {
+        Program program = program_of(corpus_kernel(kernel));
+        tile::check_barriers(program);
+        program.kernels[0].body = Fewer{fewer}(program.kernels[0].body);
+        EXPECT_THROW(tile::check_barriers(program), Bug) << kernel;
+    }
 }
 
 // ---- limits
