@@ -62,8 +62,12 @@ private:
     OpenReads find_open(size_t i) {
         const Stage& s = bound_.graph.stages[i];
         Domain cells;
-        for (size_t d = 0; d < s.dims.size(); ++d)
-            cells.set(s.dims[d], (is_padded(i, s.dims[d]) ? regions_.required(i) : regions_.computed(i))[d]);
+        for (size_t d = 0; d < s.dims.size(); ++d) {
+            const Interval whole = whole_dim(s.dims[d]);
+            // Inside a loop less may be known of an index than here, so all of a short dim is computed: x % 32 for x from b on.
+            const bool padded = is_padded(i, s.dims[d]), is_short = integer_constant(whole.high) && !padded;
+            cells.set(s.dims[d], is_short ? whole : (padded ? regions_.required(i) : regions_.computed(i))[d]);
+        }
         OpenReads open;
         const auto visit = [&](const Expr& access, const Domain& domain) { note_open(s, access, domain, open); };
         AccessWalk(cells).run(s.values, visit);

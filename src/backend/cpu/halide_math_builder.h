@@ -19,15 +19,19 @@ public:
     static E is_nan(const E& a) { return differ(a, a); }
     /// Halide's <= is "not above", which a NaN is.
     static E at_most(const E& a, const E& b) { return unforeseen(a.type().is_float() ? a < b || a == b : a <= b, a); }
-
-private:
-    static E unforeseen(const E& condition, const E& operand) {
+    /// The condition as one of which they know nothing.
+    static E hidden(const E& condition) {
         using Halide::Internal::Call;
-        if (!operand.type().is_float() || Halide::Internal::is_const(condition)) return condition;
+        if (Halide::Internal::is_const(condition)) return condition;
         return Call::make(
             Halide::Bool(), Call::mux,
             {Halide::cast(Halide::UInt(8), condition), Halide::Internal::const_false(), Halide::Internal::const_true()},
             Call::PureIntrinsic);
+    }
+
+private:
+    static E unforeseen(const E& condition, const E& operand) {
+        return operand.type().is_float() ? hidden(condition) : condition;
     }
 };
 

@@ -142,7 +142,8 @@ private:
     template <class S>
     void set_kinds(size_t i, S& target, const std::vector<BoundLoop>& nest, const std::vector<VarOrRVar>& loops, bool update) {
         // Parallel loops next to each other are one, in pairs: of three in one Halide no longer sees where a loop of the outer
-        // two stands, and sizes what is stored inside for all its positions.
+        // two stands, and sizes what is stored inside for all its positions. Nor does it where their extents are those of a
+        // region inside another loop.
         std::optional<VarOrRVar> space;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
@@ -161,7 +162,7 @@ private:
             if (loop.kind == LoopKind::unroll) target.unroll(variable);
             space.reset();
             const bool joins = !paired && loop.kind == LoopKind::parallel && l + 1 < nest.size() &&
-                               nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar &&
+                               nest[l + 1].kind == LoopKind::parallel && !variable.is_rvar && !bound_.stages[i].compute_at &&
                                !(is_main(i, update) && used_.count({i, l}));
             if (joins)
                 space = variable;
@@ -225,18 +226,6 @@ private:
 
     // ---- storage
 
-    [[nodiscard]] bool needs_constant(size_t i, const Dim& d) const {
-        const auto space = bound_.stages[i].storage.space;
-        if (space == Space::register_ || space == Space::stack) return true;
-        for (const auto* nest : {&bound_.stages[i].pure, &bound_.stages[i].update})
-            for (const BoundLoop& loop : *nest)
-                if (loop.dim.id() == d.id()) {
-                    if (loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector) return true;
-                    break;
-                }
-        return false;
-    }
-
     void store(size_t i) {
         const BoundStage& b = bound_.stages[i];
         const StageFunc& f = out_.stages[i];
@@ -250,15 +239,10 @@ private:
         for (const auto& [name, factor] : b.storage.fold) fold(i, dim_named(i, name), factor);
     }
 
-    // Loops that unroll and storage in registers need extents that are the same wherever values are kept and computed.
     void promise_extents(size_t i, Halide::Func& func) {
-        const BoundStage& b = bound_.stages[i];
-        if (!b.compute_at || b.store_root) return;
-        const auto extents = extents_.of(i, *b.compute_at);
-        const auto kept = b.store_at ? extents_.of(i, *b.store_at) : extents;
+        const auto extents = extents_.promised(i);
         for (size_t d = 0; d < extents.size(); ++d)
-            if (extents[d] && kept[d] == extents[d] && needs_constant(i, stage(i).dims[d]))
-                func.bound_extent(out_.stages[i].vars[d], static_cast<int>(*extents[d]));
+            if (extents[d]) func.bound_extent(out_.stages[i].vars[d], static_cast<int>(*extents[d]));
     }
 
     const Dim& dim_named(size_t i, const std::string& name) const {

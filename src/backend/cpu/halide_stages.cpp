@@ -1,5 +1,7 @@
 // Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
 #include "backend/cpu/halide_ir.h"
+#include "backend/cpu/halide_math_builder.h"
+#include "backend/cpu/placed_extents.h"
 #include "base/check.h"
 #include "expr/bounds.h"
 #include "schedule/in_place.h"
@@ -42,7 +44,8 @@ struct Scope {
 
 class Translator {
 public:
-    Translator(const BoundSchedule& bound, KernelChecks checks) : bound_(bound), graph_(bound.graph), checks_(checks) {}
+    Translator(const BoundSchedule& bound, KernelChecks checks)
+        : bound_(bound), graph_(bound.graph), checks_(checks), placed_(bound) {}
 
     Translation run() {
         declare_parameters();
@@ -230,7 +233,8 @@ private:
         }
         // Halide simplifies a predicate when it gets it, before it makes the program strict: x - x is 0 there, also of
         // infinities.
-        if (condition.defined() && made.domain.defined()) made.domain.where(Halide::strict_float(condition));
+        if (condition.defined() && made.domain.defined())
+            made.domain.where(Halide::strict_float(reads_promised(u.values) ? Comparison::hidden(condition) : condition));
         if (values.size() == 1)
             made.func(place) = values[0];
         else
@@ -364,10 +368,10 @@ private:
         return *tile == 1 || Halide::Internal::can_prove(outer % static_cast<int>(*tile) == 0);
     }
 
-    // A data-dependent place is inside wherever the update's condition holds.
+    // A computed place is inside wherever the update's condition holds; so is what the update reads of itself there.
     E place_index(const Expr& e, const Dim& d, Scope& scope) {
         const E at = index(e, scope);
-        return is_affine(e) ? at : held_promise(at, extent_of(d));
+        return e->op == Op::dim ? at : held_promise(at, extent_of(d));
     }
 
     // ---- indices
@@ -417,8 +421,9 @@ private:
         return affine;
     }
 
-    // An index that depends on values, held in the range that it has for every value: how much of a stage it reads.
-    E in_range(const Expr& e, const E& at) {
+    // An index that depends on values, held in the range that it has for every value: how much of a stage it reads. A dim whose
+    // extent is known only where it is computed stays as it is.
+    E in_range(const Expr& e, const E& at, Scope& scope) {
         Ranges ranges;
         for_each_node({e}, [&](const Expr& n) {
             if (n->op != Op::dim) return;
@@ -428,8 +433,7 @@ private:
         });
         const Interval range = bounds(e, ranges);
         if (!range.bounded()) return at;
-        Scope none;
-        return Halide::clamp(at, index(range.low, none), index(range.high, none));
+        return Halide::clamp(at, index(range.low, scope), index(range.high, scope));
     }
 
     static bool depends_on(const Expr& e, const std::set<const void*>& dims) {
@@ -521,10 +525,30 @@ private:
         std::vector<E> args;
         for (const Expr& a : e->args) args.push_back(scope.values.at(a.get()));
         const size_t typed = e->op == Op::select ? 1 : 0;
+        if (typed == 1 && reads_promised({e->args[1], e->args[2]})) args[0] = Comparison::hidden(args[0]);
         return scalar_op(e->op, e->args[typed]->dtype, e->dtype, args);
     }
 
     // ---- accesses
+
+    // A stage whose extents are promised is needed in full, also where a condition leaves some of its cells out.
+    bool reads_promised(const std::vector<Expr>& exprs) {
+        bool found = false;
+        for_each_node(exprs, [&](const Expr& n) {
+            if (found || n->op != Op::access || !n->target().func) return;
+            const auto i = index_of_.find(n->target().func.get());
+            if (i == index_of_.end()) return;
+            const auto known = promised_.find(i->second);
+            if (known != promised_.end()) {
+                found = known->second;
+                return;
+            }
+            const auto extents = placed_.promised(i->second);
+            found = promised_[i->second] =
+                std::any_of(extents.begin(), extents.end(), [](const auto& e) { return e.has_value(); });
+        });
+        return found;
+    }
 
     E access(const Expr& e, Scope& scope) {
         const AccessTarget& target = e->target();
@@ -549,9 +573,9 @@ private:
             else if (target.input && !is_affine(at))
                 i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
             else if (target.func && !self && !is_affine(at))
-                i = in_range(at, i);
-            else if (self && !is_affine(at))
-                i = held_promise(i, extent_of(dims[d]));
+                i = in_range(at, i, scope);
+            else if (self && (!is_affine(at) || (scope.stage->update && at.same_as(scope.stage->update->place[d]))))
+                i = place_index(at, dims[d], scope);
             args[rank - 1 - d] = i;
         }
         E loaded;
@@ -575,6 +599,8 @@ private:
     Translation out_;
     std::map<const InputState*, E> scalars_;
     std::map<const FuncState*, size_t> index_of_;
+    PlacedExtents placed_;
+    std::map<size_t, bool> promised_;  // whether a stage has promised extents
     std::unordered_map<const ExprNode*, double> weights_;
 };
 

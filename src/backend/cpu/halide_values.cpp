@@ -112,6 +112,10 @@ E convert(DType from, DType to, const E& x) {
     if (to == DType::bool_) return Comparison::differ(x, Halide::Internal::make_zero(x.type()));
     if (is_half(to)) return to_half(from, to, x);
     if (is_float(from) && is_integer(to)) return real_to_integer(to, x);
+    // Halide's intervals take what is cast to 32 and 64 signed bits to fit them.
+    const bool wraps = is_integer(from) && is_signed_integer(to) && dtype_bits(to) >= 32 &&
+                       dtype_bits(from) + (is_signed_integer(from) ? 0 : 1) > dtype_bits(to);
+    if (wraps) return Halide::extract_bits(value_type(to), x, Halide::Internal::make_zero(Halide::UInt(8)));
     return cast(value_type(to), x);
 }
 

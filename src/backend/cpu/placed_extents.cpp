@@ -25,11 +25,43 @@ std::vector<std::optional<std::int64_t>> PlacedExtents::of(size_t stage, const L
     return required(stage, known_at_);
 }
 
+std::vector<std::optional<std::int64_t>> PlacedExtents::kept(size_t stage, const LoopPosition& at, const LoopPosition& computed) {
+    const Extents whole = of(stage, computed), exact = unrounded_;
+    (void)of(stage, at);
+    Extents out = unrounded_;
+    for (size_t d = 0; d < out.size(); ++d)
+        out[d] = out[d] && whole[d] ? std::optional(*out[d] + *whole[d] - *exact[d]) : std::nullopt;
+    return out;
+}
+
+std::vector<std::optional<std::int64_t>> PlacedExtents::promised(size_t stage) {
+    const BoundStage& b = bound_.stages[stage];
+    Extents out(bound_.graph.stages[stage].dims.size());
+    if (!b.compute_at || b.store_root) return out;
+    const Extents extents = of(stage, *b.compute_at);
+    const Extents all = b.store_at ? kept(stage, *b.store_at, *b.compute_at) : extents;
+    for (size_t d = 0; d < out.size(); ++d)
+        if (all[d] == extents[d] && needs_constant(stage, bound_.graph.stages[stage].dims[d])) out[d] = extents[d];
+    return out;
+}
+
+bool PlacedExtents::needs_constant(size_t stage, const Dim& d) const {
+    const auto space = bound_.stages[stage].storage.space;
+    if (space == Space::register_ || space == Space::stack) return true;
+    for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update})
+        for (const BoundLoop& loop : *nest)
+            if (loop.dim.id() == d.id()) {
+                if (loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector) return true;
+                break;
+            }
+    return false;
+}
+
 PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
     const auto found = known_.find(stage);
     if (found != known_.end()) return found->second;
     const Stage& s = bound_.graph.stages[stage];
-    Extents out(s.dims.size());
+    Extents out(s.dims.size()), unrounded(s.dims.size());
     const std::vector<Dim> pure = s.update ? update_pure_dims(s) : s.dims;
     for (size_t d = 0; d < s.dims.size(); ++d) {
         // An update that writes where it pleases needs the whole of a dim, however little of it is read.
@@ -51,10 +83,12 @@ PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
             });
         }
         if (!wrapped) out[d] = read_extent(reads, at);
+        unrounded[d] = out[d];
         if (!out[d]) continue;
         for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update})
             out[d] = round_up(*out[d], outermost_tile(*nest, s.dims[d]));
     }
+    unrounded_ = unrounded;
     return known_[stage] = out;
 }
 

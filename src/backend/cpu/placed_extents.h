@@ -16,8 +16,16 @@ public:
 
     /// Per dim of `stage`, which is computed or stored at a loop; rounded up to the outermost tile of its own nests.
     [[nodiscard]] std::vector<std::optional<std::int64_t>> of(size_t stage, const LoopPosition& at);
+    /// Per dim of `stage` the extent that it has wherever it is kept and computed, where loops that unroll or storage in
+    /// registers need one.
+    [[nodiscard]] std::vector<std::optional<std::int64_t>> promised(size_t stage);
+    /// The same of a stage that is kept at `at` and computed at a loop inside, which may end with a whole tile there.
+    [[nodiscard]] std::vector<std::optional<std::int64_t>> kept(size_t stage, const LoopPosition& at,
+                                                                const LoopPosition& computed);
 
 private:
+    [[nodiscard]] bool needs_constant(size_t stage, const Dim& d) const;
+
     using Extents = std::vector<std::optional<std::int64_t>>;
 
     Extents required(size_t stage, LoopPosition at);
@@ -29,6 +37,7 @@ private:
 
     const BoundSchedule& bound_;
     std::map<size_t, Extents> known_;
+    Extents unrounded_;  // of the stage that was asked for
     LoopPosition known_at_;
 };
 

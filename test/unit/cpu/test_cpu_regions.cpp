@@ -1,0 +1,130 @@
+// What Halide finds out about regions, extents and ranges must be what the schedule relies on.
+#include "unit/cpu/expect_same.h"
+
+#include <tessera/schedule_default.h>
+
+namespace tessera {
+namespace {
+
+using test::expect_same;
+
+void expect_same_by_default(const std::string& text, const test::Shapes& shapes) {
+    const Algorithm a = parse_algorithm(text);
+    expect_same(a, default_schedule(a, Target()), shapes);
+}
+
+// The place is behind an extent of 1, where its condition never holds, and so is what the update reads of itself.
+TEST(CpuRegions, AScatterWritesNothingOutside) {
+    expect_same_by_default(R"(tessera graph 1
+algorithm f
+dim c
+dim y
+dim x
+input a : u8[c, y, x]
+dim i0 = extent(c)
+f(c, y, x) : i32 = scatter(max, {to(c, i0 / 2 + 1)}, {i0}, min(max(cast(i32, periodic(a)(i0, y, x)), -8i32), 8i32))
+arguments a
+outputs f
+)",
+                           {{{"c", 1}, {"y", 9}, {"x", 2}}, {{"c", 5}, {"y", 3}, {"x", 20}}});
+}
+
+// Of x % 3 less is known inside a tile of x than outside: all 32 cells of a block are read, and held inside.
+TEST(CpuRegions, ABlockedCopyOfAFewCells) {
+    expect_same_by_default(R"(tessera graph 1
+algorithm f
+dim x
+dim j = extent(x)
+input factor : i32[x, j]
+dim l
+input a : i32[l, x]
+dim n
+dim r = 3
+triangular(l, x) : i32 = sum({j}, factor(j, x) * a(l, j), where = x <= j) + a(l, x)
+f(n) : i32 = sum({r}, clamp(triangular)(r, (r + n) % 3))
+arguments factor, a
+outputs f
+)",
+                           {{{"x", 6}, {"j", 6}, {"l", 4}, {"n", 3}}, {{"x", 70}, {"j", 70}, {"l", 7}, {"n", 5}}});
+}
+
+// Two parallel loops of a stage inside another loop: their extents are those of a region.
+TEST(CpuRegions, ParallelLoopsInsideALoop) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim l2 = 2
+dim l1
+dim n
+dim x
+input a0 : i32[l2, l1, n, x]
+input b : i32[x]
+dim r = 2
+g(l2, l1, n) : i32 = mirror(b)((l1 + l2) % 3) * constant(a0, 5i32)(l2, l1, l2 + -1, l2 + -1)
+f(l2) : i32 = sum({r}, mirror_interior(g)(l2, r - l2, r))
+arguments b, a0
+outputs f
+)");
+    expect_same(a, parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "f": {"compute": "root", "loops": [{"name": "lo", "dim": "l2", "tile": 5, "tail": "guard"}, {"dim": "l2"}]},
+        "f.sum": {"compute": "root", "loops": [{"dim": "r"}, {"name": "lt", "dim": "l2", "tile": 16, "as": "parallel"}, {"dim": "l2"}]},
+        "g": {"compute": {"at": "f.sum", "loop": "lt"}, "loops": [{"dim": "l2", "as": "parallel"}, {"dim": "l1", "as": "parallel"},
+              {"name": "nt", "dim": "n", "tile": 16, "as": "parallel"}, {"dim": "n"}]}}})"),
+                {{{"l2", 2}, {"l1", 1}, {"n", 1}, {"x", 5}}, {{"l2", 2}, {"l1", 4}, {"n", 3}, {"x", 3}}});
+}
+
+// What is kept at a loop ends with a whole tile of each computation inside, not with one of all.
+TEST(CpuRegions, TilesThatStickOutOfWhatIsKept) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm g
+dim y
+dim x
+input a : i32[y, x]
+f(y, x) : i32 = clamp(a)(y, x) * 3i32
+g(y, x) : i32 = f(y, x) + 1i32
+arguments a
+outputs g
+)");
+    expect_same(a, parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "f": {"compute": {"at": "g", "loop": "xi"}, "store": {"at": "g", "loop": "xo", "space": "stack"},
+              "loops": [{"name": "xt", "dim": "x", "tile": 16, "tail": "shift_inwards"}, {"dim": "y"}, {"dim": "x", "as": "vector"}]},
+        "g": {"compute": "root", "loops": [{"dim": "y"}, {"name": "xo", "dim": "x", "tile": 15, "tail": "guard"},
+              {"name": "xi", "dim": "x", "tile": 5, "tail": "guard"}, {"dim": "x", "as": "vector"}]}}})"),
+                {{{"y", 7}, {"x", 21}}, {{"y", 2}, {"x", 60}}});
+}
+
+// Under j < i fewer rows are needed than the one whose extent is promised.
+TEST(CpuRegions, PromisedExtentsUnderAChoice) {
+    expect_same_by_default(R"(tessera graph 1
+algorithm lower
+dim n = 6
+dim k
+dim i
+input s : i32[n, k, i]
+dim j = extent(i)
+input a : i32[n, k, j]
+strict(k, i, j) : i32 = sum({n}, s(n, k, i) * a(n, k, j))
+lower(k, i, j) : i32 = select(j < i, strict(k, i, j), 0i32)
+arguments s, a
+outputs lower
+)",
+                           {{{"k", 5}, {"i", 5}, {"j", 5}}, {{"k", 2}, {"i", 33}, {"j", 33}}});
+}
+
+// A u64 that does not fit wraps, whatever is done with it.
+TEST(CpuRegions, WrappedIntegersAreStillHeld) {
+    expect_same_by_default(R"(tessera graph 1
+algorithm row
+dim y
+dim x
+input b : bf16[y, x]
+dim j = extent(x)
+f(y, x) : u64 = cast(u64, cast(f32, mirror(b)(extent(y) - 1 - y, x)) * 20f32)
+row(y) : i32 = max({j}, min(max(cast(i32, f(y, j)), -8i32), 8i32))
+arguments b
+outputs row
+)",
+                           {{{"y", 4}, {"x", 8}}, {{"y", 3}, {"x", 70}}});
+}
+
+}  // namespace
+}  // namespace tessera
