@@ -66,7 +66,8 @@ private:
             const Interval whole = whole_dim(s.dims[d]);
             // Inside a loop less may be known of an index than here, so all of a short dim is computed: x % 32 for x from b on.
             const bool padded = is_padded(i, s.dims[d]), is_short = integer_constant(whole.high) && !padded;
-            cells.set(s.dims[d], is_short ? whole : (padded ? regions_.required(i) : regions_.computed(i))[d]);
+            const Interval region = (padded ? regions_.required(i) : regions_.computed(i))[d];
+            cells.set(s.dims[d], is_short ? hull(whole, region) : region);
         }
         OpenReads open;
         const auto visit = [&](const Expr& access, const Domain& domain) { note_open(s, access, domain, open); };
