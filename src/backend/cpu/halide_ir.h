@@ -22,6 +22,8 @@ namespace tessera::cpu {
 [[nodiscard]] Halide::Expr floor_division(const Halide::Expr& a, const Halide::Expr& b);
 [[nodiscard]] Halide::Expr floor_remainder(const Halide::Expr& a, const Halide::Expr& b);
 
+/// Halide finds an update's reduction domain by the variables that stand in it: a body that does not depend on one names it too.
+[[nodiscard]] Halide::Expr show_domain(const Halide::RDom& domain, const Halide::Expr& v);
 /// An int32 index held inside [0, extent), or brought there by a boundary condition; `edge`: the interior is worth a loop of its
 /// own.
 [[nodiscard]] Halide::Expr held_index(const Halide::Expr& i, const Halide::Expr& extent, bool edge);

@@ -229,7 +229,7 @@ private:
         for (size_t c = 0; c < u.values.size(); ++c) {
             E v = show_reads(s, made, c, place, with_named_parts(u.values[c], value(u.values[c], scope)));
             if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
-            values.push_back(c == 0 ? show_domain(made, v) : v);
+            values.push_back(c == 0 ? show_domain(made.domain, v) : v);
         }
         // Halide simplifies a predicate when it gets it, before it makes the program strict: x - x is 0 there, also of
         // infinities.
@@ -239,15 +239,6 @@ private:
             made.func(place) = values[0];
         else
             made.func(place) = Halide::Tuple(values);
-    }
-
-    // Halide finds an update's reduction domain by the variables that stand in it: a body that does not depend on one names it
-    // too.
-    static E show_domain(const StageFunc& made, E v) {
-        if (!made.domain.defined()) return v;
-        E zero = 0;
-        for (int d = 0; d < made.domain.dimensions(); ++d) zero = zero + (made.domain[d] - made.domain[d]);
-        return Halide::select(zero == 0, v, v);
     }
 
     // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does
@@ -537,15 +528,7 @@ private:
         for_each_node(exprs, [&](const Expr& n) {
             if (found || n->op != Op::access || !n->target().func) return;
             const auto i = index_of_.find(n->target().func.get());
-            if (i == index_of_.end()) return;
-            const auto known = promised_.find(i->second);
-            if (known != promised_.end()) {
-                found = known->second;
-                return;
-            }
-            const auto extents = placed_.promised(i->second);
-            found = promised_[i->second] =
-                std::any_of(extents.begin(), extents.end(), [](const auto& e) { return e.has_value(); });
+            found = i != index_of_.end() && placed_.promises(i->second);
         });
         return found;
     }
@@ -600,7 +583,6 @@ private:
     std::map<const InputState*, E> scalars_;
     std::map<const FuncState*, size_t> index_of_;
     PlacedExtents placed_;
-    std::map<size_t, bool> promised_;  // whether a stage has promised extents
     std::unordered_map<const ExprNode*, double> weights_;
 };
 

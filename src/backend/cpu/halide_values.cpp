@@ -381,6 +381,13 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
 E floor_division(const E& a, const E& b) { return floor_div(a, b); }
 E floor_remainder(const E& a, const E& b) { return floor_mod(a, b); }
 
+E show_domain(const Halide::RDom& domain, const E& v) {
+    if (!domain.defined()) return v;
+    E zero = 0;
+    for (int d = 0; d < domain.dimensions(); ++d) zero = zero + (domain[d] - domain[d]);
+    return select(zero == 0, v, v);
+}
+
 E held_index(const E& i, const E& extent, bool edge) {
     return Halide::max(Halide::min(edge ? Halide::likely(i) : i, extent - 1), 0);
 }

@@ -45,6 +45,13 @@ std::vector<std::optional<std::int64_t>> PlacedExtents::promised(size_t stage) {
     return out;
 }
 
+bool PlacedExtents::promises(size_t stage) {
+    const auto known = promises_.find(stage);
+    if (known != promises_.end()) return known->second;
+    const Extents extents = promised(stage);
+    return promises_[stage] = std::any_of(extents.begin(), extents.end(), [](const auto& e) { return e.has_value(); });
+}
+
 bool PlacedExtents::needs_constant(size_t stage, const Dim& d) const {
     const auto space = bound_.stages[stage].storage.space;
     if (space == Space::register_ || space == Space::stack) return true;

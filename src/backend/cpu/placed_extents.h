@@ -19,7 +19,9 @@ public:
     /// Per dim of `stage` the extent that it has wherever it is kept and computed, where loops that unroll or storage in
     /// registers need one.
     [[nodiscard]] std::vector<std::optional<std::int64_t>> promised(size_t stage);
-    /// The same of a stage that is kept at `at` and computed at a loop inside, which may end with a whole tile there.
+    /// Whether any dim has one.
+    [[nodiscard]] bool promises(size_t stage);
+    /// The same as of() for a stage that is kept at `at` and computed at a loop inside, which may end with a whole tile there.
     [[nodiscard]] std::vector<std::optional<std::int64_t>> kept(size_t stage, const LoopPosition& at,
                                                                 const LoopPosition& computed);
 
@@ -37,6 +39,7 @@ private:
 
     const BoundSchedule& bound_;
     std::map<size_t, Extents> known_;
+    std::map<size_t, bool> promises_;
     Extents unrounded_;  // of the stage that was asked for
     LoopPosition known_at_;
 };

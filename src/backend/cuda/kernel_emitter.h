@@ -1,0 +1,183 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <algorithm>
+#include <optional>
+#include "backend/cuda/combine_text.h"
+#include "backend/cuda/cuda_source.h"
+#include "backend/cuda/device_functions.h"
+#include "backend/cuda/product_text.h"
+#include "backend/cuda/ring_text.h"
+#include "backend/cuda/scalar_text.h"
+#include "base/check.h"
+#include "base/match.h"
+#include "schedule/loop_split.h"
+#include "tile/async_copy.h"
+#include "tile/environment.h"
+#include "tile/lower.h"
+#include "tile/shared_layout.h"
+#include "tile/whole_nest.h"
+
+namespace tessera::cuda {
+
+using tile::Alloc;
+using tile::Assign;
+using tile::AsyncCopy;
+using tile::Await;
+using tile::Axis;
+using tile::Barrier;
+using tile::BoxCopy;
+using tile::Combine;
+using tile::Commit;
+using tile::DealtAxis;
+using tile::Environment;
+using tile::Fence;
+using tile::For;
+using tile::If;
+using tile::InBuffer;
+using tile::Kernel;
+using tile::Let;
+using tile::Program;
+using tile::Scope;
+using tile::Scratch;
+using tile::Sequence;
+using tile::SharedPlan;
+using tile::Spread;
+using tile::Statement;
+using tile::StatementPtr;
+
+/// How a cell of a stage is reached.
+struct Address {
+    Expr offset;                       // undefined: none
+    std::string load, store, pointer;  // patterns: {0} the offset, {1} the value
+    bool shared = false;
+    std::string base = {};           // of global memory
+    std::vector<Expr> strides = {};  // of it, in cells
+};
+
+/// Where the cells of a stage in shared memory start: of the buffer that is meant, where there are several.
+struct SharedMemory {
+    const Alloc* alloc = nullptr;
+    std::vector<Expr> begin;
+    std::string base;
+};
+
+inline Expr product_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::mul, DType::i64, {a, b})); }
+
+/// The text of one kernel of a tile program. Its parts: emit_kernel.cpp has statements, emit_memory.cpp addresses, emit_whole.cpp
+/// nests without guards, emit_product.cpp what threads do together.
+class KernelEmitter {
+public:
+    KernelEmitter(const Program& program, const Kernel& kernel, std::string name)
+        : program_(program), kernel_(kernel), plan_(plan_shared(program, kernel)),
+          scalars_(lines_, out_.functions,
+                   {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
+                    [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
+                    [](const Expr& access, size_t d) { return boundary_extent(access, d); }}) {
+        out_.name = std::move(name);
+        out_.threads = kernel.threads;
+        out_.shared_bytes = plan_.bytes;
+        find_grouped(*kernel.body, grouped_sums_);
+    }
+
+    EmittedKernel run();
+
+private:
+    const Stage& stage(size_t i) const { return program_.bound.graph.stages[i]; }
+
+    std::string variable(const Expr& v);
+    const std::string& declare(const Expr& v) { return names_[v.get()] = lines_.fresh(tile::name_of(v)); }
+
+    // The parameter as an Expr; made at its first use.
+    Expr parameter(KernelParam wanted, const std::string& type);
+    std::string extent(const Expr& e);
+
+    void grid();
+    // The axes' variables from a linear position, the last one fastest.
+    void decode(const std::vector<Axis>& axes, const std::string& position);
+
+    void emit(const Statement& s);
+
+    // In global memory, where its dims' first cells are.
+    bool is_global(size_t i) const;
+
+    // A nest of stores first without guards and by vectors, where that is right for all of it.
+    bool emit_whole(const Statement& s);
+    // Base and rows of memory lie at multiples of so many cells.
+    std::string aligned(const Address& a, std::int64_t cells, DType dtype);
+    static std::vector<Expr> place_of(const Expr& access);
+
+    // A loop as reads of vectors, rounds that compute their cells, and the store of one.
+    bool emit_vector(const Statement& s);
+
+    bool uses_registers(const Statement& s) const;
+
+    std::string thread() { return fmt::format("{}()", scalars_.call("tid")); }
+
+    void emit_spread(const Spread& p);
+
+    void emit_alloc(const Alloc& a);
+
+    void emit_copy(const AsyncCopy& c);
+
+    std::string ring_barrier(size_t stage, const Expr& token);
+    void emit_box(const BoxCopy& c);
+
+    void emit_assign(const Assign& a);
+
+    // self + x -> x
+    static Expr operand_of(const Stage& s, const Expr& value);
+    void emit_atomic(const Stage& s, const Address& to, const std::string& at, const std::string& value);
+
+    void emit_combine(const Combine& c);
+
+    FactorText factor(const std::string& name, const Expr& access, bool rows_are_summed);
+
+    void emit_product(const tile::Mma& m);
+
+    static Expr linear(const std::vector<Expr>& index, const std::vector<Expr>& strides);
+    // Of a warpgroup's sums: cell (h, 2 j + w) of a thread's is register 4 j + 2 h + w.
+    static Expr place_in_group(const std::vector<Expr>& index);
+    static std::optional<size_t> sums_in_flight(const Statement& s);
+    void hold_sums(size_t i);
+    static void find_grouped(const Statement& s, std::set<size_t>& out);
+    static std::int64_t cells_of(const std::vector<std::int64_t>& extent);
+    std::string swizzled_pattern(const Alloc& a);
+    // Strides of dense rows.
+    static std::vector<Expr> dense(const std::vector<Expr>& extent);
+    static std::vector<Expr> numbers(const std::vector<std::int64_t>& values);
+    static std::vector<Expr> relative(const std::vector<Expr>& place, const std::vector<Expr>& begin);
+
+    Address address(size_t i, size_t component, const std::vector<Expr>& place);
+    // The last dim is dense.
+    Expr stride(KernelParam::Kind kind, size_t index, size_t axis, size_t rank, const std::string& name);
+    void global(Address& out, const std::string& pointer);
+
+    std::pair<std::string, Expr> read(const Expr& access, const std::vector<Expr>& place);
+    Address source(const Expr& access, const std::vector<Expr>& place);
+    static Expr boundary_extent(const Expr& access, size_t d);
+
+    const Program& program_;
+    const Kernel& kernel_;
+    SharedPlan plan_;
+    EmittedKernel out_;
+    Lines lines_;
+    ScalarText scalars_;
+    Environment environment_;
+    std::vector<DealtAxis> dealt_;
+    const tile::WholeNest* whole_ = nullptr;  // what is emitted without guards
+    bool is_guarded_nest_ = false;            // what is emitted with them
+    std::map<const ExprNode*, std::string> loaded_;
+    const Assign* vector_store_ = nullptr;
+    std::string stored_, round_;
+    std::vector<Expr> param_exprs_;
+    std::map<const ExprNode*, std::string> names_;
+    std::map<size_t, const Alloc*> registers_;
+    std::map<size_t, SharedMemory> shared_;
+    std::string full_;  // the barrier of the copies that start
+    std::map<size_t, std::vector<std::string>> arrays_;
+    std::set<size_t> grouped_sums_;
+};
+
+}  // namespace tessera::cuda
