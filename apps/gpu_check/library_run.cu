@@ -109,7 +109,7 @@ public:
         results_.add(text("{\"row\": \"library %s\", \"rival\": \"copy\", \"gb_per_s\": %.0f, \"rival_gb_per_s\": %.0f, \"ratio\": %.4f, \"low\": %.4f, "
                           "\"high\": %.4f, \"error\": %.2e}",
                           name, bytes / p.ours_ms / 1e6, bytes / p.rival_ms / 1e6, p.ratio, p.interval.low, p.interval.high, error),
-                     text("library %-15s %5.0f GB/s, copy %5.0f, ratio %.3f [%.3f, %.3f]%s", name, bytes / p.ours_ms / 1e6,
+                     text("library %-17s %5.0f GB/s, copy %5.0f, ratio %.3f [%.3f, %.3f]%s", name, bytes / p.ours_ms / 1e6,
                           bytes / p.rival_ms / 1e6, p.ratio, p.interval.low, p.interval.high, right ? "" : text("  WRONG %.2e", error).c_str()));
     }
 
@@ -131,7 +131,7 @@ public:
         results_.add(text("{\"row\": \"library %s\", \"rival\": \"cublasLt\", \"m\": %d, \"n\": %d, \"k\": %d, \"tflops\": %.1f, \"rival_tflops\": %.1f, "
                           "\"ratio\": %.4f, \"low\": %.4f, \"high\": %.4f, \"error\": %.2e}",
                           name, m, n, k, work / p.ours_ms, work / p.rival_ms, p.ratio, p.interval.low, p.interval.high, error),
-                     text("library %-15s %5d x %5d x %5d: %6.1f TFLOP/s, cuBLASLt %6.1f, ratio %.3f [%.3f, %.3f]%s", name, m, n, k, work / p.ours_ms,
+                     text("library %-17s %5d x %5d x %5d: %6.1f TFLOP/s, cuBLASLt %6.1f, ratio %.3f [%.3f, %.3f]%s", name, m, n, k, work / p.ours_ms,
                           work / p.rival_ms, p.ratio, p.interval.low, p.interval.high, right ? "" : text("  WRONG %.2e", error).c_str()));
     }
     [[nodiscard]] bool is_right() const { return is_right_; }
@@ -219,7 +219,8 @@ int run_libraries(Results& results) {
     for (const Row r : {Row{8192, 8192, 8192}, {4096, 4096, 4096}, {1000, 1032, 520}}) {
         compare.product("product_relu", product_relu, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_gelu", product_gelu, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
-        compare.product("product_narrow", product_narrow, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+        compare.product("product_relu_pair", product_relu_pair, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+        compare.product("product_gelu_pair", product_gelu_pair, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
     }
 #endif
     return compare.is_right() ? 0 : 1;

@@ -118,7 +118,7 @@ LibraryKernel row_sums() {
 Expr gelu_tanh(const Expr& x) { return x / (1.0f + exp(-1.5957691f * (x + 0.044715f * x * x * x))); }
 
 // Two warpgroups multiply what the copy engine brings iterations ahead.
-LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers) {
+LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers, std::int64_t ctas = 1) {
     Dim m("m"), n("n"), k("k");
     Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
     Func C("C");
@@ -142,6 +142,7 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
             .swizzle(Swizzle::bytes128);
     }
     s.kernels["C"].threads = 256;
+    s.kernels["C"].min_ctas = ctas;
     return {name, Algorithm({C}, {A, B, bias}), s};
 }
 
@@ -155,7 +156,9 @@ int main(int argc, char** argv) {
         if (arch == "sm_90a") {
             kernels.push_back(product("product_relu", false, 256, 4));
             kernels.push_back(product("product_gelu", true, 256, 4));
-            kernels.push_back(product("product_narrow", false, 128, 5));
+            // Two blocks on a multiprocessor: one stores while the other multiplies.
+            kernels.push_back(product("product_relu_pair", false, 128, 3, 2));
+            kernels.push_back(product("product_gelu_pair", true, 128, 3, 2));
         }
         const LibraryFiles files =
             compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});
