@@ -185,6 +185,30 @@ CorpusKernel matmul_warpgroups(const std::string& name, DType dtype, std::int64_
             "cuda-sm_90a"};
 }
 
+// 128 x 256 of two warpgroups; blocks that run together share rows of A and B, which are then in the L2 cache.
+CorpusKernel matmul_grouped_blocks() {
+    CorpusKernel out = matmul_warpgroups("matmul_grouped_blocks_bf16", bf16, 256, 4);
+    Schedule& s = out.schedule;
+    s.stages.at("C").loops = {{block("m", 1024, "mr"), block("n", 256, "nb"), block("m", 128, "mb"),
+                               kind(LoopKind::warpgroup, "m", 64, "mg"), frag("m"), frag("n")}};
+    s.stages.at("C.sum").compute->at.loop = "mb";
+    out.cases = {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 140}, {"n", 264}, {"k", 64}}, {{"m", 66}, {"n", 9}, {"k", 331}}};
+    return out;
+}
+
+// Two blocks at a time on one unit: while one stores, through gelu, the other multiplies.
+CorpusKernel matmul_two_blocks() {
+    CorpusKernel out = matmul_warpgroups("matmul_two_blocks_bf16", bf16, 128, 3);
+    Dim m("m"), n("n"), k("k");
+    Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
+    Func C("C");
+    const Expr x = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n);
+    C(m, n) = cast(bf16, 0.5f * x * (1.0f + tanh(0.7978845608f * (x + 0.044715f * x * x * x))));
+    out.algorithm = Algorithm({C}, {A, B, bias});
+    out.schedule.kernels["C"].min_ctas = 2;
+    return out;
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> tensor_core_corpus() {
@@ -198,7 +222,9 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_batched(),
             convolution(),
             matmul_warpgroups("matmul_warpgroups_bf16", bf16, 128, 4),
-            matmul_warpgroups("matmul_warpgroups_f16", f16, 64, 3)};
+            matmul_warpgroups("matmul_warpgroups_f16", f16, 64, 3),
+            matmul_grouped_blocks(),
+            matmul_two_blocks()};
 }
 
 }  // namespace tessera::cuda_test
