@@ -14,7 +14,8 @@
 namespace tessera {
 namespace {
 
-constexpr double most_tiled = 10;  // operations of a product in a register tile, its loads included
+constexpr double least_reduced = 16;  // points of a sum that are worth register tiles
+constexpr double most_tiled = 10;     // operations of a product in a register tile, its loads included
 
 // Register tiles of an f32 contraction, rows x vectors: measured without spills and at the speed of vendor libraries.
 struct RegisterTile {
@@ -372,7 +373,7 @@ bool is_contraction(const StageGraph& graph, size_t sum) {
     if (body != Op::fma && body != Op::add) return false;
     double points = 1;
     for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
-    if (points < small_reduction || tiled_cost(s) > most_tiled) return false;
+    if (points < least_reduced || tiled_cost(s) > most_tiled) return false;
     const auto reads = reads_of(graph, sum);
     if (reads.size() != 1 || reads[0].in_init || !is_pointwise(reads[0].access) || graph.stages[reads[0].user].update)
         return false;

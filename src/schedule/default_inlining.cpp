@@ -14,6 +14,7 @@ namespace tessera {
 namespace {
 
 constexpr double cheaper_than_memory = 32;  // operations that are not worth a store to memory and a load from there
+constexpr double most_reads_in_pass = 4;    // of a cell, on average; products of matrices read it more often
 
 /// A graph and who reads what in it.
 struct Reading {
@@ -73,6 +74,20 @@ size_t passes_over(const Reading& in, size_t definition) {
     return passes.size();
 }
 
+// Whether one other definition alone reads it, at its own points: what is worth storing is that one, which has this inside.
+bool is_part_of_reader(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    const Stage& s = in.stage(i);
+    if (reads.empty() || !is_read_at_own_points(in, i)) return false;
+    const Stage& user = in.stage(reads[0].user);
+    if (user.update || user.values.size() > 1 || user.dims.size() != s.dims.size()) return false;
+    return std::all_of(reads.begin(), reads.end(), [&](const Read& r) {
+        bool same = r.user == reads[0].user;
+        for (size_t d = 0; d < user.dims.size(); ++d) same = same && r.access->args[d]->dim().id() == user.dims[d].id();
+        return same;
+    });
+}
+
 // Readers take one component each: inline they share no operations, but neither store nor load any.
 bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     const Stage& s = in.stage(i);
@@ -107,7 +122,9 @@ bool keeps(const Reading& in, size_t i) {
     if (cost > 2 && is_scattered(in, i)) return true;
     // Passes over the same points at different times: in between, values are in memory.
     const size_t passes = is_read_at_own_points(in, i) ? passes_over(in, i) : 0;
-    if (passes > 1) return cost * static_cast<double>(passes - 1) > cheaper_than_memory;
+    if (passes > 1 && is_part_of_reader(in, i)) return false;
+    if (passes > 1 && reuse <= most_reads_in_pass * static_cast<double>(passes))
+        return cost * static_cast<double>(passes - 1) > cheaper_than_memory;
     return cost * (reuse - 1) > cheap_recompute && cost > 2;
 }
 

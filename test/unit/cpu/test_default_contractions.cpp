@@ -112,6 +112,18 @@ TEST(DefaultContractions, StepsWithSharedParts) {
     expect_same({g.value, g.gradients[0]});
 }
 
+// A condition between the dims of a register tile: of some tiles nothing is needed, of others a part. What a whole tile reads
+// beyond the edge is held inside.
+TEST(DefaultContractions, ChosenByConditionsOnTheirDims) {
+    Dim n("n", 40), i("i", 90), j("j", 200);
+    Input a("a", f32, {n, i}), b("b", f32, {n, j});
+    Func below("below"), right("right"), shifted("shifted");
+    below(i, j) = select(j < i, sum({n}, a(n, i) * b(n, j)), 0.0f);
+    right(i, j) = select(j >= 150, sum({n}, a(n, i) * b(n, j)) + 1.0f, select(i >= 80, 2.0f, 3.0f));
+    shifted(i, j) = select(i > 0 && j > 0, sum({n}, a(n, i - 1) * b(n, j - 1)), 0.0f);
+    expect_same({below, right, shifted});
+}
+
 // One tensor in both places of a product.
 TEST(DefaultContractions, GramMatrix) {
     Dim m("m", 35), n("n", 35), k("k", 40);
