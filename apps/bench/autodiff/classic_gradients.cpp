@@ -36,14 +36,16 @@ GradientCase gmm(std::int64_t dims, std::int64_t gaussians, std::int64_t points)
     const Input alphas = b.tensor("alphas", {k}, true, 1, f64), means = b.tensor("means", {k, i}, true, 1, f64),
                 q = b.tensor("q", {k, i}, true, 0.1, f64), lower = b.tensor("lower", {k, i, j}, true, 0.1, f64),
                 x = b.tensor("x", {n, i}, false, 1, f64);
-    Func apart("apart"), strict("strict"), scaled("scaled"), terms("terms"), each("each"), prior("prior"), loss("loss");
-    apart(n, k, i) = x(n, i) - means(k, i);
+    Func apart("apart"), diagonal("diagonal"), strict("strict"), scaled("scaled"), terms("terms"), each("each"), prior("prior"),
+        loss("loss");
+    apart(k, n, i) = x(n, i) - means(k, i);
     strict(k, i, j) = select(j < i, lower(k, i, j), 0.0);
-    scaled(n, k, i) = exp(q(k, i)) * apart(n, k, i) + sum({j}, strict(k, i, j) * apart(n, k, j));
-    terms(n, k) = alphas(k) + sum({i}, q(k, i)) - 0.5 * sum({i}, scaled(n, k, i) * scaled(n, k, i));
+    diagonal(k, i) = exp(q(k, i));
+    scaled(k, n, i) = diagonal(k, i) * apart(k, n, i) + sum({j}, strict(k, i, j) * apart(k, n, j));
+    terms(n, k) = alphas(k) + sum({i}, q(k, i)) - 0.5 * sum({i}, scaled(k, n, i) * scaled(k, n, i));
     each(n) = logsumexp({k}, terms(n, k));
-    const Expr diagonal = exp(q(k, i));
-    prior() = 0.5 * (sum({k, i}, diagonal * diagonal) + sum({k, i, j}, strict(k, i, j) * strict(k, i, j))) - sum({k, i}, q(k, i));
+    prior() = 0.5 * (sum({k, i}, diagonal(k, i) * diagonal(k, i)) + sum({k, i, j}, strict(k, i, j) * strict(k, i, j))) -
+              sum({k, i}, q(k, i));
     loss() = sum({n}, each(n)) - static_cast<double>(points) * logsumexp({k}, alphas(k)) - prior();
     GradientCase c = std::move(b).finish(loss);
     Written w = written_results(c);
