@@ -10,7 +10,9 @@
 #include <tessera/tessera_runtime.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -142,6 +144,36 @@ private:
     }
 
     static constexpr int least_calls = 32;  // arithmetic on floats, which is calls in strict mode
+};
+
+// Halide generates no code for a division of floats by a constant zero, which appears where an extent or a select is known:
+//
+//   a / 0  ->  a * inf,   a / -0  ->  a * -inf        the same for every a, NaN, zeros and infinities among them
+
+// The infinity of the divisor's sign; undefined where it is no zero.
+Halide::Expr infinity_of(const Halide::Expr& divisor) {
+    if (!divisor.type().is_float() || !ir::is_const_zero(divisor)) return {};
+    const ir::Broadcast* broadcast = divisor.as<ir::Broadcast>();
+    const Halide::Expr scalar = broadcast != nullptr ? broadcast->value : divisor;
+    const auto value = ir::as_const_float(scalar);
+    const double sign = value && std::signbit(*value) ? -1.0 : 1.0;
+    return ir::make_const(divisor.type(), sign * std::numeric_limits<double>::infinity());
+}
+
+class ZeroDivisors : public ir::IRMutator {
+private:
+    using ir::IRMutator::visit;
+
+    Halide::Expr visit(const ir::Div* op) override {
+        const Halide::Expr infinity = infinity_of(op->b);
+        return infinity.defined() ? ir::Mul::make(mutate(op->a), infinity) : ir::IRMutator::visit(op);
+    }
+    Halide::Expr visit(const ir::Call* op) override {
+        if (!op->is_intrinsic(ir::Call::strict_div)) return ir::IRMutator::visit(op);
+        const Halide::Expr infinity = infinity_of(op->args[1]);
+        if (!infinity.defined()) return ir::IRMutator::visit(op);
+        return ir::Call::make(op->type, ir::Call::strict_mul, {mutate(op->args[0]), infinity}, ir::Call::PureIntrinsic);
+    }
 };
 
 }  // namespace
@@ -287,6 +319,7 @@ Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profili
     Translation t = translate(bound, checks);
     apply_schedule(bound, t);
     Lowered lowered{Halide::Pipeline(t.outputs), t.arguments, t.parameters};
+    lowered.pipeline.add_custom_lowering_pass(new ZeroDivisors);
     share_tuple_values(lowered.pipeline);
     plan_memory(lowered.pipeline, lowered.memory);
     if (profiling == Profiling::stages) profile_stages(lowered.pipeline, bound, t);

@@ -139,11 +139,30 @@ private:
         return Halide::max((((extent->second + parts - 1) / parts + step - 1) / step) * step, step);
     }
 
+    // LLVM spends minutes on longer vectors, or ends the program.
+    static constexpr std::int64_t most_lanes = 4096;
+
+    void check_lanes(size_t i, const std::vector<BoundLoop>& nest) const {
+        std::map<const void*, std::int64_t> around;  // dim -> the tile that is cut next
+        std::int64_t lanes = 1;
+        for (const BoundLoop& loop : nest) {
+            const auto outer = around.find(loop.dim.id());
+            const std::int64_t whole = outer != around.end() ? outer->second : loop.dim.extent().constant().value_or(loop.tile);
+            around[loop.dim.id()] = loop.tile;
+            if (loop.kind == LoopKind::vector) lanes *= std::clamp<std::int64_t>(whole / loop.tile, 1, most_lanes + 1);
+            if (lanes > most_lanes)
+                throw Limit(L0903_schedule, stage(i).where,
+                            fmt::format("the vector loops of {} hold more than {} elements at once", stage(i).name, most_lanes),
+                            {fix(fmt::format("make {} serial or unrolled", loop.name)), fix("give it a smaller tile")});
+        }
+    }
+
     template <class S>
     void set_kinds(size_t i, S& target, const std::vector<BoundLoop>& nest, const std::vector<VarOrRVar>& loops, bool update) {
         // Parallel loops next to each other are one, in pairs: of three in one Halide no longer sees where a loop of the outer
         // two stands, and sizes what is stored inside for all its positions. Nor does it where their extents are those of a
         // region inside another loop.
+        check_lanes(i, nest);
         std::optional<VarOrRVar> space;
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];

@@ -199,6 +199,31 @@ TEST(NonFiniteReductions, TimesAStageOfZeros) {
     EXPECT_EQ(got(10), 1);
 }
 
+// By a zero that is known when the kernel is compiled, of either sign.
+TEST(NonFiniteQuotients, ByAKnownZero) {
+    Dim i("i");
+    const Input x("x", f32, {i});
+    Func up("up"), down("down"), wide("wide");
+    up(i) = x(i) / 0.0f;
+    down(i) = x(i) / -0.0f;
+    wide(i) = cast(f64, x(i)) / 0.0;
+    const std::vector<Func> funcs{up, down, wide};
+    const Algorithm algorithm(funcs, {x});
+    const double dividends[6] = {2, -3, 0, inf, -inf, nan};
+    const Buffer<float> in({6 * 37});
+    for (int at = 0; at < 6 * 37; ++at) in(at) = static_cast<float>(dividends[at % 6]);
+    const Buffer<float> rising({6 * 37}), falling({6 * 37});
+    const Buffer<double> widened({6 * 37});
+    compile(algorithm, default_schedule(algorithm, Target()), Target(), {.disk_cache = false})(
+        {{"x", in}}, {{"up", rising}, {"down", falling}, {"wide", widened}});
+    const double want[6] = {inf, -inf, nan, inf, -inf, nan};
+    for (int at = 0; at < 6 * 37; ++at) {
+        EXPECT_TRUE(same(want[at % 6], rising(at))) << at << ": " << rising(at);
+        EXPECT_TRUE(same(-want[at % 6], falling(at))) << at << ": " << falling(at);
+        EXPECT_TRUE(same(want[at % 6], widened(at))) << at << ": " << widened(at);
+    }
+}
+
 // Reductions see them too.
 TEST(NonFiniteReductions, SumsAndExtrema) {
     Dim i("i"), k("k");

@@ -126,5 +126,26 @@ outputs row
                            {{{"y", 4}, {"x", 8}}, {{"y", 3}, {"x", 70}}});
 }
 
+// 32 * 32 * 32 elements in one vector.
+TEST(CpuRegions, VectorsBeyondWhatIsCompiledAreALimit) {
+    Dim c("c", 32), y("y", 32), x("x", 32);
+    const Input a("a", f32, {c, y, x});
+    Func f("f");
+    f(c, y, x) = a(c, y, x) + 1.0f;
+    const Algorithm algorithm({f}, {a});
+    Schedule s;
+    s.stage("f").root().vector("c").vector("y").vector("x");
+    try {
+        (void)cpu::jit(bind(algorithm, s), "host", cpu::KernelChecks::all);
+        ADD_FAILURE() << "compiled";
+    } catch (const Limit& e) {
+        EXPECT_EQ(e.code(), L0903_schedule);
+        EXPECT_NE(e.message().find("the vector loops of f hold more than 4096 elements"), std::string::npos) << e.message();
+    }
+    Schedule fewer;
+    fewer.stage("f").root().serial("c").vector("y").vector("x");
+    expect_same(algorithm, fewer, {{}});
+}
+
 }  // namespace
 }  // namespace tessera
