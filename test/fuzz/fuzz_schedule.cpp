@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace tessera::fuzz {
@@ -30,6 +31,7 @@ public:
         }
         if (chance(random_, 0.4)) share_loops();
         if (chance(random_, 0.3)) share_memory();
+        for (size_t i = graph_.stages.size(); i-- > 0;) bound_copies(graph_.stages[i].name);
         return chance(random_, 0.1) ? as_variant() : std::move(out_);
     }
 
@@ -260,6 +262,38 @@ private:
         out_.stages.at(reader).store.at.reset();
         out_.stage(stage).live_in(reader);
     }
+
+    // How many elements the unrolled and vector loops of a stage hold, from outside in to the loop `last` ("": all), those around
+    // it included.
+    std::int64_t copies(const std::string& stage, const std::string& last) const {
+        const auto found = out_.stages.find(stage);
+        if (found == out_.stages.end()) return 1;
+        const StageSpec& spec = found->second;
+        std::int64_t count =
+            spec.compute && spec.compute->kind == Compute::Kind::at ? copies(spec.compute->at.stage, spec.compute->at.loop) : 1;
+        if (!spec.loops) return count;
+        std::map<std::string, std::int64_t> around;  // dim -> the tile that is cut next
+        for (const LoopSpec& l : *spec.loops) {
+            const std::int64_t tile = l.tile.value_or(1);
+            if (l.as == LoopKind::unroll || l.as == LoopKind::vector)
+                count *= around.count(l.dim) ? std::max<std::int64_t>(around[l.dim] / tile, 1) : 1;
+            around[l.dim] = tile;
+            if (l.name == last) break;
+        }
+        return count;
+    }
+
+    // Loops that unroll hundreds of elements say no more than others, and take minutes to compile.
+    void bound_copies(const std::string& stage) {
+        const auto found = out_.stages.find(stage);
+        if (found == out_.stages.end() || !found->second.loops) return;
+        for (const LoopKind kind : {LoopKind::unroll, LoopKind::vector}) {
+            if (copies(stage, "") <= most_copies) return;
+            for (LoopSpec& l : *found->second.loops)
+                if (l.as == kind) l.as = LoopKind::serial;
+        }
+    }
+    static constexpr std::int64_t most_copies = 64;
 
     Random& random_;
     StageGraph graph_;

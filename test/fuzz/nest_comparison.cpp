@@ -16,8 +16,8 @@ namespace {
 struct AroundLoop {
     std::string stage, name;
     LoopKind kind = LoopKind::serial;
-    bool empty = false;
-    bool once = false;  // it may have one iteration only: Halide, where it proves that, leaves it out
+    bool empty = false;  // it never has an iteration: Halide may show what is inside or leave it out
+    bool once = false;   // it may have one iteration only: Halide, where it proves that, leaves it out
 };
 using Path = std::vector<AroundLoop>;
 /// "produce C", "store C", "compute C" -> the loops around it, once per nest of the stage.
@@ -58,9 +58,10 @@ private:
                 const std::string& stage = name(produced_.back());
                 const std::string loop = l.name.substr(stage.size() + 1);
                 const Expr extent = simplify_index(named_parts(l.extent));
-                around_.push_back({stage, loop, l.kind,
-                                   proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {extent}))),
-                                   is_single(produced_.back(), loop) || may_be_once(extent)});
+                around_.push_back(
+                    {stage, loop, l.kind, is_empty(extent), is_single(produced_.back(), loop) || may_be_once(extent)});
+                const Expr begin = named_parts(l.begin), last = sum_of(sum_of(begin, extent), number(-1));
+                ranges_[l.variable] = {bounds(begin, Domain(ranges_)).low, bounds(last, Domain(ranges_)).high};
                 walk(l.body);
                 around_.pop_back();
             },
@@ -82,10 +83,17 @@ private:
                 produced_.pop_back();
             },
             [&](const Store& w) {
-                // Halide does not show the loops of an update to places that it cannot bound, nor what never runs.
-                const bool never = std::any_of(around_.begin(), around_.end(), [](const AroundLoop& l) { return l.empty; });
-                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter && !never) note("compute", w.stage);
+                // Halide does not show the loops of an update to places that it cannot bound.
+                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter) note("compute", w.stage);
             });
+    }
+
+    static Expr number(std::int64_t n) { return make_constant(DType::i64, n); }
+    static Expr sum_of(const Expr& a, const Expr& b) { return make_op(Op::add, DType::i64, {a, b}); }
+    // For every iteration of the loops around.
+    bool is_empty(const Expr& extent) const {
+        const Expr most = bounds(extent, Domain(ranges_)).high;
+        return most.defined() && proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {most})));
     }
 
     // A loop over a dim of one element, which Halide knows to be all that is read.
@@ -95,9 +103,11 @@ private:
                 if (l.name == loop && l.dim.extent().constant() == std::optional<std::int64_t>(1)) return true;
         return false;
     }
-    // With what the names of lets stand for.
+    // With what the names of lets and the extents of dims along others stand for.
     Expr named_parts(const Expr& e) const {
         return rewrite(e, [&](const Expr& n) -> Expr {
+            if (n->op == Op::extent && n->dim().state().extent)
+                return named_parts(simplify_index(Expr(*n->dim().state().extent)));
             const auto let = lets_.find(n);
             return let == lets_.end() ? Expr() : named_parts(let->second);
         });
@@ -105,6 +115,7 @@ private:
 
     const BoundSchedule& bound_;
     Path around_;
+    Ranges ranges_;  // of the variables of loops
     std::vector<size_t> produced_;
     std::map<Expr, Expr, NodeOrder> lets_;
 };
@@ -162,6 +173,23 @@ bool same_loops(const Path& tree, const Path& halide) {
     return h == halide.size();
 }
 
+bool never_runs(const Path& path) {
+    return std::any_of(path.begin(), path.end(), [](const AroundLoop& l) { return l.empty; });
+}
+
+// One after the other, with or without what never runs.
+bool same_paths(const std::vector<Path>& tree, const std::vector<Path>& halide, size_t t = 0, size_t h = 0) {
+    if (t == tree.size()) return h == halide.size();
+    if (h < halide.size() && same_loops(tree[t], halide[h]) && same_paths(tree, halide, t + 1, h + 1)) return true;
+    return never_runs(tree[t]) && same_paths(tree, halide, t + 1, h);
+}
+
+std::string to_text(const std::vector<Path>& paths) {
+    std::string out;
+    for (const Path& path : paths) out += fmt::format("\n {}", to_text(path));
+    return out;
+}
+
 // Stages that an output depends on: Halide computes no others.
 std::set<std::string> live_stages(const BoundSchedule& bound) {
     std::set<std::string> out;
@@ -190,16 +218,11 @@ std::string nest_difference(const LoopTree& tree) {
     for (const auto& [what, paths] : expected) {
         if (!live.count(what.substr(what.find(' ') + 1))) continue;
         const auto found = got.find(what);
-        if (found == got.end()) return fmt::format("the backend has no {}", what) + whole();
-        if (found->second.size() != paths.size())
-            return fmt::format("{} stands {} times in the backend's loops, {} times in the tree", what, found->second.size(),
-                               paths.size()) +
+        const std::vector<Path> there = found == got.end() ? std::vector<Path>{} : found->second;
+        if (!same_paths(paths, there))
+            return fmt::format("{} stands {} times in the backend, inside{}\nand {} times in the tree, inside{}", what,
+                               there.size(), to_text(there), paths.size(), to_text(paths)) +
                    whole();
-        for (size_t i = 0; i < paths.size(); ++i)
-            if (!same_loops(paths[i], found->second[i]))
-                return fmt::format("{} stands inside\n {}\nin the backend, and inside\n {}\nin the tree", what,
-                                   to_text(found->second[i]), to_text(paths[i])) +
-                       whole();
     }
     for (const auto& [what, paths] : got)
         if (!expected.count(what) && !is_scatter(tree.bound, what.substr(what.find(' ') + 1)))
