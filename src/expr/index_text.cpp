@@ -21,56 +21,69 @@ constexpr Symbol symbols[] = {
     {Op::div, "/", product_level},   {Op::mod, "%", product_level},
 };
 
-std::string text_at(const Expr& e, int level, int depth);
+// What one text shows of an expression. Shared nodes are written at every use, so a small graph can have an enormous text.
+constexpr int longest_text = 160;  // nodes
 
-std::string call(std::string_view name, const Expr& e, int depth) {
-    std::string out(name);
-    out += "(";
-    for (size_t i = 0; i < e->args.size(); ++i) out += (i ? ", " : "") + text_at(e->args[i], or_level, depth);
-    return out + ")";
-}
-
-std::string text_at(const Expr& e, int level, int depth) {
-    if (depth > 60) return "...";
-    ++depth;
-    for (const Symbol& s : symbols)
-        if (e->op == s.op) {
-            std::string out = text_at(e->args[0], s.level, depth) + s.text + text_at(e->args[1], s.level + 1, depth);
-            return s.level < level ? "(" + out + ")" : out;
+class Writer {
+public:
+    std::string text(const Expr& e, int level) {
+        if (++written_ > longest_text) return "...";
+        for (const Symbol& s : symbols)
+            if (e->op == s.op) {
+                std::string out = text(e->args[0], s.level);
+                out += s.text + text(e->args[1], s.level + 1);
+                return s.level < level ? "(" + out + ")" : out;
+            }
+        switch (e->op) {
+            case Op::constant: return constant(e, level);
+            case Op::dim: return e->dim().name();
+            case Op::extent: return e->dim().name() + ".extent";
+            case Op::variable: return std::get<std::shared_ptr<const Variable>>(e->attribute)->name;
+            case Op::neg:
+                return (level > sum_level ? "(-" : "-") + text(e->args[0], unary_level) + (level > sum_level ? ")" : "");
+            case Op::not_: return "!" + text(e->args[0], unary_level);
+            case Op::access: {
+                const std::string& name = e->target().input ? e->target().input->name : e->target().func->name;
+                if (e->target().input && e->target().input->scalar) return name;
+                return call(name, e);
+            }
+            case Op::cast:
+                // The 64-bit view of an index is the index.
+                if (e->dtype == DType::i64 && is_integer(e->args[0]->dtype)) return text(e->args[0], level);
+                return fmt::format("{}({})", dtype_name(e->dtype), text(e->args[0], or_level));
+            case Op::reduce: {
+                std::string dims;
+                for (const Dim& d : e->reduction().dims) dims += (dims.empty() ? "" : ", ") + d.name();
+                return fmt::format("{}({{{}}}, {})", e->reduction().monoid->name, dims, text(e->args[0], or_level));
+            }
+            case Op::scan:
+            case Op::scatter: return call(e->reduction().monoid->name, e);
+            default: return call(op_row(e->op).name, e);
         }
-    switch (e->op) {
-        case Op::constant:
-            if (e->dtype == DType::bool_) return e->integer() ? "true" : "false";
-            if (is_float(e->dtype)) return fmt::format("{}", e->floating());
-            return e->integer() < 0 && level > sum_level ? fmt::format("({})", e->integer()) : std::to_string(e->integer());
-        case Op::dim: return e->dim().name();
-        case Op::extent: return e->dim().name() + ".extent";
-        case Op::variable: return std::get<std::shared_ptr<const Variable>>(e->attribute)->name;
-        case Op::neg:
-            return (level > sum_level ? "(-" : "-") + text_at(e->args[0], unary_level, depth) + (level > sum_level ? ")" : "");
-        case Op::not_: return "!" + text_at(e->args[0], unary_level, depth);
-        case Op::access: {
-            const std::string& name = e->target().input ? e->target().input->name : e->target().func->name;
-            if (e->target().input && e->target().input->scalar) return name;
-            return call(name, e, depth);
-        }
-        case Op::cast:
-            // The 64-bit view of an index is the index.
-            if (e->dtype == DType::i64 && is_integer(e->args[0]->dtype)) return text_at(e->args[0], level, depth);
-            return fmt::format("{}({})", dtype_name(e->dtype), text_at(e->args[0], or_level, depth));
-        case Op::reduce: {
-            std::string dims;
-            for (const Dim& d : e->reduction().dims) dims += (dims.empty() ? "" : ", ") + d.name();
-            return fmt::format("{}({{{}}}, {})", e->reduction().monoid->name, dims, text_at(e->args[0], or_level, depth));
-        }
-        case Op::scan:
-        case Op::scatter: return call(e->reduction().monoid->name, e, depth);
-        default: return call(op_row(e->op).name, e, depth);
     }
-}
+
+private:
+    static std::string constant(const Expr& e, int level) {
+        if (e->dtype == DType::bool_) return e->integer() ? "true" : "false";
+        if (is_float(e->dtype)) return fmt::format("{}", e->floating());
+        return e->integer() < 0 && level > sum_level ? fmt::format("({})", e->integer()) : std::to_string(e->integer());
+    }
+
+    std::string call(std::string_view name, const Expr& e) {
+        std::string out(name);
+        out += "(";
+        for (size_t i = 0; i < e->args.size(); ++i) {
+            if (i) out += ", ";
+            out += text(e->args[i], or_level);
+        }
+        return out + ")";
+    }
+
+    int written_ = 0;
+};
 
 }  // namespace
 
-std::string index_text(const Expr& e) { return text_at(e, or_level, 0); }
+std::string index_text(const Expr& e) { return Writer().text(e, or_level); }
 
 }  // namespace tessera

@@ -2,12 +2,15 @@
 """The guide shows real code and real output: check_docs.py SOURCE_DIR PROGRAMS_DIR.
 
 In README.md and docs/*.md, a fenced block below `<!-- from FILE -->` has lines of that file, in its order; one below
-`<!-- output of PROGRAM -->` has lines that the program prints, in one piece. In both, a line `...` stands for any lines."""
+`<!-- output of PROGRAM -->` has lines that the program prints, in one piece. In both, a line `...` stands for any lines.
+A test that a page names, `Suite.Name`, stands in test/."""
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+NAMED_TEST = re.compile(r"`([A-Z][A-Za-z0-9]+\.[A-Z][A-Za-z0-9]+)`")
+TEST = re.compile(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", re.M)
 BLOCK = re.compile(r"<!-- (from|output of) (\S+) -->\n```\w*\n(.*?)\n```", re.S)
 
 
@@ -46,8 +49,14 @@ def first_missing(wanted, having, contiguous):
 def main():
     root, programs = Path(sys.argv[1]), Path(sys.argv[2])
     texts, failed, blocks = {}, False, 0
+    tests = {".".join(found) for source in (root / "test").rglob("*.cpp") for found in TEST.findall(source.read_text(encoding="utf-8"))}
     for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
-        for kind, name, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        for name in NAMED_TEST.findall(text):
+            if name not in tests:
+                failed = True
+                print(f"{page.relative_to(root)}: there is no test {name}")
+        for kind, name, block in BLOCK.findall(text):
             blocks += 1
             if (kind, name) not in texts:
                 if kind == "from":

@@ -169,5 +169,58 @@ TEST(SecondDerivatives, JacobiansOfEveryConstruct) {
     }
 }
 
+// Boundary conditions of Funcs that have boundary conditions themselves, over dims of any extent or of a given one.
+struct Chained {
+    Dim y, x, r{"r", 3};
+    Input photo, along;
+    Func total{"total"};
+
+    template <class Wrap>
+    Chained(const Dim& down, const Dim& across, const Wrap& wrap)
+        : y(down), x(across), photo("photo", f64, {y, x}), along("along", f64, {y, x}) {
+        Func rows("rows"), blur("blur"), edge("edge");
+        rows(y, x) = sum({r}, wrap(photo)(y, x + r - 1) * cast(f64, r + 1));
+        blur(y, x) = sum({r}, wrap(rows)(y + r - 1, x) * rows(y, x));
+        edge(y, x) = wrap(blur)(y - 2, x + 1) * wrap(rows)(y + 1, x - 1);
+        total() = sum({y, x}, edge(y, x) * edge(y, x));
+    }
+    [[nodiscard]] Func twice() const { return jvp(grad(total, {photo})[0], {{photo, along}}); }
+    // The product with the Hessian by reverse mode alone.
+    [[nodiscard]] Func twice_back() const {
+        const Func first = grad(total, {photo})[0];
+        Func along_it("along_it");
+        along_it() = sum({y, x}, first(y, x) * along(y, x));
+        return grad(along_it, {photo})[0];
+    }
+};
+
+template <class Wrap>
+void check_chained(const Wrap& wrap, bool back) {
+    const Chained open(Dim("y"), Dim("x"), wrap);
+    const Func twice = open.twice();
+    for (const auto& [height, width] : {std::pair{4, 5}, {3, 1}, {1, 2}}) {
+        SCOPED_TRACE(std::to_string(height) + " x " + std::to_string(width));
+        const Chained fixed(Dim("y", height), Dim("x", width), wrap);
+        const Func expected = fixed.twice(), expected_back = fixed.twice_back();
+        const Program p{.y = twice, .wrt = {}, .extents = {{"y", height}, {"x", width}}};
+        const Values values = random_values(p, {twice}, 7);
+        const std::vector<double> a = evaluated({twice}, p, values)[0];
+        std::vector<std::vector<double>> others{evaluated({expected}, p, values)[0], evaluated({expected_back}, p, values)[0]};
+        if (back) others.push_back(evaluated({open.twice_back()}, p, values)[0]);
+        double size = 1;
+        for (const double value : a) size = std::max(size, std::abs(value));
+        for (const std::vector<double>& b : others) {
+            ASSERT_EQ(a.size(), b.size());
+            for (size_t e = 0; e < a.size(); ++e) EXPECT_NEAR(a[e], b[e], 1e-12 * size) << "element " << e;
+        }
+    }
+}
+
+TEST(SecondDerivatives, OfChainedBoundariesOverOpenExtents) {
+    check_chained([](const auto& f) { return clamp(f); }, true);
+    check_chained([](const auto& f) { return periodic(f); }, true);
+    check_chained([](const auto& f) { return mirror(f); }, false);
+}
+
 }  // namespace
 }  // namespace tessera::autodiff_test
