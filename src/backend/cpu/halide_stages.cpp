@@ -13,7 +13,6 @@
 #include <cmath>
 #include <limits>
 #include <set>
-#include <unordered_map>
 #include <unordered_set>
 
 namespace tessera::cpu {
@@ -38,7 +37,8 @@ struct Scope {
     std::map<const void*, E> index;    // of dims by id
     std::set<const void*> over;        // dims that may run past what is read: reads by them are held inside inputs
     std::set<const void*> vectorised;  // the innermost loop's dim: holding it is worth a loop of its own
-    std::unordered_map<const ExprNode*, E> values, indices;
+    // By nodes that they keep alive: of one that is gone, another may have the address.
+    std::map<Expr, E, NodeOrder> values, indices;
     std::unordered_set<const ExprNode*> guarded;  // accesses under a select: its other branch may be out of bounds
 };
 
@@ -369,9 +369,9 @@ private:
 
     // An upper bound of |e| in units of 2^31, infinite where e is better computed in 64 bits.
     double weight(const Expr& e) {
-        const auto known = weights_.find(e.get());
+        const auto known = weights_.find(e);
         if (known != weights_.end()) return known->second;
-        return weights_[e.get()] = compute_weight(e);
+        return weights_[e] = compute_weight(e);
     }
 
     double compute_weight(const Expr& e) {
@@ -434,9 +434,9 @@ private:
     }
 
     E index(const Expr& e, Scope& scope) {
-        const auto known = scope.indices.find(e.get());
+        const auto known = scope.indices.find(e);
         if (known != scope.indices.end()) return known->second;
-        return scope.indices[e.get()] = compute_index(e, scope);
+        return scope.indices[e] = compute_index(e, scope);
     }
 
     E compute_index(const Expr& e, Scope& scope) {
@@ -497,9 +497,9 @@ private:
     E value(const Expr& root, Scope& scope) {
         // Args first, so that deep definitions need no deep stack.
         for_each_node({root}, [&](const Expr& n) {
-            if (!scope.values.count(n.get())) scope.values[n.get()] = compute_value(n, scope);
+            if (!scope.values.count(n)) scope.values[n] = compute_value(n, scope);
         });
-        return scope.values.at(root.get());
+        return scope.values.at(root);
     }
 
     E compute_value(const Expr& e, Scope& scope) {
@@ -514,7 +514,7 @@ private:
         if (e->op == Op::cast && fits_int32(e->args[0]) && weight(e->args[0]) <= 1 + 0x1p-16)
             return scalar_op(Op::cast, DType::i32, e->dtype, {index(e->args[0], scope)});
         std::vector<E> args;
-        for (const Expr& a : e->args) args.push_back(scope.values.at(a.get()));
+        for (const Expr& a : e->args) args.push_back(scope.values.at(a));
         const size_t typed = e->op == Op::select ? 1 : 0;
         if (typed == 1 && reads_promised({e->args[1], e->args[2]})) args[0] = Comparison::hidden(args[0]);
         return scalar_op(e->op, e->args[typed]->dtype, e->dtype, args);
@@ -567,7 +567,7 @@ private:
         else
             loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
         if (target.boundary != Boundary::constant || !outside.defined()) return loaded;
-        return Halide::select(outside, scope.values.at(e->args[rank].get()), Halide::likely(loaded));
+        return Halide::select(outside, scope.values.at(e->args[rank]), Halide::likely(loaded));
     }
 
     size_t stage_of(const AccessTarget& target, const Expr& e) {
@@ -583,7 +583,7 @@ private:
     std::map<const InputState*, E> scalars_;
     std::map<const FuncState*, size_t> index_of_;
     PlacedExtents placed_;
-    std::unordered_map<const ExprNode*, double> weights_;
+    std::map<Expr, double, NodeOrder> weights_;
 };
 
 }  // namespace

@@ -147,5 +147,22 @@ TEST(CpuRegions, VectorsBeyondWhatIsCompiledAreALimit) {
     expect_same(algorithm, fewer, {{}});
 }
 
+// The ranges that hold the reads exist only while each is translated: which memory they have differs from one kernel to the next.
+TEST(CpuRegions, ReadsHeldInRangesOfTheirOwn) {
+    for (int round = 1; round <= 6; ++round) {
+        Dim x("x"), v("v", 64 + round), w("w", 64), i("i", 3);
+        const Input a("a", i32, {x});
+        Func table("table"), out("out");
+        table(v, w) = sum({i}, cast(i32, i + v * 71 + w));
+        const Expr first = cast(i64, a(x) & 7), second = cast(i64, (a(x) + round) & 1), third = cast(i64, min(max(a(x), 2), 40));
+        Expr all = table(first, second) * 3 + table(third, first);
+        for (int mask = 63; mask > 3; mask /= 2)
+            all = all * 5 + table(cast(i64, a(x) & mask), cast(i64, (a(x) / 2) & (mask / 2)));
+        out(x) = all;
+        const Algorithm algorithm({out}, {a});
+        expect_same(algorithm, test::roots(algorithm), {{{"x", 37}}});
+    }
+}
+
 }  // namespace
 }  // namespace tessera
