@@ -69,7 +69,12 @@ private:
                 lets_[l.variable] = l.value;
                 walk(l.body);
             },
-            [&](const Guard& g) { walk(g.body); },
+            [&](const Guard& g) {
+                const bool never = never_holds(g.condition) && !produced_.empty();
+                if (never) around_.push_back({name(produced_.back()), "", LoopKind::serial, true, true});
+                walk(g.body);
+                if (never) around_.pop_back();
+            },
             [&](const Allocate& a) {
                 const BoundStage& b = bound_.stages[a.stage];
                 // Halide says where values are stored when that is further out than where they are computed.
@@ -90,6 +95,14 @@ private:
 
     static Expr number(std::int64_t n) { return make_constant(DType::i64, n); }
     static Expr sum_of(const Expr& a, const Expr& b) { return make_op(Op::add, DType::i64, {a, b}); }
+    bool never_holds(const Expr& condition) const {
+        if (condition->op == Op::and_)
+            return std::any_of(condition->args.begin(), condition->args.end(), [&](const Expr& a) { return never_holds(a); });
+        if ((condition->op != Op::le && condition->op != Op::lt) || condition->args[0]->dtype != DType::i64) return false;
+        const Expr low = named_parts(condition->args[0]), high = named_parts(condition->args[1]);
+        const Expr least = condition->op == Op::lt ? sum_of(low, number(1)) : low;
+        return is_empty(sum_of(make_op(Op::sub, DType::i64, {high, least}), number(1)));
+    }
     // For every iteration of the loops around.
     bool is_empty(const Expr& extent) const {
         const Expr most = bounds(extent, Domain(ranges_)).high;
