@@ -15,6 +15,7 @@ namespace {
 
 constexpr double cheaper_than_memory = 32;  // operations that are not worth a store to memory and a load from there
 constexpr double most_reads_in_pass = 4;    // of a cell, on average; products of matrices read it more often
+constexpr double once_a_row = 8;            // operations that a row of vectors begins with
 
 /// A graph and who reads what in it.
 struct Reading {
@@ -88,6 +89,18 @@ bool is_part_of_reader(const Reading& in, size_t i) {
     });
 }
 
+// Whether it is little and the same all along the rows of its readers, which compute it once for each.
+bool is_once_a_row(const Reading& in, size_t i, double cost) {
+    if (cost > once_a_row || in.stage(i).update) return false;
+    const auto& reads = in.by_producer[i];
+    return std::all_of(reads.begin(), reads.end(), [&](const Read& r) {
+        const Stage& user = in.stage(r.user);
+        return !user.update && !user.dims.empty() && is_pointwise(r.access) &&
+               std::none_of(r.access->args.begin(), r.access->args.end(),
+                            [&](const Expr& index) { return contains_dim(free_dims(index), user.dims.back()); });
+    });
+}
+
 // Readers take one component each: inline they share no operations, but neither store nor load any.
 bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     const Stage& s = in.stage(i);
@@ -120,6 +133,7 @@ bool keeps(const Reading& in, size_t i) {
     if (s.values.size() > 1 && !s.update) return keeps_tuple(in, i, reuse);
     // A scatter runs element by element: what it reads is computed in vectors before.
     if (cost > 2 && is_scattered(in, i)) return true;
+    if (is_once_a_row(in, i, cost)) return false;
     // Passes over the same points at different times: in between, values are in memory.
     const size_t passes = is_read_at_own_points(in, i) ? passes_over(in, i) : 0;
     if (passes > 1 && is_part_of_reader(in, i)) return false;

@@ -36,14 +36,14 @@ GradientCase gmm(std::int64_t dims, std::int64_t gaussians, std::int64_t points)
     const Input alphas = b.tensor("alphas", {k}, true, 1, f64), means = b.tensor("means", {k, i}, true, 1, f64),
                 q = b.tensor("q", {k, i}, true, 0.1, f64), lower = b.tensor("lower", {k, i, j}, true, 0.1, f64),
                 x = b.tensor("x", {n, i}, false, 1, f64);
-    Func apart("apart"), diagonal("diagonal"), strict("strict"), scaled("scaled"), terms("terms"), each("each"), prior("prior"),
+    Func diagonal("diagonal"), strict("strict"), shift("shift"), scaled("scaled"), terms("terms"), each("each"), prior("prior"),
         loss("loss");
-    apart(k, n, i) = x(n, i) - means(k, i);
-    strict(k, i, j) = select(j < i, lower(k, i, j), 0.0);
     diagonal(k, i) = exp(q(k, i));
-    scaled(k, n, i) = diagonal(k, i) * apart(k, n, i) + sum({j}, strict(k, i, j) * apart(k, n, j));
-    terms(n, k) = alphas(k) + sum({i}, q(k, i)) - 0.5 * sum({i}, scaled(k, n, i) * scaled(k, n, i));
-    each(n) = logsumexp({k}, terms(n, k));
+    strict(k, i, j) = select(j < i, lower(k, i, j), 0.0);
+    shift(k, i) = diagonal(k, i) * means(k, i) + sum({j}, strict(k, i, j) * means(k, j));
+    scaled(k, n, i) = diagonal(k, i) * x(n, i) + sum({j}, strict(k, i, j) * x(n, j)) - shift(k, i);
+    terms(k, n) = alphas(k) + sum({i}, q(k, i)) - 0.5 * sum({i}, scaled(k, n, i) * scaled(k, n, i));
+    each(n) = logsumexp({k}, terms(k, n));
     prior() = 0.5 * (sum({k, i}, diagonal(k, i) * diagonal(k, i)) + sum({k, i, j}, strict(k, i, j) * strict(k, i, j))) -
               sum({k, i}, q(k, i));
     loss() = sum({n}, each(n)) - static_cast<double>(points) * logsumexp({k}, alphas(k)) - prior();

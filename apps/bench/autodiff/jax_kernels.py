@@ -59,12 +59,12 @@ def mlp(x, w1, b1, w2, b2, w3, b3, labels):
 
 
 def gmm(alphas, means, q, lower, x):
-    strict = jnp.tril(lower, -1)
-    apart = x[:, None, :] - means[None]
-    scaled = jnp.exp(q)[None] * apart + jnp.einsum("kij,nkj->nki", strict, apart)
-    terms = alphas + q.sum(-1) - 0.5 * (scaled ** 2).sum(-1)
-    likelihood = jax.nn.logsumexp(terms, axis=1).sum() - x.shape[0] * jax.nn.logsumexp(alphas)
-    prior = 0.5 * ((jnp.exp(q) ** 2).sum() + (strict ** 2).sum()) - q.sum()
+    strict, diagonal = jnp.tril(lower, -1), jnp.exp(q)
+    shift = diagonal * means + jnp.einsum("kij,kj->ki", strict, means)
+    scaled = diagonal[:, None] * x[None] + jnp.einsum("kij,nj->kni", strict, x) - shift[:, None]
+    terms = (alphas + q.sum(-1))[:, None] - 0.5 * (scaled ** 2).sum(-1)
+    likelihood = jax.nn.logsumexp(terms, axis=0).sum() - x.shape[0] * jax.nn.logsumexp(alphas)
+    prior = 0.5 * ((diagonal ** 2).sum() + (strict ** 2).sum()) - q.sum()
     return likelihood - prior
 
 
