@@ -339,6 +339,21 @@ TEST(LoopTree, ChainsOfFoldedReadsHaveShortRegions) {
     expect_same(algorithm, roots, {{"a", filled<float>({5, 7}, ramp<float>(35))}}, dtype_of<float>, {5, 7});
 }
 
+// The first value of a tuple is written "{%0, ...": a name, not the remainder of a division.
+TEST(LoopTree, TuplesOfSharedValuesAreReadBack) {
+    Dim x("x");
+    const Input a("a", f32, {x});
+    Func f("f");
+    const Expr shared = sqrt(a(x) * a(x) + 1.0f);
+    f(x) = {shared, shared * shared + a(x)};
+    Schedule s;
+    s.stage("f").root();
+    const LoopTree tree = tree_of(Algorithm({f}, {a}), s);
+    const std::string text = to_text(tree);
+    EXPECT_NE(text.find("{%0"), std::string::npos) << text;
+    EXPECT_EQ(to_text(parse_loop_tree(text, tree.bound)), text);
+}
+
 TEST(LoopTree, TextIsChecked) {
     const BoundSchedule bound = tree_of(Gemm().algorithm(),
                                         [] {
