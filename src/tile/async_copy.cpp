@@ -14,12 +14,6 @@ namespace {
 
 Expr both(const Expr& a, const Expr& b) { return !a.defined() ? b : make_op(Op::and_, DType::bool_, {a, b}); }
 
-bool mentions(const Expr& e, const Expr& variable) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(variable); });
-    return found;
-}
-
 class VectorCopy {
 public:
     VectorCopy(const BoundSchedule& bound, const tessera::Loop& loop, const Environment& environment, std::int64_t cells)

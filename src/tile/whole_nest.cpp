@@ -10,10 +10,11 @@
 namespace tessera::tile {
 namespace {
 
-bool has(const Expr& e, const Expr& variable) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(variable); });
-    return found;
+// Of indices alone: what memory holds may be read behind the nest's own guards only.
+bool is_of_indices(const Expr& e) {
+    bool reads = false;
+    for_each_node({e}, [&](const Expr& n) { reads = reads || (n->op == Op::access && n->index_count() > 0); });
+    return e->dtype == DType::i64 && !reads;
 }
 
 class NestScan {
@@ -70,7 +71,9 @@ private:
             const auto a = in_all_rounds(condition->args[0]), b = in_all_rounds(condition->args[1]);
             return a && b ? std::optional(make_op(Op::and_, DType::bool_, {*a, *b})) : std::nullopt;
         }
-        if ((condition->op != Op::lt && condition->op != Op::le) || !is_integer(condition->args[0]->dtype)) return std::nullopt;
+        if ((condition->op != Op::lt && condition->op != Op::le) || !is_of_indices(condition->args[0]) ||
+            !is_of_indices(condition->args[1]))
+            return std::nullopt;
         const auto left = extreme(condition->args[0], true), right = extreme(condition->args[1], false);
         if (!left || !right) return std::nullopt;
         return make_op(condition->op, DType::bool_, {*left, *right});
@@ -84,7 +87,7 @@ private:
         for (const auto& [variable, rounds] : rounds_) {
             const auto split = split_linear(p, variable);
             const auto factor = split ? split->factor.constant() : std::nullopt;
-            if (!factor || has(split->rest.expr(), variable)) return std::nullopt;
+            if (!factor || mentions(split->rest.expr(), variable)) return std::nullopt;
             p = split->rest + Polynomial((*factor > 0) == largest ? *factor * (rounds - 1) : 0);
         }
         if (p.overflowed()) return std::nullopt;
@@ -111,9 +114,9 @@ private:
         const std::int64_t bytes = v.cells * dtype_bytes(dtype);
         if (rank == 0 || v.cells < 2 || (bytes != 4 && bytes != 8 && bytes != 16)) return false;
         for (size_t d = 0; d + 1 < rank; ++d)
-            if (has(environment_.resolved(place[d]), v.variable)) return false;
+            if (mentions(environment_.resolved(place[d]), v.variable)) return false;
         const auto split = split_linear(IndexAnalysis().normal(environment_.resolved(place[rank - 1])), v.variable);
-        return split && split->factor.constant() == 1 && !has(split->rest.expr(), v.variable) &&
+        return split && split->factor.constant() == 1 && !mentions(split->rest.expr(), v.variable) &&
                is_multiple(split->rest, v.cells);
     }
     // Not those that a round may leave out.
