@@ -61,6 +61,7 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
 }  // namespace
 
 Domain Domain::narrowed(const Expr& condition, bool holds) const {
+    if (!narrows) return *this;
     IndexAnalysis plain;
     std::vector<Polynomial> facts;
     collect_facts(condition, holds, plain, facts);

@@ -24,6 +24,7 @@ using Ranges = std::map<Expr, Interval, NodeOrder>;
 struct Domain {
     Ranges ranges;
     std::vector<Expr> nonnegative;
+    bool narrows = true;  // false: no condition does
 
     Domain() = default;
     Domain(Ranges r) : ranges(std::move(r)) {}

@@ -5,6 +5,7 @@
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_unrolling.h"
 #include "schedule/default_updates.h"
 #include "schedule/default_windows.h"
 #include "schedule/derived_stages.h"
@@ -30,7 +31,8 @@ constexpr std::int64_t tall_window = 8;   // rows of one definition beside those
 
 class Scheduler {
 public:
-    Scheduler(const Algorithm& algorithm, const CpuModel& model) : graph_(make_stages(algorithm)), model_(model) {}
+    Scheduler(const Algorithm& algorithm, const CpuModel& model)
+        : algorithm_(algorithm), graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
         const StageGraph written = graph_;
@@ -44,6 +46,7 @@ public:
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, out_);
+        unroll_only_constant(algorithm_, graph_, out_);
         return std::move(out_);
     }
 
@@ -496,6 +499,7 @@ private:
         return true;
     }
 
+    const Algorithm& algorithm_;
     StageGraph graph_;
     const StageGraph* written_ = nullptr;  // before definitions were inlined
     CpuModel model_;

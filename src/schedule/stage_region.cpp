@@ -69,8 +69,14 @@ Expr end_of_range(const Expr& begin, const Expr& extent) { return extent_of({num
 Expr extent_of_range(const Expr& begin, const Expr& end) { return extent_of({begin, sum_of(end, number(-1))}); }
 
 RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
-                             const std::map<size_t, std::vector<Interval>>* around)
-    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around) {}
+                             const std::map<size_t, std::vector<Interval>>* around, ReadConditions conditions)
+    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around), conditions_(conditions) {}
+
+Domain RegionsInside::no_points() const {
+    Domain out;
+    out.narrows = conditions_ == ReadConditions::kept;
+    return out;
+}
 
 const std::vector<Interval>& RegionsInside::required(size_t stage) {
     if (const auto found = required_.find(stage); found != required_.end()) return found->second;
@@ -94,7 +100,7 @@ const std::vector<Interval>& RegionsInside::computed(size_t stage) {
 void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {
     const Stage& u = bound_.graph.stages[user];
     const bool owner = level_ && level_->stage == user;
-    Domain cells;
+    Domain cells = no_points();
     if (!owner) {
         const std::vector<Interval>& computed_user = computed(user);
         for (size_t d = 0; d < u.dims.size(); ++d) cells.set(u.dims[d], computed_user[d]);
@@ -176,7 +182,7 @@ void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stag
             if (s.dims[d].id() == carried.id()) region[d] = hull(region[d], whole_dim(carried));
     for (int round = 0; round < 4; ++round) {
         const std::vector<Interval> before = region;
-        Domain points;
+        Domain points = no_points();
         for (size_t d = 0; d < s.dims.size(); ++d) points.set(s.dims[d], region[d]);
         for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
         if (s.update->condition.defined()) points = points.narrowed(s.update->condition);

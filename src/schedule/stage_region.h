@@ -9,13 +9,17 @@
 
 namespace tessera {
 
+/// Whether reads under conditions reach what the conditions let through, or all that their indices alone allow.
+enum class ReadConditions { kept, ignored };
+
 /// Regions of stages while the body of one loop runs once: the loops inside take all their values, those outside are fixed.
 class RegionsInside {
 public:
     /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole
     /// program. `around`: what is required of stages inside a level further out, where their memory is taken.
     RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
-                  const std::map<size_t, std::vector<Interval>>* around = nullptr);
+                  const std::map<size_t, std::vector<Interval>>* around = nullptr,
+                  ReadConditions conditions = ReadConditions::kept);
 
     /// What the uses inside read of `stage`, and what computing that needs of the stage itself.
     const std::vector<Interval>& required(size_t stage);
@@ -23,6 +27,7 @@ public:
     const std::vector<Interval>& computed(size_t stage);
 
 private:
+    [[nodiscard]] Domain no_points() const;
     void add_use(std::vector<Interval>& region, size_t stage, size_t user);
     void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
                    const Domain& domain);
@@ -34,6 +39,7 @@ private:
     std::optional<LoopPosition> level_;
     Domain tile_;
     const std::map<size_t, std::vector<Interval>>* around_;
+    ReadConditions conditions_;
     std::map<size_t, std::vector<Interval>> required_, computed_;
 };
 

@@ -88,8 +88,14 @@ private:
                 produced_.pop_back();
             },
             [&](const Store& w) {
+                const Stage& stored = bound_.graph.stages[w.stage];
                 // Halide does not show the loops of an update to places that it cannot bound.
-                if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter) note("compute", w.stage);
+                if (stored.kind == Stage::Kind::scatter) return;
+                // It leaves out an update whose condition it proves never to hold.
+                const bool conditional = stored.update && stored.update->condition.defined();
+                if (conditional) around_.push_back({stored.name, "", LoopKind::serial, true, true});
+                note("compute", w.stage);
+                if (conditional) around_.pop_back();
             });
     }
 

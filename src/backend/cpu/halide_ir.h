@@ -42,6 +42,7 @@ struct StageFunc {
     std::vector<Halide::Var> vars;             // per dim of the stage
     Halide::RDom domain;                       // one variable per reduction loop of the update nest, innermost first
     std::map<size_t, size_t> domain_position;  // loop of the update nest -> variable of the domain
+    std::map<size_t, std::pair<Halide::Expr, Halide::Expr>> held;  // dim -> first cell and extent that hold all reads of it
 };
 
 struct Translation {

@@ -262,6 +262,7 @@ private:
         const auto extents = extents_.promised(i);
         for (size_t d = 0; d < extents.size(); ++d)
             if (extents[d]) func.bound_extent(out_.stages[i].vars[d], static_cast<int>(*extents[d]));
+        for (const auto& [d, range] : out_.stages[i].held) func.bound(out_.stages[i].vars[d], range.first, range.second);
     }
 
     const Dim& dim_named(size_t i, const std::string& name) const {

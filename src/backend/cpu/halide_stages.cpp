@@ -1,6 +1,8 @@
 // Stages as Halide Funcs: dims reversed, indices in int32, reads held inside the inputs.
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/halide_math_builder.h"
+#include "backend/cpu/held_dims.h"
+#include "backend/cpu/index_width.h"
 #include "backend/cpu/placed_extents.h"
 #include "base/check.h"
 #include "expr/bounds.h"
@@ -19,11 +21,6 @@ namespace tessera::cpu {
 namespace {
 
 using E = Halide::Expr;
-
-constexpr double int32_range = 2147483648.0;
-// Sums of up to this many extents are computed in int32: buffers are below 2^31 elements, so extents that meet in one index are
-// far smaller.
-constexpr double most_int32_ranges = 64;
 
 std::string plain(const std::string& name) {
     std::string out;
@@ -45,7 +42,7 @@ struct Scope {
 class Translator {
 public:
     Translator(const BoundSchedule& bound, KernelChecks checks)
-        : bound_(bound), graph_(bound.graph), checks_(checks), placed_(bound) {}
+        : bound_(bound), graph_(bound.graph), checks_(checks), placed_(bound), held_(bound) {}
 
     Translation run() {
         declare_parameters();
@@ -251,22 +248,25 @@ private:
             if (n->op == Op::access && n->target().func == s.func && static_cast<size_t>(n->component()) != c)
                 others.insert(static_cast<size_t>(n->component()));
         });
+        const E unknown = never();
+        if (!others.empty() && !unknown.defined())
+            throw Limit(L0901_not_on_target, s.where,
+                        fmt::format("{} combines tuples in an algorithm without inputs and symbolic dims", s.name),
+                        {fix("make an extent symbolic"), fix("evaluate with the interpreter target")});
         for (const size_t other : others) {
             const E read = component(made.func, place, other);
-            v = Halide::select(never(s), read.type() == v.type() ? read : Halide::cast(v.type(), read), v);
+            v = Halide::select(unknown, read.type() == v.type() ? read : Halide::cast(v.type(), read), v);
         }
         return v;
     }
 
-    // False whatever the arguments, which Halide does not know.
-    E never(const Stage& s) const {
+    // False whatever the arguments, which Halide does not know; undefined where there are none.
+    E never() const {
         for (const auto& [name, image] : out_.images)
             if (image.dimensions() > 0) return image.dim(0).extent() == -1;
         for (const Dim& d : graph_.algorithm.state().dims)
             if (!d.state().extent) return out_.extents.at(d.id()) == -1;
-        throw Limit(L0901_not_on_target, s.where,
-                    fmt::format("{} combines tuples in an algorithm without inputs and symbolic dims", s.name),
-                    {fix("make an extent symbolic"), fix("evaluate with the interpreter target")});
+        return {};
     }
 
     // One variable per reduction loop, in the order of the nest: Halide reorders only what it proves associative.
@@ -329,10 +329,10 @@ private:
 
     // An index that is inside [0, extent) wherever its value is used. A check of that may be lifted out of the condition under
     // which it holds: kernels with checks hold it there instead.
-    [[nodiscard]] E held_promise(const E& at, const E& extent) const {
-        const E last = Halide::max(extent - 1, 0);
-        return checks_ == KernelChecks::none ? Halide::unsafe_promise_clamped(at, 0, last) : Halide::clamp(at, 0, last);
+    [[nodiscard]] E held_promise(const E& at, const E& low, const E& high) const {
+        return checks_ == KernelChecks::none ? Halide::unsafe_promise_clamped(at, low, high) : Halide::clamp(at, low, high);
     }
+    [[nodiscard]] E held_promise(const E& at, const E& extent) const { return held_promise(at, 0, Halide::max(extent - 1, 0)); }
 
     // First index and extent of the dims whose positions read each other, where more than [0, extent) is needed of them.
     std::map<const void*, std::pair<E, E>> carried_ranges(size_t i, const std::vector<Dim>& carried) {
@@ -366,51 +366,6 @@ private:
     }
 
     // ---- indices
-
-    // An upper bound of |e| in units of 2^31, infinite where e is better computed in 64 bits.
-    double weight(const Expr& e) {
-        const auto known = weights_.find(e);
-        if (known != weights_.end()) return known->second;
-        return weights_[e] = compute_weight(e);
-    }
-
-    double compute_weight(const Expr& e) {
-        constexpr double wide = std::numeric_limits<double>::infinity();
-        if (e->dtype != DType::i64) return dtype_bits(e->dtype) < 32 || e->dtype == DType::i32 ? 1 : wide;
-        const auto arg = [&](size_t i) { return weight(e->args[i]); };
-        static const std::map<Op, int> plain_ops{{Op::add, 2}, {Op::sub, 2}, {Op::neg, 1}, {Op::min, 2}, {Op::max, 2}};
-        if (e->op == Op::constant) return std::abs(static_cast<double>(e->integer())) / int32_range;
-        if (e->op == Op::dim || e->op == Op::extent) {
-            const auto extent = e->dim().extent().constant();
-            return extent && e->op == Op::extent ? static_cast<double>(*extent) / int32_range : 1;
-        }
-        if (e->op == Op::mul) return is_constant(e->args[0]) || is_constant(e->args[1]) ? arg(0) * arg(1) * int32_range : wide;
-        if (e->op == Op::select) return std::max(arg(1), arg(2));
-        if (e->op == Op::cast) return is_integer(e->args[0]->dtype) ? arg(0) : wide;
-        if ((e->op == Op::div || e->op == Op::mod) && arg(0) <= most_int32_ranges && arg(1) <= most_int32_ranges)
-            return e->op == Op::mod ? std::min(arg(0), arg(1)) : arg(0);
-        if (e->op == Op::access && e->target().input && (e->target().input->values || e->target().input->scalar)) return 1;
-        if (!plain_ops.count(e->op)) return wide;
-        double sum = 0;
-        for (const Expr& a : e->args) sum += weight(a);
-        return sum;
-    }
-
-    bool fits_int32(const Expr& e) { return e->dtype == DType::i64 && weight(e) <= most_int32_ranges; }
-
-    // Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees; not what is divided in 64 bits.
-    bool is_affine(const Expr& e) {
-        static const std::set<Op> seen{Op::constant, Op::dim, Op::extent, Op::add, Op::sub, Op::mul,
-                                       Op::div,      Op::mod, Op::neg,    Op::min, Op::max};
-        bool affine = true;
-        for_each_node({e}, [&](const Expr& n) {
-            const bool scalar = n->op == Op::access && n->target().input && n->target().input->scalar;
-            const bool widened = n->op == Op::cast && is_integer(n->dtype) && is_integer(n->args[0]->dtype);
-            const bool wide = (n->op == Op::div || n->op == Op::mod) && n->dtype == DType::i64 && !fits_int32(n);
-            affine = affine && !wide && (scalar || widened || seen.count(n->op));
-        });
-        return affine;
-    }
 
     // An index that depends on values, held in the range that it has for every value: how much of a stage it reads. A dim whose
     // extent is known only where it is computed stays as it is.
@@ -452,7 +407,7 @@ private:
             return at->second;
         }
         if (e->op == Op::extent) return extent_of(e->dim());
-        if (e->op == Op::constant && std::abs(static_cast<double>(e->integer())) < int32_range)
+        if (e->op == Op::constant && e->integer() == static_cast<std::int32_t>(e->integer()))
             return static_cast<int>(e->integer());
         if (e->op == Op::add) return arg(0) + arg(1);
         if (e->op == Op::sub) return arg(0) - arg(1);
@@ -464,7 +419,7 @@ private:
         }
         if (e->op == Op::select) return Halide::select(value(e->args[0], scope), arg(1), arg(2));
         if (e->op == Op::cast && is_integer(e->args[0]->dtype)) return arg(0);
-        if ((e->op == Op::div || e->op == Op::mod) && fits_int32(e)) {
+        if ((e->op == Op::div || e->op == Op::mod) && width_.fits_int32(e)) {
             if (e->args[1]->op == Op::extent)
                 return e->op == Op::div ? arg(0) / arg(1) : arg(0) % arg(1);  // not negative; Halide's x / 0 is 0
             return e->op == Op::div ? floor_division(arg(0), arg(1)) : floor_remainder(arg(0), arg(1));
@@ -481,7 +436,8 @@ private:
     // A clamp by something that stands still holds only at the edges.
     E marked(const Expr& e, const Expr& other, Scope& scope) {
         const E at = index(e, scope);
-        return depends_on(e, scope.vectorised) && !depends_on(other, scope.vectorised) && is_affine(e) ? Halide::likely(at) : at;
+        return depends_on(e, scope.vectorised) && !depends_on(other, scope.vectorised) && width_.is_affine(e) ? Halide::likely(at)
+                                                                                                              : at;
     }
 
     static E narrowed(const E& v) {
@@ -509,9 +465,9 @@ private:
         TESSERA_CHECK(is_scalar_op(e->op),
                       fmt::format("{} is left in stage {}", op_row(e->op).name, scope.stage ? scope.stage->name : "an extent"));
         const bool comparison = e->op == Op::eq || e->op == Op::ne || e->op == Op::lt || e->op == Op::le;
-        if (comparison && fits_int32(e->args[0]) && fits_int32(e->args[1]))
+        if (comparison && width_.fits_int32(e->args[0]) && width_.fits_int32(e->args[1]))
             return scalar_op(e->op, DType::i32, DType::bool_, {index(e->args[0], scope), index(e->args[1], scope)});
-        if (e->op == Op::cast && fits_int32(e->args[0]) && weight(e->args[0]) <= 1 + 0x1p-16)
+        if (e->op == Op::cast && width_.fits_int32(e->args[0]) && width_.weight(e->args[0]) <= 1 + 0x1p-16)
             return scalar_op(Op::cast, DType::i32, e->dtype, {index(e->args[0], scope)});
         std::vector<E> args;
         for (const Expr& a : e->args) args.push_back(scope.values.at(a));
@@ -545,7 +501,7 @@ private:
         for (size_t d = 0; d < rank; ++d) {
             const Expr& at = e->args[d];
             E i = index(at, scope);
-            const bool edge = depends_on(at, scope.vectorised) && is_affine(at);
+            const bool edge = depends_on(at, scope.vectorised) && width_.is_affine(at);
             if (target.boundary != Boundary::none) {
                 const E extent = extent_of(dims[d]);
                 if (target.boundary == Boundary::constant)
@@ -553,12 +509,13 @@ private:
                 i = bounded_index(target.boundary, i, extent, edge);
             } else if (target.input && (guarded || depends_on(at, scope.over)))
                 i = held_index(i, extent_of(dims[d]), edge);
-            else if (target.input && !is_affine(at))
+            else if (target.input && !width_.is_affine(at))
                 i = Halide::unsafe_promise_clamped(i, 0, extent_of(dims[d]) - 1);
-            else if (target.func && !self && !is_affine(at))
+            else if (target.func && !self && !width_.is_affine(at))
                 i = in_range(at, i, scope);
-            else if (self && (!is_affine(at) || (scope.stage->update && at.same_as(scope.stage->update->place[d]))))
+            else if (self && (!width_.is_affine(at) || (scope.stage->update && at.same_as(scope.stage->update->place[d]))))
                 i = place_index(at, dims[d], scope);
+            if (target.func && !self) i = in_held_dim(e, d, i, scope);
             args[rank - 1 - d] = i;
         }
         E loaded;
@@ -568,6 +525,22 @@ private:
             loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
         if (target.boundary != Boundary::constant || !outside.defined()) return loaded;
         return Halide::select(outside, scope.values.at(e->args[rank]), Halide::likely(loaded));
+    }
+
+    // The index `i` of a read of a stage along its dim, inside what is computed of the stage.
+    E in_held_dim(const Expr& access, size_t d, const E& i, const Scope& scope) {
+        const size_t read = stage_of(access->target(), access);
+        const auto held = held_.of(read, d);
+        const Expr& at = access->args[d];
+        const bool plain = access->target().boundary == Boundary::none;
+        if (!held || !scope.stage) return i;
+        const E low = static_cast<int>(held->range.low), high = static_cast<int>(held->range.high);
+        const E unknown = held->hidden ? never() : E();
+        const E one_more = unknown.defined() ? Halide::select(unknown, 1, 0) : E(0);
+        out_.stages[read].held[d] = {low, high - low + 1 + one_more};
+        if (plain && held_.stays_inside(index_of_.at(scope.stage->func.get()), at, held->range)) return i;
+        if (!scope.guarded.count(access.get()) && !depends_on(at, scope.over)) return held_promise(i, low, high);
+        return Halide::clamp(depends_on(at, scope.vectorised) && width_.is_affine(at) ? Halide::likely(i) : i, low, high);
     }
 
     size_t stage_of(const AccessTarget& target, const Expr& e) {
@@ -583,7 +556,8 @@ private:
     std::map<const InputState*, E> scalars_;
     std::map<const FuncState*, size_t> index_of_;
     PlacedExtents placed_;
-    std::map<Expr, double, NodeOrder> weights_;
+    HeldDims held_;
+    IndexWidth width_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "backend/cpu/placed_extents.h"
 
 #include "algorithm/graph.h"
+#include "schedule/constant_regions.h"
 
 #include <algorithm>
 #include <set>
@@ -55,13 +56,7 @@ bool PlacedExtents::promises(size_t stage) {
 bool PlacedExtents::needs_constant(size_t stage, const Dim& d) const {
     const auto space = bound_.stages[stage].storage.space;
     if (space == Space::register_ || space == Space::stack) return true;
-    for (const auto* nest : {&bound_.stages[stage].pure, &bound_.stages[stage].update})
-        for (const BoundLoop& loop : *nest)
-            if (loop.dim.id() == d.id()) {
-                if (loop.kind == LoopKind::unroll || loop.kind == LoopKind::vector) return true;
-                break;
-            }
-    return false;
+    return needs_constant_extent(bound_.stages[stage], d);
 }
 
 PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {

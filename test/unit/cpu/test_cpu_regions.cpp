@@ -164,5 +164,50 @@ TEST(CpuRegions, ReadsHeldInRangesOfTheirOwn) {
     }
 }
 
+// What an index reaches of a constant dim is known by its condition, which Halide does not see: n + 1 < 2, and blocks of k.
+TEST(CpuRegions, AnUnrolledDimThatIsReadUnderAConditionOnItsIndex) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm g
+dim l = 2
+dim n
+dim x
+dim k
+dim m = extent(n)
+input a : i32[l, n, x]
+f(l, n, x) : i32 = a(l, n, x) * clamp(a)(l, n, x + 1) + periodic(a)(l, n, x - 2)
+g(n) : i32 = sum({m, x}, f(n + 1, m, x), where = n + 1 < 2) + sum({l, x}, f(l, n, x))
+h(k) : i32 = sum({n, x}, f(k / 2, n, x), where = k < 4)
+arguments a
+outputs g, h
+)");
+    const Schedule s = parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "f": {"compute": "root", "loops": [{"dim": "n"}, {"name": "columns", "dim": "x", "tile": 8}, {"dim": "l", "as": "unroll"}, {"dim": "x", "as": "vector"}]},
+        "h": {"compute": "root", "loops": [{"name": "kt", "dim": "k", "tile": 8, "tail": "guard"}, {"dim": "k"}]}}})");
+    expect_same(a, s, {{{"l", 2}, {"n", 1}, {"x", 3}, {"k", 9}}, {{"l", 2}, {"n", 9}, {"x", 20}, {"k", 1}}});
+}
+
+// One row of blocks of 32 in blocks of 128 of which one cell is needed: the other blocks need nothing.
+TEST(CpuRegions, BlocksInsideBlocksOfOneCell) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim l = 2
+dim x
+dim j = extent(x)
+dim r = 2
+input a : i32[l, x]
+input factor : i32[x, j]
+product(l, x) : i32 = sum({j}, factor(j, x) * a(l, j)) + a(l, x)
+f(l) : i32 = sum({r}, constant(product, 5i32)(l, r + -1), where = r <= l)
+arguments a, factor
+outputs f
+)");
+    const Schedule s = parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "product": {"compute": "root", "loops": [{"name": "nb", "dim": "x", "tile": 128, "as": "parallel", "tail": "guard"}, {"name": "nt", "dim": "x", "tile": 32, "tail": "guard"},
+            {"name": "mt", "dim": "l", "tile": 2}, {"dim": "l", "as": "unroll"}, {"name": "nu", "dim": "x", "tile": 8, "as": "unroll", "tail": "guard"}, {"dim": "x", "as": "vector"}]},
+        "product.sum": {"compute": {"at": "product", "loop": "mt"}, "store": {"space": "register"},
+            "loops": [{"dim": "j"}, {"dim": "l", "as": "unroll"}, {"name": "nu", "dim": "x", "tile": 8, "as": "unroll"}, {"dim": "x", "as": "vector"}]}}})");
+    expect_same(a, s, {{{"l", 2}, {"x", 8}, {"j", 8}}, {{"l", 2}, {"x", 80}, {"j", 80}}});
+}
+
 }  // namespace
 }  // namespace tessera

@@ -5,6 +5,8 @@
 #include "schedule/bound.h"
 #include "schedule/default_schedule.h"
 
+#include <fmt/format.h>
+
 #include <set>
 
 namespace tessera {
@@ -243,6 +245,33 @@ TEST(DefaultSchedule, EverythingElseBinds) {
     scheduled(Algorithm({total}, {z}));
     recurrence(t, {{h(t, x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {self[0](t - 1, x) * 0.5f + z(t, x)}; });
     scheduled(Algorithm({h}, {z}));
+}
+
+// Tasks over k, which has at most 2 elements, reach further than the 2 of l that are read by k.
+TEST(DefaultSchedule, UnrollsADimOnlyWhereWhatIsComputedOfItIsConstant) {
+    const auto loop_over_l = [](const std::string& k) {
+        const Schedule s = scheduled(parse_algorithm(fmt::format(R"(tessera graph 1
+algorithm t
+dim l = 2
+dim n
+dim y
+dim x
+dim k = {}
+dim r = 5
+input a : i32[l, y, x]
+input b : i32[n]
+f(l, y, x) : i32 = sum({{r}}, clamp(a)(l, y + r, x) * periodic(a)(l, y, x - r)) % 7i32
+t(k) : i32 = sum({{y, x}}, f(k, y, x) * clamp(f)(k, y, x - 3) * clamp(b)(k))
+arguments a, b
+outputs t
+)",
+                                                                 k)));
+        for (const LoopSpec& loop : *s.stages.at("f").loops)
+            if (loop.dim == "l") return loop.as;
+        throw std::runtime_error("no loop over l");
+    };
+    EXPECT_EQ(loop_over_l("min(extent(n), 2)"), LoopKind::serial);
+    EXPECT_EQ(loop_over_l("2"), LoopKind::unroll);
 }
 
 }  // namespace
