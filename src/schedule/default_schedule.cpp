@@ -5,6 +5,7 @@
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_sums.h"
 #include "schedule/default_updates.h"
 #include "schedule/default_windows.h"
 #include "schedule/derived_stages.h"
@@ -33,6 +34,7 @@ public:
     Scheduler(const Algorithm& algorithm, const CpuModel& model) : graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
+        const auto shared = join_column_sums(graph_);
         const StageGraph written = graph_;
         written_ = &written;
         inline_definitions(graph_);
@@ -44,6 +46,7 @@ public:
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, out_);
+        share_reduced_loops(graph_, shared, out_);
         return std::move(out_);
     }
 
