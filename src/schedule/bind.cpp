@@ -8,6 +8,7 @@
 #include "schedule/in_place.h"
 #include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
+#include "schedule/joined_reductions.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
 
@@ -29,6 +30,7 @@ public:
         require_support(schedule_, target_);
         check_names();
         expand_tile_records(bound_.graph, schedule_);
+        join_reductions(bound_.graph, schedule_);
         apply_derived_stages(bound_.graph, schedule_);
         inline_definitions();
         split_shared_reductions();

@@ -40,6 +40,15 @@ bool is_light(const StageGraph& graph, const Stage& s) {
     return same_point && operations <= 1;
 }
 
+// What a recurrence or a scatter gives, unchanged: that is at root as a whole, and is read from there.
+bool is_copy_of_whole(const StageGraph& graph, const Stage& s) {
+    if (s.update || s.values.size() != 1 || s.values[0]->op != Op::access || !s.values[0]->target().func) return false;
+    const auto from = graph.find(s.values[0]->target().func.get());
+    if (!from) return false;
+    const Stage& whole = graph.stages[*from];
+    return whole.kind == Stage::Kind::recurrence || whole.kind == Stage::Kind::scatter;
+}
+
 bool is_reduced(const Reading& in, size_t i) {
     const auto& reads = in.by_producer[i];
     return std::any_of(reads.begin(), reads.end(), [&](const Read& r) { return in.stage(r.user).update && !r.in_init; });
@@ -101,6 +110,17 @@ bool is_once_a_row(const Reading& in, size_t i, double cost) {
     });
 }
 
+// Whether one other stage alone reads it, all components at one place: there it is computed once.
+bool is_read_at_one_place(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    if (reads.empty() || reads[0].in_init) return false;
+    return std::all_of(reads.begin(), reads.end(), [&](const Read& r) {
+        bool same = r.user == reads[0].user && !r.in_init && r.access->args.size() == reads[0].access->args.size();
+        for (size_t d = 0; same && d < r.access->args.size(); ++d) same = r.access->args[d].same_as(reads[0].access->args[d]);
+        return same;
+    });
+}
+
 // Readers take one component each: inline they share no operations, but neither store nor load any.
 bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     const Stage& s = in.stage(i);
@@ -127,9 +147,13 @@ bool keeps(const Reading& in, size_t i) {
     for (const Read& r : in.by_producer[i]) wrapped = wrapped || r.access->target().boundary != Boundary::none;
     if (wrapped && cost > 2) return true;
     if (must_stand_alone(in.graph, i)) return true;
+    if (is_copy_of_whole(in.graph, s)) return false;
     // A contraction has its register tiles in a definition; reductions that read it add nothing to them.
     if (contraction_of(in.graph, i) && is_reduced(in, i)) return true;
     if (is_light(in.graph, s)) return false;
+    if (s.values.size() > 1 && is_read_at_one_place(in, i) && reuse <= static_cast<double>(in.by_producer[i].size()) &&
+        !is_scattered(in, i))
+        return false;
     if (s.values.size() > 1 && !s.update) return keeps_tuple(in, i, reuse);
     // A scatter runs element by element: what it reads is computed in vectors before.
     if (cost > 2 && is_scattered(in, i)) return true;

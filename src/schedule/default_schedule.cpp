@@ -5,6 +5,7 @@
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_sums.h"
 #include "schedule/default_unrolling.h"
 #include "schedule/default_updates.h"
 #include "schedule/default_windows.h"
@@ -35,6 +36,7 @@ public:
         : algorithm_(algorithm), graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
+        const auto shared = join_column_sums(graph_);
         const StageGraph written = graph_;
         written_ = &written;
         inline_definitions(graph_);
@@ -46,6 +48,7 @@ public:
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, out_);
+        share_reduced_loops(graph_, shared, out_);
         unroll_only_constant(algorithm_, graph_, out_);
         return std::move(out_);
     }

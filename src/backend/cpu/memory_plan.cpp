@@ -12,6 +12,9 @@ using E = Halide::Expr;
 
 // Slots begin at multiples of this, which is what vector loads of internal buffers rely on.
 constexpr std::int64_t slot_alignment = 64;
+// Slots that reach over pages start at different lines of theirs, 5 after the one before: arrays of equal extents that a loop
+// walks through together would otherwise meet in one set of the cache, of 8 lines or so.
+constexpr std::int64_t page_bytes = 4096, line_step = 5 * slot_alignment;
 // Halide keeps constant allocations up to this size on the stack: can_allocation_fit_on_stack() of Halide 21.
 constexpr std::int64_t most_stack_bytes = 16384;
 
@@ -51,6 +54,14 @@ bool is_small_and_pure(const E& e) {
 E rounded_up(const E& bytes) {
     const E step = ir::make_const(Halide::Int(64), slot_alignment);
     return ir::simplify((bytes + (step - 1)) / step * step);
+}
+
+// From the start of a slot to that of the one behind it.
+E stride_of(const E& bytes) {
+    const auto constant = ir::as_const_int(bytes);
+    if (!constant) return bytes + ir::make_const(Halide::Int(64), line_step);
+    if (*constant < page_bytes) return bytes;
+    return ir::make_const(Halide::Int(64), (*constant - line_step + page_bytes - 1) / page_bytes * page_bytes + line_step);
 }
 
 bool on_heap(const ir::Allocate& op) {
@@ -154,7 +165,7 @@ std::vector<Slot> assign_slots(std::map<std::string, PlannedBuffer>& buffers) {
     E offset = ir::make_const(Halide::Int(64), 0);
     for (Slot& slot : slots) {
         slot.offset = offset;
-        offset = ir::simplify(offset + slot.bytes);
+        offset = ir::simplify(offset + stride_of(slot.bytes));
     }
     return slots;
 }

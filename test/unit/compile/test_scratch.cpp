@@ -108,6 +108,36 @@ TEST(Scratch, WhatIsReadLaterKeepsItsPlace) {
     EXPECT_TRUE(same_bytes(result, interpreted(algorithm, values, "out")));
 }
 
+// Arrays of whole pages that are read together begin at different lines of their pages.
+TEST(Scratch, SlotsOfWholePagesBeginAtDifferentLines) {
+    Dim x("x", 16384);
+    Input in("in", f32, {x});
+    const auto scratch = [&](int count) {
+        Func out("out");
+        Schedule schedule;
+        std::vector<Func> read;
+        for (int i = 0; i < count; ++i) {
+            Func f("f" + std::to_string(i));
+            f(x) = in(x) + static_cast<float>(i);
+            schedule.stage(f.name()).root().serial("x", 8).vector("x");
+            read.push_back(f);
+        }
+        out(x) = in(x) + 0.0f;
+        for (const Func& f : read) {
+            Func next(out.name() + "_");
+            next(x) = out(x) * f(x);
+            out = next;
+        }
+        schedule.stage(out.name()).root().serial("x", 8).vector("x");
+        const Module module = compile(Algorithm({out}, {in}), schedule);
+        return module.scratch_bytes({{"in", counting(16384)}}, {{out.name(), Buffer<float>({16384})}});
+    };
+    const std::size_t one = scratch(1), two = scratch(2), three = scratch(3);
+    EXPECT_GE(two - one, 65536u);
+    EXPECT_EQ((two - one) % 4096, 320u);
+    EXPECT_EQ((three - two) % 4096, 320u);
+}
+
 TEST(Scratch, SlotsFitTheLargestOfTheirBuffersForAnyExtents) {
     // b is n wide, d is m wide: which one is larger is known only at the call, and they share a slot.
     Dim n("n"), m("m"), k("k");

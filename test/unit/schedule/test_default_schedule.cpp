@@ -105,6 +105,33 @@ TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     EXPECT_EQ(s.stages.at("blur").loops->at(1).tile, 8) << to_json(s);
 }
 
+// Sums over the same rows are one pass over them, and what only they read needs no memory.
+TEST(DefaultSchedule, SumsOfColumnsShareTheirRows) {
+    Dim n("n", 4096), i("i", 64), j("j", 64);
+    Input x("x", f32, {n, i}), g("g", f32, {n, i}), other("other", f32, {n, j});
+    Func both("both"), scale("scale"), shift("shift"), apart("apart");
+    both(n, i) = Tuple{exp(x(n, i)) * g(n, i), g(n, i) / (x(n, i) + 1.0f)};
+    scale(i) = sum({n}, both(n, i)[0]);
+    shift(i) = sum({n}, both(n, i)[1]);
+    apart(j) = sum({n}, other(n, j));
+    const Algorithm algorithm({scale, shift, apart}, {x, g, other});
+    const Schedule s = scheduled(algorithm);
+    EXPECT_EQ(s.stages.at("shift.sum").fuse_with, (FuseWith{"scale.sum", "n"})) << to_json(s);
+    EXPECT_FALSE(s.stages.at("apart.sum").fuse_with) << to_json(s);
+    EXPECT_FALSE(s.stages.count("both")) << to_json(s);
+}
+
+// A state is read where the recurrence stores it.
+TEST(DefaultSchedule, StatesAreNotCopied) {
+    Dim t("t", 1024), c("c", 64);
+    Input u("u", f32, {t, c});
+    Func h("h"), sums("sums"), squares("squares");
+    recurrence(t, {{h(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {tanh(s[0](t - 1, c) + u(t, c))}; });
+    sums(t) = sum({c}, h(t, c));
+    squares(t) = sum({c}, h(t, c) * h(t, c));
+    EXPECT_FALSE(scheduled(Algorithm({sums, squares}, {u})).stages.count("h"));
+}
+
 TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
     Dim i("i"), j("j");
     Input x("x", f32, {i, j});

@@ -1,0 +1,95 @@
+#include "schedule/default_sums.h"
+
+#include "schedule/default_updates.h"
+#include "schedule/derived_stages.h"
+#include "schedule/joined_reductions.h"
+#include "schedule/stage_cost.h"
+
+#include <algorithm>
+#include <set>
+
+namespace tessera {
+namespace {
+
+constexpr size_t most_joined = 64;  // results a column, which stay in the first cache with what a row of them reads
+
+bool is_column_sum(const Stage& s) {
+    if (s.kind != Stage::Kind::reduction || s.dims.size() != 1 || s.update->order.kind != Order::Kind::any) return false;
+    double points = 1;
+    for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
+    return points > small_reduction && !reduces_contiguously(s);
+}
+
+// The arrays of at least two dims that a reduction reads, itself or through definitions.
+std::set<const void*> arrays_read(const StageGraph& graph, const Stage& reduction) {
+    std::set<const void*> arrays;
+    std::vector<Expr> open = reduction.update->values;
+    while (!open.empty()) {
+        const std::vector<Expr> now = std::move(open);
+        open.clear();
+        for_each_node(now, [&](const Expr& n) {
+            if (n->op != Op::access || n->index_count() < 2 || n->target().func == reduction.func) return;
+            const auto& func = n->target().func;
+            const void* const array = func ? static_cast<const void*>(func.get()) : n->target().input.get();
+            if (!arrays.insert(array).second || !func) return;
+            if (const auto at = graph.find(func.get()); at && !graph.stages[*at].update)
+                open.insert(open.end(), graph.stages[*at].values.begin(), graph.stages[*at].values.end());
+        });
+    }
+    return arrays;
+}
+
+// The first reduction with others that can be joined to it.
+std::vector<size_t> next_group(const StageGraph& graph, const std::vector<std::set<const void*>>& arrays,
+                               const std::vector<std::vector<bool>>& needs) {
+    const auto meet = [&](size_t a, size_t b) {
+        return std::any_of(arrays[a].begin(), arrays[a].end(), [&](const void* x) { return arrays[b].count(x) != 0; });
+    };
+    for (size_t leader = 0; leader < graph.stages.size(); ++leader) {
+        if (arrays[leader].empty()) continue;
+        std::vector<size_t> group{leader};
+        size_t results = graph.stages[leader].dtypes.size();
+        for (size_t i = leader + 1; i < graph.stages.size(); ++i) {
+            if (arrays[i].empty() || !why_not_joined(graph, leader, i).empty()) continue;
+            if (results + graph.stages[i].dtypes.size() > most_joined) continue;
+            if (std::none_of(group.begin(), group.end(), [&](size_t g) { return meet(g, i); })) continue;
+            if (std::any_of(group.begin(), group.end(), [&](size_t g) { return needs[i][g] || needs[g][i]; })) continue;
+            group.push_back(i);
+            results += graph.stages[i].dtypes.size();
+        }
+        if (group.size() > 1) return group;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> join_column_sums(StageGraph& graph) {
+    std::vector<std::pair<std::string, std::string>> shared;
+    while (true) {
+        std::vector<std::set<const void*>> arrays;
+        for (const Stage& s : graph.stages) arrays.push_back(is_column_sum(s) ? arrays_read(graph, s) : std::set<const void*>{});
+        const std::vector<size_t> group = next_group(graph, arrays, needed_stages(graph));
+        if (group.empty()) return shared;
+        for (size_t i = 1; i < group.size(); ++i) shared.emplace_back(graph.stages[group[i]].name, graph.stages[group[0]].name);
+        join_reductions(graph, group[0], {group.begin() + 1, group.end()});
+    }
+}
+
+void share_reduced_loops(const StageGraph& joined, const std::vector<std::pair<std::string, std::string>>& shared,
+                         Schedule& schedule) {
+    for (const auto& [member, leader] : shared) {
+        const StageSpec& spec = schedule.stages.at(leader);
+        const std::vector<Dim>& reduced = joined.stages[*joined.find(leader)].update->reduction_dims;
+        std::string loop;
+        for (const LoopSpec& l : *spec.loops)
+            for (const Dim& d : reduced)
+                if (d.name() == l.dim) loop = l.name.empty() ? l.dim : l.name;
+        StageSpec& own = schedule.stages[member];
+        own = {};
+        own.compute = spec.compute;
+        own.fuse_with = FuseWith{leader, loop};
+    }
+}
+
+}  // namespace tessera
