@@ -39,8 +39,9 @@ typedef struct tessera_cuda_image {
 } tessera_cuda_image;
 
 enum tessera_cuda_param_kind {
-    TESSERA_CUDA_PARAM_ARG = 0,       /**< argument `index`: the address of its data, or the scalar in its own dtype */
-    TESSERA_CUDA_PARAM_STRIDE = 1,    /**< i64: the stride, in elements, of argument `index` in dim `axis` */
+    TESSERA_CUDA_PARAM_ARG = 0, /**< argument `index`: the address of its data, or the scalar in its own dtype */
+    TESSERA_CUDA_PARAM_STRIDE =
+        1, /**< i64, or i32 in a variant with reaches: the stride, in elements, of argument `index` in dim `axis` */
     TESSERA_CUDA_PARAM_CODE_I32 = 2,  /**< the value of `code` */
     TESSERA_CUDA_PARAM_CODE_I64 = 3,  /**< the value of `code` */
     TESSERA_CUDA_PARAM_SCRATCH = 4,   /**< the address of scratch buffer `index` */
@@ -84,12 +85,23 @@ typedef struct tessera_cuda_alignment {
     int32_t stride_bytes; /**< so are all strides but the innermost, which is 1 */
 } tessera_cuda_alignment;
 
+/** How far a variant that computes indices in 32 bits steps along `axis` of argument `arg`, or, where `arg` is -1, the largest
+ * value that it computes. Neither such a value nor the sum of most * stride over the rows of one argument, which follow each
+ * other, may be above INT32_MAX; the strides are then passed to its kernels as i32. */
+typedef struct tessera_cuda_reach {
+    int32_t arg;
+    int32_t axis;
+    tessera_code most;
+} tessera_cuda_reach;
+
 /** Launches that compute the kernel, and when they may be used. */
 typedef struct tessera_cuda_variant {
     const char* name;
     tessera_code when; /**< no code: always */
     int32_t alignment_count;
     const tessera_cuda_alignment* alignments;
+    int32_t reach_count; /**< 0: indices are computed in 64 bits, or never leave 32 */
+    const tessera_cuda_reach* reaches;
     int32_t image_count;
     const tessera_cuda_image* images;
     int32_t scratch_count;

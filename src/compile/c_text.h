@@ -30,6 +30,11 @@ struct CudaMap {
     std::vector<Bytecode> extents;
     std::vector<std::int64_t> box;
 };
+/// A tessera_cuda_reach.
+struct CudaReach {
+    std::int64_t argument = -1, axis = 0;
+    Bytecode most;
+};
 /// Machine code of one architecture and its launches: a tessera_cuda_variant.
 struct CudaVariant {
     std::string name, when;
@@ -40,6 +45,7 @@ struct CudaVariant {
     std::vector<CudaLaunch> launches;
     std::vector<CudaMap> maps;
     std::vector<std::pair<std::int64_t, std::int64_t>> alignments;  // argument, bytes of its base and outer strides
+    std::vector<CudaReach> reaches;
 };
 
 /// One function of a library for what its C texts say.

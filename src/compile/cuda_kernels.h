@@ -18,6 +18,6 @@ struct CudaFile {
     std::string source;
 };
 [[nodiscard]] CudaFile cuda_file(const tile::Program& program, const Schedule& schedule, const Target& target,
-                                 const std::string& prefix);
+                                 const std::string& prefix, cuda::IndexWidth width = cuda::IndexWidth::narrow);
 
 }  // namespace tessera

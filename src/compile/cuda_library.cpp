@@ -12,6 +12,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 namespace tessera {
 namespace {
 
@@ -39,6 +42,27 @@ public:
         for (const Expr& e : kernel.grid) blocks = make_op(Op::mul, DType::i64, {blocks, e});
         out.grid = code(blocks);
         for (const cuda::KernelParam& p : kernel.params) out.params.push_back(param(p, first_map));
+        return out;
+    }
+
+    /// What the kernels of a variant compute is within 32 bits.
+    [[nodiscard]] std::vector<CudaReach> reaches(const std::vector<cuda::EmittedKernel>& kernels) const {
+        std::vector<CudaReach> out;
+        std::map<std::pair<std::int64_t, std::int64_t>, Expr> steps;
+        for (const cuda::EmittedKernel& k : kernels) {
+            for (const Expr& most : k.reach.values) {
+                const Bytecode value = code(most);
+                if (std::none_of(out.begin(), out.end(), [&](const CudaReach& r) { return r.most == value; }))
+                    out.push_back({-1, 0, value});
+            }
+            for (const cuda::IndexReach::Steps& s : k.reach.steps) {
+                const bool output_stride = s.kind == cuda::KernelParam::Kind::output_stride;
+                const auto argument = output_stride ? output(s.index) : static_cast<std::int64_t>(s.index);
+                Expr& most = steps[{argument, static_cast<std::int64_t>(s.axis)}];
+                most = most.defined() ? greater(most, s.most) : s.most;
+            }
+        }
+        for (const auto& [place, most] : steps) out.push_back({place.first, place.second, code(most)});
         return out;
     }
 
@@ -73,7 +97,8 @@ private:
             case Kind::output_stride: return {TESSERA_CUDA_PARAM_STRIDE, output(p.index), axis, {}};
             case Kind::scratch: return {TESSERA_CUDA_PARAM_SCRATCH, scratch(p.index) + axis, 0, {}};
             case Kind::tensor_map: return {TESSERA_CUDA_PARAM_TENSOR_MAP, static_cast<std::int64_t>(first_map + p.index), 0, {}};
-            case Kind::extent: return {TESSERA_CUDA_PARAM_CODE_I64, 0, 0, code(p.dim)};
+            case Kind::extent:
+                return {p.type == "i32" ? TESSERA_CUDA_PARAM_CODE_I32 : TESSERA_CUDA_PARAM_CODE_I64, 0, 0, code(p.dim)};
         }
         throw Bug(B0951_internal, {}, "a kernel has a parameter of no kind");
     }
@@ -104,16 +129,17 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
     function.signature.name = kernel.name;
     function.signature.params.clear();
     for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {
-        const auto add = [&](const tile::Program& program, const std::string& suffix) {
+        const auto add = [&](const tile::Program& program, cuda::IndexWidth width, const std::string& suffix) {
             CudaVariant variant{.name = choice.name + suffix, .when = choice.when, .arch = target.arch};
             if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
             const std::string stem = fmt::format("{}_{}", kernel.name, variant.name);
-            const CudaFile file = cuda_file(program, choice.schedule, target, stem);
+            const CudaFile file = cuda_file(program, choice.schedule, target, stem, width);
+            const LaunchWriter writer(kernel.algorithm, function.signature, program);
+            if (width == cuda::IndexWidth::narrow) variant.reaches = writer.reaches(file.kernels);
             staging.write(stem + ".cu", file.source);
             const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
             (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
             variant.image = read_text_file(staging.file(stem + ".cubin").string());
-            const LaunchWriter writer(kernel.algorithm, function.signature, program);
             variant.scratch_bytes = writer.scratch_bytes();
             for (const cuda::EmittedKernel& k : file.kernels) {
                 variant.launches.push_back(writer.launch(k, variant.maps.size()));
@@ -122,11 +148,21 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
             for (const tile::CopyAlignment& a : tile::copy_alignments(program))
                 variant.alignments.emplace_back(static_cast<std::int64_t>(a.argument), a.bytes);
             function.cuda.push_back(std::move(variant));
-            return !function.cuda.back().alignments.empty();
         };
-        // Buffers that asynchronous copies do not fit are read through registers.
-        if (add(cuda_program(kernel.algorithm, choice.schedule, target), ""))
-            add(cuda_program(kernel.algorithm, choice.schedule, target, tile::Copies::plain), "_plain");
+        // Large arguments need indices of 64 bits; buffers that asynchronous copies do not fit are read through registers. The
+        // copy engine takes coordinates of 32 bits.
+        const tile::Program program = cuda_program(kernel.algorithm, choice.schedule, target);
+        const std::vector<cuda::EmittedKernel> emitted = cuda::emit_kernels(program, kernel.name);
+        const bool narrow = emitted[0].width == cuda::IndexWidth::narrow, plain = !tile::copy_alignments(program).empty();
+        const bool engine = std::any_of(emitted.begin(), emitted.end(), [](const auto& k) { return !k.maps.empty(); });
+        if (engine && !narrow)
+            throw Limit(L0903_schedule, kernel.algorithm.state().where,
+                        fmt::format("the copy engine works for {}, whose indices are not known to fit 32 bits", kernel.name),
+                        {fix("use engine cp_async, or auto"), fix("compute what reads indices from memory at root")});
+        if (narrow) add(program, cuda::IndexWidth::narrow, "");
+        if (!engine) add(program, cuda::IndexWidth::wide, narrow ? "_wide" : "");
+        if (plain)
+            add(cuda_program(kernel.algorithm, choice.schedule, target, tile::Copies::plain), cuda::IndexWidth::wide, "_plain");
     }
     return function;
 }

@@ -60,8 +60,13 @@ private:
         const std::string alignments = fmt::format("alignments_{}", number);
         for (const auto& [argument, bytes] : v.alignments) rows += fmt::format("    {{{}, {}, {}}},\n", argument, bytes, bytes);
         out_ += table("tessera_cuda_alignment", alignments, rows);
-        return fmt::format("    {{\"{}\", {}, {}, {}, 1, {}, {}, {}, {}, {}, {}, {}}},\n", v.name, code_(v.code),
-                           v.alignments.size(), name_or_null(alignments, !v.alignments.empty()), image, v.scratch_bytes.size(),
+        rows.clear();
+        const std::string reaches = fmt::format("reaches_{}", number);
+        for (const CudaReach& r : v.reaches) rows += fmt::format("    {{{}, {}, {}}},\n", r.argument, r.axis, code_(r.most));
+        out_ += table("tessera_cuda_reach", reaches, rows);
+        return fmt::format("    {{\"{}\", {}, {}, {}, {}, {}, 1, {}, {}, {}, {}, {}, {}, {}}},\n", v.name, code_(v.code),
+                           v.alignments.size(), name_or_null(alignments, !v.alignments.empty()), v.reaches.size(),
+                           name_or_null(reaches, !v.reaches.empty()), image, v.scratch_bytes.size(),
                            name_or_null(scratch, !v.scratch_bytes.empty()), v.maps.size(), name_or_null(maps, !v.maps.empty()),
                            v.launches.size(), name_or_null(launches, !v.launches.empty()));
     }

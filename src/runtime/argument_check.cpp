@@ -142,21 +142,23 @@ int check_requirements(const tessera_kernel_descriptor& kernel, const tessera_va
     return TESSERA_OK;
 }
 
-/// Halide computes offsets in 32 bits: extents, strides, their products and the span have to fit.
-constexpr int64_t kernel_limit = INT32_MAX;
+/// Halide computes offsets in 32 bits: extents, strides, their products and the span have to fit. Kernels of a GPU have variants
+/// for 64 bits, in which bytes are counted too.
+constexpr int64_t cpu_limit = INT32_MAX, gpu_limit = INT64_MAX / 16;
 
-int too_large(const char* kernel, const char* arg, const char* what, int64_t value) {
-    return add_fix(fail(TESSERA_SIZE, "%s: %s %s %" PRId64 ", beyond the %" PRId64 " that CPU kernels support", kernel, arg, what,
-                        value, kernel_limit),
+int too_large(const char* kernel, const char* arg, const char* what, int64_t value, int64_t limit) {
+    return add_fix(fail(TESSERA_SIZE, "%s: %s %s %" PRId64 ", beyond the %" PRId64 " that %s kernels support", kernel, arg, what,
+                        value, limit, limit == cpu_limit ? "CPU" : "GPU"),
                    "split the work into smaller buffers");
 }
 
 /// Strides, sizes and the address of one buffer.
-int check_memory(const char* kernel, const tessera_arg_descriptor& arg, CheckedBuffer& checked) {
+int check_memory(const char* kernel, const tessera_arg_descriptor& arg, CheckedBuffer& checked, int64_t limit) {
+    const auto refuse = [&](const char* what, int64_t value) { return too_large(kernel, arg.name, what, value, limit); };
     const tessera_buffer& buffer = *checked.buffer;
     bool empty = false;
     for (int d = 0; d < arg.rank; ++d) {
-        if (buffer.extents[d] > kernel_limit) return too_large(kernel, arg.name, "has extent", buffer.extents[d]);
+        if (buffer.extents[d] > limit) return refuse("has extent", buffer.extents[d]);
         empty = empty || buffer.extents[d] == 0;
     }
     int64_t dense = 1;
@@ -166,7 +168,7 @@ int check_memory(const char* kernel, const tessera_arg_descriptor& arg, CheckedB
         const bool innermost = d == arg.rank - 1;
         int64_t stride = buffer.strides == nullptr ? dense : buffer.strides[d];
         // Nobody steps along a dim of one element; a stride of 1 or 0 there is what every kernel expects.
-        if (extent <= 1 || empty) stride = innermost ? 1 : std::clamp<int64_t>(stride, 0, kernel_limit);
+        if (extent <= 1 || empty) stride = innermost ? 1 : std::clamp<int64_t>(stride, 0, cpu_limit);
         if (stride < 0)
             return add_fix(
                 fail(TESSERA_ARGUMENT_STRIDE, "%s: %s dim %d has the negative stride %" PRId64, kernel, arg.name, d, stride),
@@ -177,13 +179,13 @@ int check_memory(const char* kernel, const tessera_arg_descriptor& arg, CheckedB
                            "copy %s into a buffer whose last dim is contiguous", arg.name);
         checked.strides[d] = stride;
         if (empty || extent <= 1) continue;
-        // Both factors are below 2^31 once the stride was looked at.
-        if (stride > kernel_limit || stride * extent > kernel_limit)
-            return too_large(kernel, arg.name, "spans elements up to", stride > kernel_limit ? stride : stride * extent);
+        int64_t reach = 0;
+        if (stride > limit || __builtin_mul_overflow(stride, extent, &reach)) return refuse("spans elements up to", stride);
+        if (reach > limit) return refuse("spans elements up to", reach);
         last += stride * (extent - 1);
-        if (last >= kernel_limit) return too_large(kernel, arg.name, "spans elements up to", last);
-        dense *= extent;
-        if (dense > kernel_limit) return too_large(kernel, arg.name, "has this many elements or more:", dense);
+        if (last >= limit) return refuse("spans elements up to", last);
+        if (__builtin_mul_overflow(dense, extent, &dense)) return refuse("has this many elements or more:", extent);
+        if (dense > limit) return refuse("has this many elements or more:", dense);
     }
     checked.span_elements = empty ? 0 : last + 1;
     if (empty) return TESSERA_OK;
@@ -256,7 +258,9 @@ int check_arguments(const tessera_kernel_descriptor& kernel, const tessera_value
         if (kernel.args[a].kind == TESSERA_ARG_SCALAR) continue;
         CheckedBuffer& buffer = checked.buffers[static_cast<size_t>(a)];
         buffer = {args[a].buffer, checked.strides_of(a), 0, tessera_dtype_bytes(kernel.args[a].dtype)};
-        if (const int status = check_memory(kernel.name, kernel.args[a], buffer)) return status;
+        if (const int status =
+                check_memory(kernel.name, kernel.args[a], buffer, device == TESSERA_DEVICE_CUDA ? gpu_limit : cpu_limit))
+            return status;
     }
     if (const int status = check_overlaps(kernel, checked)) return status;
     for (int a = 0; a < kernel.arg_count; ++a) {

@@ -90,6 +90,23 @@ bool is_aligned(const Call& call, const tessera_cuda_variant& variant, const tes
     return true;
 }
 
+/// Whether the indices of a variant that computes them in 32 bits stay there.
+bool is_within_reach(const Call& call, const tessera_cuda_variant& variant) {
+    int64_t sum = 0;
+    for (int i = 0; i < variant.reach_count; ++i) {
+        const tessera_cuda_reach& reach = variant.reaches[i];
+        int64_t most = 0, stride = 1, cells = 0;
+        if (run_code(reach.most, call.kernel, call.args, call.checked.dims.data(), call.kernel.dim_count, most) != CodeResult::ok)
+            return false;
+        if (i == 0 || reach.arg < 0 || reach.arg != variant.reaches[i - 1].arg) sum = 0;
+        if (reach.arg >= 0) stride = call.buffer(reach.arg).strides[reach.axis];
+        if (stride > INT32_MAX || __builtin_mul_overflow(most, stride, &cells) || __builtin_add_overflow(sum, cells, &sum) ||
+            sum > INT32_MAX)
+            return false;
+    }
+    return true;
+}
+
 /// The first variant that fits the extents, the buffers and the GPU.
 int choose_variant(const Call& call, const tessera_cuda_kernel& kernel, const tessera_cuda_variant*& chosen,
                    const tessera_cuda_image*& image) {
@@ -102,7 +119,7 @@ int choose_variant(const Call& call, const tessera_cuda_kernel& kernel, const te
         if (variant.when.words != nullptr && run_code(variant.when, call.kernel, call.args, call.checked.dims.data(),
                                                       call.kernel.dim_count, holds) != CodeResult::ok)
             holds = 0;
-        if (holds == 0) continue;
+        if (holds == 0 || !is_within_reach(call, variant)) continue;
         image = fitting_image(variant, capability);
         if (image == nullptr) {
             unfit = &variant;

@@ -264,6 +264,11 @@ const std::vector<CorpusKernel>& corpus() {
     return all;
 }
 
+bool is_emulated_wide(const CorpusKernel& kernel) {
+    return kernel.name == "blur" || kernel.name == "matmul_simt" || kernel.name == "softmax_block" || kernel.name == "stencil" ||
+           kernel.name == "vectors";
+}
+
 bool runs_on(const CorpusKernel& kernel, const std::string& target) {
     return kernel.target == "cuda-sm_80" || kernel.target == target;
 }

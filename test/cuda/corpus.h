@@ -25,6 +25,8 @@ struct CorpusKernel {
 [[nodiscard]] bool runs_on(const CorpusKernel& kernel, const std::string& target);
 
 [[nodiscard]] const std::vector<CorpusKernel>& corpus();
+/// Whether the emulator has the kernel with indices of 64 bits as well.
+[[nodiscard]] bool is_emulated_wide(const CorpusKernel& kernel);
 /// Those of them that multiply by tensor cores.
 [[nodiscard]] std::vector<CorpusKernel> tensor_core_corpus();
 [[nodiscard]] const CorpusKernel& corpus_kernel(const std::string& name);

@@ -32,8 +32,12 @@ std::string emulated_source(const CorpusKernel& k) {
     const tile::Program program = corpus_program(k);
     std::vector<cuda::EmittedKernel> kernels = cuda::emit_kernels(program, k.name);
     if (!tile::copy_alignments(program).empty())
-        for (cuda::EmittedKernel& plain : cuda::emit_kernels(corpus_program(k, tile::Copies::plain), k.name + "_plain"))
+        for (cuda::EmittedKernel& plain :
+             cuda::emit_kernels(corpus_program(k, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide))
             kernels.push_back(std::move(plain));
+    if (is_emulated_wide(k))
+        for (cuda::EmittedKernel& wide : cuda::emit_kernels(program, k.name + "_wide", cuda::IndexWidth::wide))
+            kernels.push_back(std::move(wide));
     std::string out = "#include \"cuda/emulated_kernels.h\"\n#include \"emulator/emulated_device.h\"\n";
     out += with_switches(cuda::cuda_source(kernels, target, k.name));
     out += "\nnamespace {\n\nusing namespace tsr;\n\n";

@@ -10,20 +10,26 @@
 
 #include <fmt/format.h>
 
+#include <sys/mman.h>
+
 // The emitted text of every corpus kernel runs in the emulator and must give what the interpreter gives.
 namespace tessera::cuda_test {
 namespace {
 
+using cuda::IndexWidth;
 using cuda::KernelParam;
 
 /// The launches of one corpus kernel with one set of arguments.
 class EmulatedRun {
 public:
-    EmulatedRun(const CorpusKernel& kernel, CorpusBuffers buffers)
+    EmulatedRun(const CorpusKernel& kernel, CorpusBuffers buffers, IndexWidth width = IndexWidth::narrow)
         : kernel_(kernel), buffers_(std::move(buffers)), program_(corpus_program(kernel)),
-          plain_(!fits_alignments(program_, buffers_.inputs)),
+          plain_(!fits_alignments(program_, buffers_.inputs)), wide_(!plain_ && width == IndexWidth::wide),
           emitted_(cuda::emit_kernels(plain_ ? corpus_program(kernel, tile::Copies::plain) : program_,
-                                      kernel.name + (plain_ ? "_plain" : ""))),
+                                      kernel.name + (plain_  ? "_plain"
+                                                     : wide_ ? "_wide"
+                                                             : ""),
+                                      plain_ ? IndexWidth::wide : width)),
           arguments_(interpreter::bind_arguments(kernel.algorithm, buffers_.inputs, buffers_.outputs)) {
         for (const tile::Scratch& s : program_.scratch) {
             std::int64_t cells = 1;
@@ -46,6 +52,22 @@ public:
         for (const cuda::EmittedKernel& e : emitted_) launch(e, options);
     }
     [[nodiscard]] const interpreter::Outputs& outputs() const { return buffers_.outputs; }
+    /// Whether indices stay within 32 bits, as the runtime decides it.
+    [[nodiscard]] bool is_within_reach() {
+        std::map<std::pair<KernelParam::Kind, size_t>, std::int64_t> sums;
+        for (const cuda::EmittedKernel& e : emitted_) {
+            for (const Expr& most : e.reach.values)
+                if (arguments_.value(most) > INT32_MAX) return false;
+            sums.clear();
+            for (const cuda::IndexReach::Steps& s : e.reach.steps) {
+                std::uint64_t stride = 0;
+                set(stride, {s.kind, s.index, s.axis, {}, "", ""});
+                if ((sums[{s.kind, s.index}] += arguments_.value(s.most) * static_cast<std::int64_t>(stride)) > INT32_MAX)
+                    return false;
+            }
+        }
+        return true;
+    }
 
 private:
     void launch(const cuda::EmittedKernel& e, const emulator::Options& options) {
@@ -105,7 +127,7 @@ private:
     const CorpusKernel& kernel_;
     CorpusBuffers buffers_;
     tile::Program program_;
-    bool plain_;
+    bool plain_, wide_;
     std::vector<cuda::EmittedKernel> emitted_;
     interpreter::BoundArguments arguments_;
     std::vector<std::vector<std::vector<char>>> scratch_;
@@ -136,6 +158,56 @@ TEST_P(EmulatedCorpus, GivesWhatTheInterpreterGives) {
                 EXPECT_EQ(difference(buffer, run.outputs().at(name), k.length), "") << name;
         }
     }
+}
+
+// Inputs whose rows are `stride` cells apart, in memory that is there only where it is touched.
+CorpusBuffers with_stride(const CorpusBuffers& from, std::int64_t stride) {
+    CorpusBuffers out = from;
+    for (auto& [name, value] : out.inputs) {
+        AnyBuffer& b = std::get<AnyBuffer>(value);
+        if (b.rank() != 2) continue;
+        const auto cell = static_cast<std::int64_t>(tessera_dtype_bytes(b.dtype()));
+        const auto bytes = static_cast<std::size_t>(((b.extent(0) - 1) * stride + b.extent(1)) * cell);
+        void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        EXPECT_NE(memory, MAP_FAILED) << bytes;
+        for (std::int64_t row = 0; row < b.extent(0); ++row)
+            std::memcpy(static_cast<char*>(memory) + row * stride * cell,
+                        static_cast<const char*>(b.data()) + row * b.stride(0) * cell,
+                        static_cast<std::size_t>(b.extent(1) * cell));
+        b = AnyBuffer(b.dtype(), memory, {b.extent(0), b.extent(1)}, {stride, 1},
+                      std::shared_ptr<void>(memory, [bytes](void* m) { munmap(m, bytes); }));
+    }
+    return out;
+}
+
+// The longest stride with which 32 bits do is found, and there kernels with such indices are right; a longer one is for 64 bits.
+class WideCorpus : public testing::TestWithParam<std::string> {};
+
+TEST_P(WideCorpus, ComputesIndicesWideEnough) {
+    const CorpusKernel& k = corpus_kernel(GetParam());
+    const CorpusBuffers dense = corpus_buffers(k, k.cases.back(), 3);
+    CorpusBuffers want = dense;
+    interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
+    const auto run = [&](std::int64_t stride, IndexWidth width) {
+        EmulatedRun wide(k, with_stride(dense, stride), width);
+        try {
+            wide.run({});
+        } catch (const emulator::Fault& f) {
+            ADD_FAILURE() << f.what();
+        }
+        for (const auto& [name, buffer] : want.outputs)
+            EXPECT_EQ(difference(buffer, wide.outputs().at(name), k.length), "") << name << " with stride " << stride;
+    };
+    std::int64_t fits = 1024, exceeds = std::int64_t{1} << 31;
+    EXPECT_TRUE(EmulatedRun(k, with_stride(dense, fits)).is_within_reach());
+    EXPECT_FALSE(EmulatedRun(k, with_stride(dense, exceeds)).is_within_reach());
+    while (exceeds - fits > 1) {
+        const std::int64_t middle = (fits + exceeds) / 2;
+        (EmulatedRun(k, with_stride(dense, middle)).is_within_reach() ? fits : exceeds) = middle;
+    }
+    EXPECT_GT(fits, INT32_MAX / 1000);
+    run(fits, IndexWidth::narrow);
+    run(std::int64_t{1} << 32, IndexWidth::wide);
 }
 
 // Without any one of its synchronisations a kernel must be seen to race or hang, or compute something else.
@@ -169,12 +241,14 @@ TEST_P(EmulatedCorpus, EverySynchronisationThatIsLostIsSeen) {
     }
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> names(bool wide) {
     std::vector<std::string> out;
-    for (const CorpusKernel& k : corpus()) out.push_back(k.name);
+    for (const CorpusKernel& k : corpus())
+        if (!wide || is_emulated_wide(k)) out.push_back(k.name);
     return out;
 }
-INSTANTIATE_TEST_SUITE_P(Corpus, EmulatedCorpus, testing::ValuesIn(names()), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Corpus, EmulatedCorpus, testing::ValuesIn(names(false)), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Corpus, WideCorpus, testing::ValuesIn(names(true)), [](const auto& test) { return test.param; });
 
 }  // namespace
 }  // namespace tessera::cuda_test

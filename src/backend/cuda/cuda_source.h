@@ -37,6 +37,22 @@ struct BoxMap {
     bool operator==(const BoxMap&) const = default;
 };
 
+/// The type of a kernel's index arithmetic: i32 where IndexReach says so, else i64.
+enum class IndexWidth { narrow, wide };
+
+/// When a kernel may compute indices in 32 bits: none of the values is above INT32_MAX, and for each array the sum of most *
+/// stride over its axes is not either. All are >= 0, over extents and scalars. Not `known`: it may not.
+struct IndexReach {
+    struct Steps {
+        KernelParam::Kind kind;  // of the stride
+        std::size_t index, axis;
+        Expr most;
+    };
+    bool known = true;
+    std::vector<Expr> values;
+    std::vector<Steps> steps;  // those of an array follow each other
+};
+
 /// An emitted kernel and how it is launched.
 struct EmittedKernel {
     std::string name;
@@ -46,10 +62,14 @@ struct EmittedKernel {
     std::int64_t threads = 0, shared_bytes = 0;
     std::string text;                 // the definition
     std::set<std::string> functions;  // device functions that it uses
+    IndexWidth width = IndexWidth::wide;
+    IndexReach reach;
 };
 
-/// The kernels of a tile program, in the order of their launches. `prefix` starts their names.
-[[nodiscard]] std::vector<EmittedKernel> emit_kernels(const tile::Program& program, const std::string& prefix);
+/// The kernels of a tile program, in the order of their launches. `prefix` starts their names. Those that may not compute indices
+/// in 32 bits are wide.
+[[nodiscard]] std::vector<EmittedKernel> emit_kernels(const tile::Program& program, const std::string& prefix,
+                                                      IndexWidth width = IndexWidth::narrow);
 
 /// A CUDA file without includes: `comment` as its head, the device functions, the kernels.
 [[nodiscard]] std::string cuda_source(const std::vector<EmittedKernel>& kernels, const Target& target,

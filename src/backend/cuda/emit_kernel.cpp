@@ -11,6 +11,7 @@ EmittedKernel KernelEmitter::run() {
     start_rings(lines_, scalars_, plan_);
     emit(*kernel_.body);
     lines_.close("}");
+    out_.reach = reach_.result();
     std::vector<std::string> params;
     for (const KernelParam& p : out_.params) params.push_back(fmt::format("{} {}", p.type, p.name));
     std::string body = lines_.text();
@@ -41,7 +42,8 @@ Expr KernelEmitter::parameter(KernelParam wanted, const std::string& type) {
 }
 
 std::string KernelEmitter::extent(const Expr& e) {
-    return variable(parameter({KernelParam::Kind::extent, 0, 0, e, e->dim().name() + "_extent", ""}, "i64"));
+    reach_.note(e);
+    return variable(parameter({KernelParam::Kind::extent, 0, 0, e, e->dim().name() + "_extent", ""}, index_type_));
 }
 
 void KernelEmitter::grid() {
@@ -52,17 +54,18 @@ void KernelEmitter::grid() {
         environment_.add_range(a.variable, a.extent);
     }
     if (kernel_.grid.empty()) return;
-    lines_.add(fmt::format("const i64 block = {}();", scalars_.call("cta_x")));
+    lines_.add(fmt::format("const {} block = {}();", index_type_, scalars_.call("cta_x")));
     decode(kernel_.grid, "block");
 }
 
 void KernelEmitter::decode(const std::vector<Axis>& axes, const std::string& position) {
     std::string inner;
     for (size_t i = axes.size(); i-- > 0;) {
+        reach_.add_variable(axes[i].variable, reach_.most(axes[i].extent));
         const std::string size = i > 0 ? scalars_.index(axes[i].extent) : "";
         std::string value = inner.empty() ? position : fmt::format("{} / ({})", position, inner);
         if (i > 0) value += fmt::format(" % {}", size);
-        lines_.add(fmt::format("const i64 {} = {};", declare(axes[i].variable), value));
+        lines_.add(fmt::format("const {} {} = {};", index_type_, declare(axes[i].variable), value));
         inner = inner.empty() ? size : fmt::format("{} * {}", inner, size);
     }
 }
@@ -78,18 +81,22 @@ void KernelEmitter::emit(const Statement& s) {
             environment_.add_range(f.variable, f.extent);
             const auto rounds = integer_constant(environment_.resolved(f.extent));
             const std::string end = scalars_.index(f.extent);
+            reach_.note(f.extent);
+            reach_.add_variable(f.variable, reach_.most(f.extent));
             // Else ptxas moves the first sums' stores between the products.
             if (const auto sums = sums_in_flight(*f.body)) hold_sums(*sums);
             if (f.unrolled || (rounds && *rounds <= 64 && uses_registers(*f.body))) lines_.add("TSR_UNROLL");
             const std::string& name = declare(f.variable);
-            lines_.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", name, end));
+            lines_.open(fmt::format("for ({2} {0} = 0; {0} < {1}; ++{0}) {{", name, end, index_type_));
             emit(*f.body);
             lines_.close();
         },
         [&](const Let& l) {
             environment_.add_let(l.variable, l.value);
             const std::string value = scalars_.index(l.value);
-            lines_.add(fmt::format("const i64 {} = {};", declare(l.variable), value));
+            reach_.note(l.value);
+            reach_.add_value(l.variable, l.value);
+            lines_.add(fmt::format("const {} {} = {};", index_type_, declare(l.variable), value));
             emit(*l.body);
         },
         [&](const If& i) {
@@ -171,8 +178,9 @@ void KernelEmitter::emit_spread(const Spread& p) {
         Expr all = index_number(1);
         for (const Axis& a : p.axes) all = product_of(all, a.extent);
         const std::string end = scalars_.index(all);
-        lines_.open(
-            fmt::format("for ({0} {1} = {2}; {1} < {3}; {1} += {4}) {{", total ? "int" : "i64", position, own, end, available));
+        reach_.note(index_sum(all, index_number(available)));
+        lines_.open(fmt::format("for ({0} {1} = {2}; {1} < {3}; {1} += {4}) {{", total ? "int" : index_type_, position, own, end,
+                                available));
     }
     decode(p.axes, position);
     emit(*p.body);
@@ -269,9 +277,13 @@ void KernelEmitter::emit_assign(const Assign& a) {
     }
 }
 
-std::vector<EmittedKernel> emit_kernels(const Program& program, const std::string& prefix) {
+std::vector<EmittedKernel> emit_kernels(const Program& program, const std::string& prefix, IndexWidth width) {
     std::vector<EmittedKernel> out;
-    for (const Kernel& k : program.kernels) out.push_back(KernelEmitter(program, k, prefix + "_" + k.name).run());
+    for (const Kernel& k : program.kernels) {
+        out.push_back(KernelEmitter(program, k, prefix + "_" + k.name, width).run());
+        if (width == IndexWidth::narrow && !out.back().reach.known) return emit_kernels(program, prefix, IndexWidth::wide);
+        out.back().width = width;
+    }
     return out;
 }
 

@@ -89,7 +89,9 @@ Address KernelEmitter::address(size_t i, size_t component, const std::vector<Exp
 
 Expr KernelEmitter::stride(KernelParam::Kind kind, size_t index, size_t axis, size_t rank, const std::string& name) {
     if (axis + 1 == rank) return index_number(1);
-    return parameter({kind, index, axis, {}, fmt::format("{}_stride{}", name, axis), ""}, "i64");
+    const Expr out = parameter({kind, index, axis, {}, fmt::format("{}_stride{}", name, axis), ""}, index_type_);
+    reach_.add_stride(out, kind, index, axis, rank);
+    return out;
 }
 
 void KernelEmitter::global(Address& out, const std::string& pointer) {

@@ -35,9 +35,12 @@ bool KernelEmitter::emit_whole(const Statement& s) {
 
 std::string KernelEmitter::aligned(const Address& a, std::int64_t cells, DType dtype) {
     std::string words = fmt::format("reinterpret_cast<u64>({})", a.base);
-    for (size_t d = 0; d + 1 < a.strides.size(); ++d)
-        words +=
-            fmt::format(" | static_cast<u64>({})", scalars_.index(product_of(a.strides[d], index_number(dtype_bytes(dtype)))));
+    for (size_t d = 0; d + 1 < a.strides.size(); ++d) {
+        // A parameter, or in memory of the kernel's own a product of extents.
+        const bool own = a.strides[d]->op == Op::variable;
+        words += fmt::format(" | static_cast<u64>({}) * {}", own ? variable(a.strides[d]) : scalars_.index(a.strides[d]),
+                             dtype_bytes(dtype));
+    }
     return fmt::format("({}) % {} == 0", words, cells * dtype_bytes(dtype));
 }
 
@@ -69,7 +72,8 @@ bool KernelEmitter::emit_vector(const Statement& s) {
     lines_.add(fmt::format("{}<{}, {}> {};", scalars_.call("Vec"), cuda_type(dtype), v.cells, stored_));
     lines_.add("TSR_UNROLL");
     round_ = declare(f.variable);
-    lines_.open(fmt::format("for (i64 {0} = 0; {0} < {1}; ++{0}) {{", round_, v.cells));
+    reach_.add_variable(f.variable, reach_.most(f.extent));
+    lines_.open(fmt::format("for ({2} {0} = 0; {0} < {1}; ++{0}) {{", round_, v.cells, index_type_));
     vector_store_ = v.store;
     emit(*f.body);
     vector_store_ = nullptr;

@@ -69,12 +69,13 @@ inline Expr product_of(const Expr& a, const Expr& b) { return simplify_index(mak
 /// nests without guards, emit_product.cpp what threads do together.
 class KernelEmitter {
 public:
-    KernelEmitter(const Program& program, const Kernel& kernel, std::string name)
+    KernelEmitter(const Program& program, const Kernel& kernel, std::string name, IndexWidth width)
         : program_(program), kernel_(kernel), plan_(plan_shared(program, kernel)),
+          index_type_(width == IndexWidth::narrow ? "i32" : "i64"),
           scalars_(lines_, out_.functions,
                    {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
                     [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
-                    [](const Expr& access, size_t d) { return boundary_extent(access, d); }}) {
+                    [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_}) {
         out_.name = std::move(name);
         out_.threads = kernel.threads;
         out_.shared_bytes = plan_.bytes;
@@ -161,6 +162,8 @@ private:
     const Program& program_;
     const Kernel& kernel_;
     SharedPlan plan_;
+    std::string index_type_;
+    ReachScan reach_;
     EmittedKernel out_;
     Lines lines_;
     ScalarText scalars_;

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <utility>
 
@@ -108,6 +109,7 @@ std::vector<std::string> ScalarText::values(const std::vector<Expr>& exprs) {
 std::string ScalarText::index(const Expr& e) {
     reads_.clear();
     index_ = !reads(e);
+    if (index_) leaves_.reach.note(e);
     std::string out = value(e);
     index_ = false;
     return out;
@@ -119,11 +121,15 @@ std::string ScalarText::named(const std::string& type, const std::string& value)
     return name;
 }
 
+std::string ScalarText::type_of(DType dtype) const {
+    return index_ && dtype == DType::i64 ? leaves_.index_type : cuda_type(dtype);
+}
+
 std::string ScalarText::text(const Expr& e, Known& known) {
     if (const auto found = known.find(e.get()); found != known.end()) return found->second;
     std::string out = make(e, known);
     const bool leaf = e->op == Op::constant || e->op == Op::variable || e->op == Op::extent;
-    if (!leaf && (uses_[e.get()] > 1 || out.size() > 160)) out = named(cuda_type(e->dtype), out);
+    if (!leaf && (uses_[e.get()] > 1 || out.size() > 160)) out = named(type_of(e->dtype), out);
     return known[e.get()] = out;
 }
 
@@ -177,8 +183,14 @@ std::string ScalarText::read(const Expr& e, Known& known) {
         const bool outer = std::exchange(index_, !reads(place[d]));
         std::string index = text(place[d], known);
         if (!std::all_of(index.begin(), index.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; }))
-            index = named("i64", index);
+            index = named(type_of(DType::i64), index);
         const Expr here = make_variable(index, DType::i64), extent = leaves_.boundary_extent(e, d);
+        // What is read from memory is computed in 64 bits, and inside the array behind the boundary's rule.
+        if (index_) leaves_.reach.note(place[d]);
+        if (index_ && boundary != Boundary::constant)
+            leaves_.reach.add_value(here, place[d]);
+        else
+            leaves_.reach.add_variable(here, extent);
         kept_.push_back(here);
         known[here.get()] = index;
         if (boundary == Boundary::constant) {
@@ -187,8 +199,10 @@ std::string ScalarText::read(const Expr& e, Known& known) {
         } else {
             const Expr mapped = boundary_index(boundary, here, extent);
             count({mapped});
-            const std::string name = named("i64", text(mapped, known));
+            if (index_) leaves_.reach.note(mapped);
+            const std::string name = named(type_of(DType::i64), text(mapped, known));
             place[d] = make_variable(name, DType::i64);
+            leaves_.reach.add_variable(place[d], extent);
             kept_.push_back(place[d]);
             known[place[d].get()] = name;
         }
@@ -212,6 +226,7 @@ std::string ScalarText::at_place(const Expr& access, const std::vector<Expr>& pl
     if (!offset.defined()) return pattern;
     count({offset});
     const bool outer = std::exchange(index_, !reads(offset));
+    if (index_) leaves_.reach.note(offset);
     const std::string at = text(offset, known);
     index_ = outer;
     return filled_pattern(pattern, {at});
@@ -251,12 +266,16 @@ std::string ScalarText::operation(const Expr& e, const std::vector<std::string>&
                            fmt::join(args, ", "));
     if (index_ && from == DType::i64 && (e->op == Op::add || e->op == Op::sub || e->op == Op::mul))
         return fmt::format("({} {} {})", args[0], e->op == Op::add ? '+' : e->op == Op::sub ? '-' : '*', args[1]);
+    if (index_ && from == DType::i64 && (e->op == Op::div || e->op == Op::mod))
+        if (const auto c = integer_constant(e->args[1]); c && *c > 0 && std::has_single_bit(static_cast<std::uint64_t>(*c)))
+            return e->op == Op::div ? fmt::format("({} >> {})", args[0], std::countr_zero(static_cast<std::uint64_t>(*c)))
+                                    : fmt::format("({} & {})", args[0], *c - 1);
     for (const Spelling& s : spellings) {
         if (s.op != e->op) continue;
         const std::string_view spelling = is_float(from) ? s.real : s.integer;
         if (spelling.empty()) break;
         if (spelling.find('{') != std::string_view::npos) return filled_pattern(spelling, args);
-        const std::string type = is_float(from) ? "" : fmt::format("<{}>", cuda_type(from));
+        const std::string type = is_float(from) ? "" : fmt::format("<{}>", type_of(from));
         return fmt::format("{}{}({})", call(std::string(spelling)), type, fmt::join(args, ", "));
     }
     throw Limit(L0901_not_on_target, {}, fmt::format("CUDA has no {} of {}", op_row(e->op).name, dtype_name(from)),

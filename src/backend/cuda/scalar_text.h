@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backend/cuda/index_reach.h"
 #include "expr/expr_node.h"
 
 #include <functional>
@@ -36,6 +37,8 @@ struct Leaves {
     /// A read whose indices are all inside: a pattern in which {0} is the text of the offset.
     std::function<std::pair<std::string, Expr>(const Expr& access, const std::vector<Expr>& place)> read;
     std::function<Expr(const Expr& access, size_t dim)> boundary_extent;
+    std::string index_type;  // of index arithmetic
+    ReachScan& reach;        // is told of it
 };
 
 /// Writes scalar expressions: what is used twice gets a line of its own, branches are taken only where they must be, as a read in
@@ -61,6 +64,8 @@ private:
     std::string branch(const Expr& e, Known& known);
     std::string read(const Expr& e, Known& known);
     std::string named(const std::string& type, const std::string& value);
+    /// The type of values of a dtype where the text stands.
+    [[nodiscard]] std::string type_of(DType dtype) const;
     std::string operation(const Expr& e, const std::vector<std::string>& args);
     void count(const std::vector<Expr>& exprs);
     [[nodiscard]] bool reads(const Expr& e);

@@ -13,6 +13,7 @@ namespace {
 using fake_cuda::state;
 
 constexpr std::int64_t m_times_8[] = {TESSERA_OP_DIM, 0, TESSERA_OP_CONST, 8, TESSERA_OP_MUL};
+constexpr std::int64_t m_times_2_28[] = {TESSERA_OP_DIM, 0, TESSERA_OP_CONST, 1 << 28, TESSERA_OP_MUL};
 constexpr std::int64_t dim_m[] = {TESSERA_OP_DIM, 0};
 constexpr std::int64_t dim_n[] = {TESSERA_OP_DIM, 1};
 constexpr std::int64_t m_above_100[] = {TESSERA_OP_CONST, 100, TESSERA_OP_DIM, 0, TESSERA_OP_LT};
@@ -45,9 +46,9 @@ struct KernelText {
     tessera_cuda_image images[3] = {{"sm_80", "code 80", 8}, {"sm_90a", "code 90a", 9}, {"compute_80", "text 80", 8}};
     tessera_cuda_alignment alignment = {0, 16, 16};
     tessera_cuda_variant variants[3] = {
-        {"large", code(m_above_100), 0, nullptr, 3, images, 0, nullptr, 0, nullptr, 1, launches + 1},
-        {"aligned", {}, 1, &alignment, 3, images, 1, &scratch, 1, &map, 2, launches},
-        {"any", {}, 0, nullptr, 1, images + 2, 1, &scratch, 1, &map, 1, launches}};
+        {"large", code(m_above_100), 0, nullptr, 0, nullptr, 3, images, 0, nullptr, 0, nullptr, 1, launches + 1},
+        {"aligned", {}, 1, &alignment, 0, nullptr, 3, images, 1, &scratch, 1, &map, 2, launches},
+        {"any", {}, 0, nullptr, 0, nullptr, 1, images + 2, 1, &scratch, 1, &map, 1, launches}};
     tessera_cuda_kernel kernel = {&signature, 3, variants};
 };
 
@@ -160,6 +161,41 @@ TEST_F(CudaCall, TheVariantFollowsExtentsAlignmentAndGpu) {
     state().capability = 90;
     EXPECT_EQ(call(5, 33), TESSERA_ARGUMENT_ALIGNMENT);
     expect_words("x must start at a multiple of 16 bytes");
+}
+
+// y(m, n) from x(m, n), where the first variant computes x's offsets m * stride + n and a value of m 2^28 in 32 bits.
+TEST_F(CudaCall, IndicesAreComputedWideEnough) {
+    const tessera_cuda_reach reaches[] = {{-1, 0, code(m_times_2_28)}, {0, 0, code(dim_m)}, {0, 1, code(dim_n)}};
+    text_.variants[0].when = {};
+    text_.variants[0].reach_count = 3;
+    text_.variants[0].reaches = reaches;
+    static std::int64_t stride;
+    state().on_launch = [](const fake_cuda::Launch& l) { std::memcpy(&stride, l.params[3], 8); };
+    ASSERT_EQ(call(2, 2), 0);
+    void* memory = nullptr;
+    ASSERT_EQ(tessera_cuda_malloc(0, 4096, &memory), 0);
+    std::int64_t y_strides[2] = {1, 1};
+    // Nothing touches the cells; those of x and y are apart.
+    const auto is_narrow = [&](std::int64_t m, std::int64_t n, std::int64_t row) {
+        extents_ = {m, n}, strides_ = {row, 1}, y_strides[0] = n;
+        by_.strides = y_strides;
+        bx_.data = static_cast<char*>(memory) + 2048;
+        by_.data = memory;
+        state().launches.clear();
+        EXPECT_EQ(call_again(), 0) << tessera_last_error();
+        EXPECT_EQ(stride, row);
+        return !state().launches.empty() && state().launches[0].function == "second";
+    };
+    EXPECT_TRUE(is_narrow(7, 16, (INT32_MAX - 16) / 7));
+    EXPECT_FALSE(is_narrow(7, 16, (INT32_MAX - 16) / 7 + 1));
+    EXPECT_FALSE(is_narrow(3, 16, std::int64_t{1} << 40)) << "buffers of a GPU may be that large";
+    EXPECT_TRUE(is_narrow(7, 16, 64));
+    EXPECT_FALSE(is_narrow(8, 16, 64)) << "m 2^28 is computed";
+    extents_ = {std::int64_t{1} << 40, std::int64_t{1} << 30};
+    strides_ = {std::int64_t{1} << 30, 1};
+    EXPECT_EQ(call_again(), TESSERA_SIZE);
+    expect_words("that GPU kernels support");
+    EXPECT_EQ(tessera_cuda_free(0, memory), 0);
 }
 
 TEST_F(CudaCall, EmptyOutputsLaunchNothing) {

@@ -53,6 +53,7 @@ TEST(CudaLibrary, LinksAndChecksItsArguments) {
                   .find("int matmul(const tessera_buffer* A, const tessera_buffer* B, const tessera_buffer* bias, "
                         "tessera_buffer* C, tessera_cuda_stream stream);"),
               std::string::npos);
+    EXPECT_NE(read_text_file(files.metadata).find("_wide\""), std::string::npos) << "for large arguments";
     // Where rows do not start at multiples of 16 bytes, another variant reads them.
     EXPECT_NE(read_text_file(files.metadata).find("_plain\""), std::string::npos);
     std::ofstream(folder.file("program.c")) << program;

@@ -37,7 +37,8 @@ TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {
         const LoopTree tree = corpus_tree(k, to_text(target));
         for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(tree, target), k.name)) kernels.push_back(std::move(e));
         if (k.row_cells == 1) continue;
-        for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(tree, target, tile::Copies::plain), k.name + "_plain"))
+        for (cuda::EmittedKernel& e :
+             cuda::emit_kernels(tile::lower(tree, target, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide))
             kernels.push_back(std::move(e));
     }
     const fs::path folder = fs::temp_directory_path() /
