@@ -33,6 +33,15 @@ void collect_facts(const Expr& condition, bool holds, IndexAnalysis& analysis, s
     }
 }
 
+// Conditions beyond this size narrow nothing: each use of the ends that they give would go through all of them again.
+constexpr size_t most_fact_nodes = 300;
+
+bool is_large(const Expr& e) {
+    size_t nodes = 0;
+    for_each_node({e}, [&](const Expr&) { ++nodes; });
+    return nodes > most_fact_nodes;
+}
+
 // Narrows every range that stands alone in `fact` = k * atom + rest >= 0.
 void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
     IndexAnalysis analysis(Domain(from.ranges));
@@ -43,7 +52,7 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
         const auto k = split ? split->factor.constant() : std::nullopt;
         if (!k || *k == 0 || split->rest.contains(atom)) continue;
         const Ends rest = analysis.interval(split->rest);
-        if (!rest.high) continue;
+        if (!rest.high || is_large(rest.high->expr())) continue;
         Interval& range = to.ranges[atom];
         IndexAnalysis plain;
         // k > 0: atom >= ceil(-rest / k) = -floor(rest / k); k < 0: atom <= floor(rest / |k|).
@@ -67,7 +76,7 @@ Domain Domain::narrowed(const Expr& condition, bool holds) const {
     collect_facts(condition, holds, plain, facts);
     Domain out = *this;
     for (const Polynomial& fact : facts) {
-        if (fact.overflowed() || fact.constant()) continue;
+        if (fact.overflowed() || fact.constant() || is_large(fact.expr())) continue;
         out.nonnegative.push_back(fact.expr());
         narrow_by(fact, out, out);
     }
