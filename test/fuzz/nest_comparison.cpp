@@ -90,7 +90,8 @@ private:
             [&](const Store& w) {
                 // Halide does not show the loops of an update to places that it cannot bound.
                 if (bound_.graph.stages[w.stage].kind != Stage::Kind::scatter) note("compute", w.stage);
-            });
+            },
+            [](const CallRoutine&) {});
     }
 
     static Expr number(std::int64_t n) { return make_constant(DType::i64, n); }
