@@ -1,3 +1,4 @@
+#include "algorithm/called_routine.h"
 #include "algorithm/graph.h"
 #include "algorithm/required_region.h"
 #include "expr/bounds.h"
@@ -42,11 +43,28 @@ public:
 
 private:
     void visit_func(const FuncState& f) {
+        if (f.routine) need_whole(f);
         const std::vector<Interval> region = regions_[&f];
         Domain domain;
         for (size_t i = 0; i < f.dims.size(); ++i) domain.set(f.dims[i], region[i]);
         if (f.recurrence) return visit_state(f, domain, region);
         AccessWalk(domain).run(f.values, [&](const Expr& access, const Domain& d) { visit_access(access, d); });
+    }
+
+    // A routine computes all of its Func from all of its operands.
+    void need_whole(const FuncState& f) {
+        const auto whole = [](const std::vector<Dim>& dims) {
+            std::vector<Interval> region;
+            for (const Dim& d : dims) region.push_back(whole_dim(d));
+            return region;
+        };
+        regions_[&f] = whole(f.dims);
+        for (const Wrt& x : f.routine->operands) {
+            if (!x.func()) continue;
+            const std::vector<Interval> all = whole(x.func()->dims);
+            const auto [known, fresh] = regions_.emplace(x.func().get(), all);
+            for (size_t i = 0; i < all.size(); ++i) known->second[i] = fresh ? all[i] : hull(known->second[i], all[i]);
+        }
     }
 
     // The step runs for every time from 0 on (reverse: from the last down), the init before that.
@@ -100,9 +118,12 @@ private:
     void visit_access(const Expr& access, const Domain& domain) {
         const AccessTarget& target = access->target();
         if (target.input) {
-            if (target.boundary == Boundary::none) prove_inside(access, domain, *target.input);
+            if (target.boundary == Boundary::none)
+                prove_inside(access, domain, target.input->name, target.input->dims, target.input->where);
             return;
         }
+        if (target.func->routine && target.boundary == Boundary::none)
+            prove_inside(access, domain, target.func->name, target.func->dims, target.func->where);
         const std::vector<Interval> read = read_region(access, domain);
         for (size_t i = 0; i < read.size(); ++i)
             if (!read[i].bounded()) throw_unbounded(access, target.func->name, target.func->dims[i].name(), i, read[i]);
@@ -119,14 +140,15 @@ private:
         }
     }
 
-    void prove_inside(const Expr& access, const Domain& domain, const InputState& input) {
-        for (size_t i = 0; i < input.dims.size(); ++i) {
+    void prove_inside(const Expr& access, const Domain& domain, const std::string& name, const std::vector<Dim>& dims,
+                      SourceLoc declared) {
+        for (size_t i = 0; i < dims.size(); ++i) {
             const Interval range = bounds(access->args[i], domain);
             if (range.bounded() && proves_nonnegative(range.low, facts_) &&
-                proves_nonnegative(simplified_op(Op::sub, whole_dim(input.dims[i]).high, range.high), facts_))
+                proves_nonnegative(simplified_op(Op::sub, whole_dim(dims[i]).high, range.high), facts_))
                 continue;
-            if (range.bounded() && !reads_unbounded_scalar(range)) throw_outside(access, input, i, range);
-            throw_unbounded(access, input.name, input.dims[i].name(), i, range);
+            if (range.bounded() && !reads_unbounded_scalar(range)) throw_outside(access, name, dims[i], declared, i, range);
+            throw_unbounded(access, name, dims[i].name(), i, range);
         }
     }
 
@@ -138,17 +160,16 @@ private:
         return found;
     }
 
-    [[noreturn]] static void throw_outside(const Expr& access, const InputState& input, size_t i, const Interval& range) {
-        const Dim& d = input.dims[i];
+    [[noreturn]] static void throw_outside(const Expr& access, const std::string& name, const Dim& d, SourceLoc declared,
+                                           size_t i, const Interval& range) {
         const std::string extent = index_text(simplify_index(index_expr(d.extent())));
         throw Error(
             E0401_out_of_bounds, access->where,
-            fmt::format("{} is read at {} = {}, which ranges over {}, but {} has extent {}", input.name, d.name(),
+            fmt::format("{} is read at {} = {}, which ranges over {}, but {} has extent {}", name, d.name(),
                         index_text(access->args[i]), range_text(range), d.name(), extent),
-            {token(input.name), expected(fmt::format("an index in [0, {} - 1]", extent)), received(range_text(range)),
-             note(input.where, fmt::format("{} declared here", input.name)),
-             fix(fmt::format("give reads outside a meaning: clamp({0})(...), mirror({0})(...) or constant({0}, 0)(...)",
-                             input.name)),
+            {token(name), expected(fmt::format("an index in [0, {} - 1]", extent)), received(range_text(range)),
+             note(declared, fmt::format("{} declared here", name)),
+             fix(fmt::format("give reads outside a meaning: clamp({0})(...), mirror({0})(...) or constant({0}, 0)(...)", name)),
              fix(fmt::format("compute fewer points: declare a derived Dim, for example Dim o(\"o\", {}.extent() - 2)", d.name())),
              fix("guard the read: select(index >= 0 && index < extent, read, 0)")});
     }

@@ -1,3 +1,4 @@
+#include "algorithm/called_routine.h"
 #include "algorithm/graph.h"
 #include "base/check.h"
 #include "base/closest_name.h"
@@ -169,6 +170,13 @@ private:
             if (n->op == Op::access && n->target().func && n->target().boundary != Boundary::none)
                 for (const Dim& d : n->target().func->dims) needed.emplace_back(d, n->where);
         });
+        // A routine computes and is given whole tensors.
+        for (const Func& f : a_.funcs) {
+            if (!f.state()->routine) continue;
+            for (const Dim& d : f.dims()) needed.emplace_back(d, f.state()->where);
+            for (const Wrt& x : f.state()->routine->operands)
+                for (const Dim& d : x.input() ? x.input()->dims : x.func()->dims) needed.emplace_back(d, f.state()->where);
+        }
         for (const Func& f : a_.funcs)
             if (f.state()->recurrence) needed.emplace_back(f.state()->recurrence->t, f.state()->where);
         for (size_t i = 0; i < a_.dims.size(); ++i) need(a_.dims[i], {}, needed);

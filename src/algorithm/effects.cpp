@@ -72,7 +72,7 @@ std::vector<Effect> Algorithm::effects() const {
     std::vector<std::string> draw, check, overwritten;
     for (const Func& f : funcs()) {
         if (has_op(*f.state(), {Op::uniform, Op::normal, Op::random_bits})) draw.push_back(f.name());
-        if (has_op(*f.state(), {Op::checked})) check.push_back(f.name());
+        if (f.state()->routine || has_op(*f.state(), {Op::checked})) check.push_back(f.name());
     }
     for (const InPlacePair& p : state_->in_place) overwritten.push_back(state_->arguments[p.argument].state()->name);
     add(EffectKind::random, draw);

@@ -11,6 +11,12 @@ void add(std::vector<Dim>& to, const Dim& d) {
 
 }  // namespace
 
+bool mentions(const Expr& e, const Expr& part) {
+    bool found = false;
+    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(part); });
+    return found;
+}
+
 std::vector<Dim> free_dims(const Expr& e) {
     // Bottom-up over the DAG: a reduction removes its dims, a scatter turns `over` into its destination.
     std::unordered_map<const ExprNode*, std::vector<Dim>> free;

@@ -57,6 +57,8 @@ void check_policy(const std::string& name, const Numerics& numerics, SourceLoc w
 
 /// Dims that occur free in `e` (reduced dims are bound by their reductions), in order of first visit.
 [[nodiscard]] std::vector<Dim> free_dims(const Expr& e);
+/// Whether `part` is a node of `e`.
+[[nodiscard]] bool mentions(const Expr& e, const Expr& part);
 [[nodiscard]] bool contains_dim(const std::vector<Dim>& dims, const Dim& dim);
 [[nodiscard]] inline std::vector<Index> indices_of(const std::vector<Dim>& dims) { return {dims.begin(), dims.end()}; }
 /// The dims of `a`, then those of `b`.

@@ -1,3 +1,4 @@
+#include "algorithm/called_routine.h"
 #include "algorithm/expr_parser.h"
 #include "algorithm/graph_text.h"
 #include "base/closest_name.h"
@@ -98,6 +99,7 @@ private:
             if (t_.accept("monoid")) return monoid();
             if (t_.accept("recurrence")) return recurrence();
             if (t_.accept("step")) return step();
+            if (t_.accept("routine")) return routine();
             if (t_.accept("arguments")) return arguments();
             if (t_.accept("outputs")) return outputs();
         }
@@ -336,6 +338,34 @@ private:
                     {fix("declare them above: recurrence t { ... }"), fix("list them in the order of their declaration")});
     }
 
+    void routine() {
+        const Token at = t_.peek();
+        const Func f = defined_func();
+        t_.expect("=");
+        const std::string symbol = t_.expect_name("the name of a C function");
+        std::vector<Wrt> operands;
+        t_.expect("(");
+        while (!t_.at(")")) {
+            const auto input = scope_.inputs.find(std::string(t_.peek().text));
+            if (input != scope_.inputs.end() && !t_.expect_name("an operand").empty())
+                operands.emplace_back(Input(input->second), text_place(at));
+            else
+                operands.emplace_back(defined_func(), text_place(at));
+            if (!t_.accept(",")) break;
+        }
+        t_.expect(")");
+        call_routine(*f.state(), symbol, operands, text_place(at));
+    }
+
+    Func defined_func() {
+        const Token at = t_.peek();
+        const std::string name = t_.expect_name("a Func");
+        if (const auto found = scope_.funcs.find(name); found != scope_.funcs.end()) return found->second;
+        std::vector<std::string> names;
+        for (const auto& [key, value] : scope_.funcs) names.push_back(key);
+        throw Error(E0303_undefined, text_place(at), fmt::format("there is no Func {}", name), {fix_spelling(name, names)});
+    }
+
     void arguments() {
         while (t_.at_name()) {
             const Token at = t_.peek();
@@ -358,16 +388,7 @@ private:
     void outputs() {
         outputs_at_ = t_.peek();
         do {
-            const Token at = t_.peek();
-            const std::string name = t_.expect_name("a Func");
-            const auto found = scope_.funcs.find(name);
-            if (found == scope_.funcs.end()) {
-                std::vector<std::string> names;
-                for (const auto& [key, value] : scope_.funcs) names.push_back(key);
-                throw Error(E0303_undefined, text_place(at), fmt::format("there is no Func {}", name),
-                            {fix_spelling(name, names)});
-            }
-            outputs_.push_back(found->second);
+            outputs_.push_back(defined_func());
         } while (t_.accept(","));
     }
 

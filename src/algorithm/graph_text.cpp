@@ -1,5 +1,6 @@
 #include "algorithm/graph_text.h"
 
+#include "algorithm/called_routine.h"
 #include "algorithm/expr_text.h"
 #include "base/hash.h"
 
@@ -157,6 +158,14 @@ private:
         const std::string left = left_hand(*f);
         for (const Expr& e : f->values) need_names(e, f.get());
         definitions_ += fmt::format("{} = {}\n", left, exprs_.body(f->values));
+        if (f->routine) print_routine(*f);
+    }
+
+    void print_routine(const FuncState& f) {
+        std::string operands;
+        for (const Wrt& x : f.routine->operands)
+            operands += (operands.empty() ? "" : ", ") + (x.input() ? names_.input(*x.input()) : names_.func(*x.func()));
+        definitions_ += fmt::format("routine {} = {}({})\n", names_.func(f), f.routine->symbol, operands);
     }
 
     void need_states(const std::shared_ptr<Recurrence>& r) {

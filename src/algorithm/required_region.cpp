@@ -7,12 +7,6 @@
 namespace tessera {
 namespace {
 
-bool mentions(const Expr& e, const Expr& dim) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(dim); });
-    return found;
-}
-
 // Written out, more than `left` nodes.
 bool is_large(const Expr& e, int& left) {
     if (--left < 0) return true;

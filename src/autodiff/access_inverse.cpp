@@ -11,12 +11,6 @@
 namespace tessera {
 namespace {
 
-bool mentions(const Expr& e, const Expr& atom) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(atom); });
-    return found;
-}
-
 struct Unknown {
     Expr atom;
     Interval range;

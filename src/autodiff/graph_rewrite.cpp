@@ -1,5 +1,6 @@
 #include "autodiff/graph_rewrite.h"
 
+#include "algorithm/called_routine.h"
 #include "autodiff/custom_rule.h"
 
 namespace tessera {
@@ -171,6 +172,18 @@ Func GraphRewrite::shell(const std::shared_ptr<FuncState>& f) {
     return copy_of(f.get());
 }
 
+// A routine goes on where each of its operands is still one tensor, read at the same places.
+std::shared_ptr<const RoutineCall> GraphRewrite::routine_of(const FuncState& f) {
+    return moved_routine(f.routine, [this](const Wrt& x) -> std::optional<Wrt> {
+        if (x.input()) return x;
+        const Func to = moved(Func(x.func()));
+        if (to.state() != x.func()) return Wrt(to, x.where());
+        const Expr read = read_at(to, dims_as_indices(to.dims()), to.state()->where);
+        if (replace_(read).defined()) return std::nullopt;
+        return changed_.count(x.func().get()) ? Wrt(shell(x.func()), x.where()) : x;
+    });
+}
+
 void GraphRewrite::rewrite(const std::shared_ptr<FuncState>& f) {
     std::unordered_map<const ExprNode*, Expr> done;
     for_each_node(definition_roots(*f), [&](const Expr& n) {
@@ -193,16 +206,21 @@ void GraphRewrite::rewrite(const std::shared_ptr<FuncState>& f) {
     std::vector<Expr> values;
     for (const Expr& v : f->values) values.push_back(done.at(v.get()));
     if (!f->recurrence && !copy_of(f.get()).state()) {
-        note_copy(f, shared_func(f->name, f->dims, values, rule_key(*f), [&] {
+        const std::shared_ptr<const RoutineCall> routine = routine_of(*f);
+        std::vector<const void*> apart = rule_key(*f);
+        if (routine) apart.push_back(f->routine.get());
+        note_copy(f, shared_func(f->name, f->dims, values, apart, [&] {
                       Func copy(f->name, f->where);
                       *copy.state() = *f;
                       copy.state()->values = values;
+                      copy.state()->routine = routine;
                       return copy;
                   }));
         return;
     }
     FuncState& copy = *shell(f).state();
     copy.values = values;
+    copy.routine = routine_of(*f);
     if (f->init.defined()) copy.init = done.at(f->init.get());
 }
 

@@ -38,6 +38,7 @@ private:
     [[nodiscard]] Func copy_of(const FuncState* f) const;
     void note_copy(const std::shared_ptr<FuncState>& of, const Func& copy);
     void rewrite(const std::shared_ptr<FuncState>& f);
+    [[nodiscard]] std::shared_ptr<const RoutineCall> routine_of(const FuncState& f);
     void move_rules(const std::vector<Func>& funcs, const std::vector<Func>& rewritten);
     [[nodiscard]] std::vector<const void*> rule_key(const FuncState& f) const;
     [[nodiscard]] bool changes(const FuncState& f) const;

@@ -1,5 +1,6 @@
 #include "autodiff/normal_form.h"
 
+#include "algorithm/called_routine.h"
 #include "autodiff/custom_rule.h"
 #include "autodiff/scalar_partials.h"
 #include "base/check.h"
@@ -15,8 +16,8 @@ Expr component_of(const Expr& node, size_t i) {
 }
 
 std::vector<const void*> definition_key(const std::vector<Dim>& dims, const std::vector<Expr>& values,
-                                        const DerivativeRule* rule = nullptr) {
-    std::vector<const void*> key{rule};
+                                        const DerivativeRule* rule = nullptr, const RoutineCall* routine = nullptr) {
+    std::vector<const void*> key{rule, routine};
     for (const Dim& d : dims) key.push_back(d.id());
     key.push_back(nullptr);
     for (const Expr& v : values) key.push_back(v.get());
@@ -63,7 +64,7 @@ NormalForm::NormalForm(const std::vector<Func>& funcs, const Activity& activity,
     for (const Func& f : funcs)
         if (!changed_.count(f.state().get())) {
             map_.emplace(f.state().get(), f);
-            known_.emplace(definition_key(f.dims(), f.state()->values, f.state()->rule.get()), f);
+            known_.emplace(definition_key(f.dims(), f.state()->values, f.state()->rule.get(), f.state()->routine.get()), f);
         }
     for (const Func& f : funcs)
         if (changed_.count(f.state().get())) rewrite(f);
@@ -135,7 +136,7 @@ void NormalForm::rewrite(const Func& f) {
     const bool own_root = structured_root(from).defined() && (is_normal(from) || !is_extreme(*from.values[0]));
     const std::vector<Expr> values = flattened(f, definition_roots(from), own_root);
     if (!map_.count(&from) && !from.recurrence) {
-        const auto key = definition_key(from.dims, values, from.rule.get());
+        const auto key = definition_key(from.dims, values, from.rule.get(), from.routine.get());
         auto same = known_.find(key);
         if (same == known_.end()) {
             const Func made = keep_names_ ? made_func(from.name, from.dims, values, from.where)
@@ -143,6 +144,7 @@ void NormalForm::rewrite(const Func& f) {
             made.state()->declared = from.declared;
             made.state()->numerics = from.numerics;
             if (!made.state()->rule) made.state()->rule = from.rule;
+            if (!made.state()->routine) made.state()->routine = routine_of(from);
             same = known_.emplace(key, made).first;
         }
         map_.emplace(&from, same->second);
@@ -150,10 +152,18 @@ void NormalForm::rewrite(const Func& f) {
     }
     FuncState& to = *shell(from).state();
     to.values = values;
+    to.routine = routine_of(from);
     if (from.init.defined()) {
         to.init = to.values.back();
         to.values.pop_back();
     }
+}
+
+std::shared_ptr<const RoutineCall> NormalForm::routine_of(const FuncState& f) {
+    return moved_routine(f.routine, [this](const Wrt& x) -> std::optional<Wrt> {
+        if (x.input() || !changed_.count(x.func().get())) return x;
+        return Wrt(shell(*x.func()), x.where());
+    });
 }
 
 std::vector<Expr> NormalForm::flattened(const Func& f, const std::vector<Expr>& roots, bool keep_root) {

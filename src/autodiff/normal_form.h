@@ -29,6 +29,7 @@ private:
     Expr selected_place(const Expr& node, const std::vector<Expr>& args);
     [[nodiscard]] bool is_normal(const FuncState& f) const;
     Func shell(const FuncState& f);
+    [[nodiscard]] std::shared_ptr<const RoutineCall> routine_of(const FuncState& f);
 
     const Activity& activity_;
     NameSupply& names_;

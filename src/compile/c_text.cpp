@@ -255,6 +255,13 @@ std::string c_header(const std::string& library, const std::string& target, cons
             "*/\n";
     out += fmt::format("#include <tessera/tessera_{}.h>\n", gpu ? "cuda" : "runtime");
     out += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
+    std::set<std::string> routines;
+    for (const CFunction& f : functions) routines.insert(f.routines.begin(), f.routines.end());
+    if (!routines.empty())
+        out +=
+            "\n/* Functions that the kernels call; the program defines them. They return 0, or what ends the call with 712. */\n";
+    for (const std::string& symbol : routines)
+        out += fmt::format("int {}(const tessera_buffer* operands, const tessera_buffer* results);\n", symbol);
     for (const CFunction& f : functions) {
         const std::vector<std::string> names = parameter_names(f.signature);
         out += fmt::format("\n/** {}\n", f.signature.name);

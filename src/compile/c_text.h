@@ -63,6 +63,7 @@ struct CFunction {
     std::vector<CudaVariant> cuda;  // instead of variants: the function puts its work into a stream
     ScheduleOrigin origin;
     std::string schedule_hash;
+    std::vector<std::string> routines;  // C functions that it calls
 };
 
 /// The tables of a function's GPU kernels and `static const tessera_cuda_kernel <symbol>_cuda`; `code` writes postfix code.

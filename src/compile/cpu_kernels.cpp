@@ -1,9 +1,12 @@
 #include "compile/cpu_kernels.h"
 
+#include "algorithm/called_routine.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "compile/kernel_cache.h"
 #include "compile/toolchain.h"
+
+#include <dlfcn.h>
 
 #include <map>
 
@@ -11,6 +14,21 @@ namespace tessera {
 namespace {
 
 int call_compiled(void* context, void** params) { return static_cast<const cpu::CompiledKernel*>(context)->call(params); }
+
+// What calls a kernel in this process has its routines' functions: as code that is loaded finds them.
+void require_routines(const Algorithm& algorithm) {
+    for (const std::string& symbol : routine_symbols(algorithm.state()))
+        if (::dlsym(RTLD_DEFAULT, symbol.c_str()) == nullptr)
+            throw Error(
+                E0806_missing_routine, algorithm.state().where,
+                fmt::format("{} calls routine {}, which is not in this program", algorithm.name(), symbol),
+                {token(algorithm.name()),
+                 fix(fmt::format("link what defines it, as extern \"C\" int {}(const tessera_buffer*, const tessera_buffer*)",
+                                 symbol)),
+                 fix("let the program export its functions (-rdynamic; CMake: ENABLE_EXPORTS), or load the library with "
+                     "RTLD_GLOBAL"),
+                 fix("compile for the interpreter, which has its meaning")});
+}
 
 // The kernel of one schedule through the cache on disk; `found` when it was there. Nothing where the cache cannot be used.
 std::optional<CachedKernel> cached_kernel(const Algorithm& algorithm, const KernelSignature& signature, const Schedule& schedule,
@@ -84,6 +102,7 @@ std::uint32_t cpu_feature_bits(const std::string& expanded_target) {
 }
 
 void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
+    require_routines(state.algorithm);
     KernelSignature signature = kernel_signature(state.algorithm, true);
     const std::string target = to_text(state.target);
     std::vector<KernelVariant> variants;

@@ -141,25 +141,6 @@ tessera_code c_code(const Bytecode& code) {
 
 }  // namespace
 
-tessera_dtype runtime_dtype(DType dtype) {
-    switch (dtype) {
-        case DType::bool_: return TESSERA_BOOL;
-        case DType::i8: return TESSERA_I8;
-        case DType::i16: return TESSERA_I16;
-        case DType::i32: return TESSERA_I32;
-        case DType::i64: return TESSERA_I64;
-        case DType::u8: return TESSERA_U8;
-        case DType::u16: return TESSERA_U16;
-        case DType::u32: return TESSERA_U32;
-        case DType::u64: return TESSERA_U64;
-        case DType::f16: return TESSERA_F16;
-        case DType::bf16: return TESSERA_BF16;
-        case DType::f32: return TESSERA_F32;
-        case DType::f64: return TESSERA_F64;
-    }
-    throw Bug(B0951_internal, {}, "a dtype without a number");
-}
-
 KernelSignature kernel_signature(const Algorithm& algorithm, bool dense_rows) {
     return SignatureBuilder(algorithm, dense_rows).build();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compile/extent_bytecode.h"
+#include "types/runtime_dtype.h"
 
 #include <tessera/schedule.h>
 #include <tessera/tessera_kernel.h>
@@ -50,8 +51,6 @@ struct KernelSignature {
 /// Code of a variant's `when`: names are dims and integer Scalars. Throws E0511 with the closest name, L0903 for strides.
 [[nodiscard]] Bytecode variant_code(const KernelSignature& signature, const std::string& when);
 
-/// A tessera_dtype.
-[[nodiscard]] tessera_dtype runtime_dtype(DType dtype);
 /// Postfix code as a formula: "h + 2".
 [[nodiscard]] std::string bytecode_text(const KernelSignature& signature, const Bytecode& code);
 

@@ -3,6 +3,7 @@
 #include <tessera/schedule_default.h>
 #include <tessera/schedule_source.h>
 
+#include "algorithm/called_routine.h"
 #include "base/check.h"
 #include "base/closest_name.h"
 #include "compile/generator_command.h"
@@ -42,11 +43,13 @@ std::string_view kind_name(ParamValue::Kind kind) {
 }
 
 nlohmann::ordered_json algorithm_json(const Algorithm& algorithm) {
-    return {{"name", algorithm.name()},
-            {"hash", algorithm.hash()},
-            {"text", algorithm.text()},
-            {"signature", signature_json(kernel_signature(algorithm, true))},
-            {"stages", make_stages(algorithm).names()}};
+    nlohmann::ordered_json out{{"name", algorithm.name()},
+                               {"hash", algorithm.hash()},
+                               {"text", algorithm.text()},
+                               {"signature", signature_json(kernel_signature(algorithm, true))},
+                               {"stages", make_stages(algorithm).names()}};
+    if (const auto routines = routine_symbols(algorithm.state()); !routines.empty()) out["routines"] = routines;
+    return out;
 }
 
 // With derivatives "algorithm" is that of the first function, and "functions" lists all of them.

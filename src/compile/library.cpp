@@ -1,5 +1,6 @@
 #include <tessera/library.h>
 
+#include "algorithm/called_routine.h"
 #include "compile/c_text.h"
 #include "compile/cuda_library.h"
 #include "compile/inspect.h"
@@ -29,7 +30,8 @@ CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unu
     CFunction function{.symbol = kernel.name,
                        .signature = kernel_signature(kernel.algorithm, true),
                        .origin = kernel.origin,
-                       .schedule_hash = content_hash(kernel.schedule)};
+                       .schedule_hash = content_hash(kernel.schedule),
+                       .routines = routine_symbols(kernel.algorithm.state())};
     function.signature.name = kernel.name;
 #ifdef TESSERA_HAVE_HALIDE
     const std::string text = to_text(target);

@@ -58,13 +58,15 @@ Json function_json(const CFunction& function, const std::string& algorithm_hash,
     if (!function.origin.explanation.empty()) chosen["explanation"] = function.origin.explanation;
     chosen["hash"] = function.schedule_hash;
     chosen["content"] = Json::parse(to_json(schedule, JsonStyle::compact));
-    return {{"name", function.symbol},
-            {"prototype", c_prototype(function)},
-            {"algorithm", function.signature.name},
-            {"algorithm_hash", algorithm_hash},
-            {"signature", signature_json(function.signature)},
-            {"variants", std::move(variants)},
-            {"schedule", std::move(chosen)}};
+    Json out{{"name", function.symbol},
+             {"prototype", c_prototype(function)},
+             {"algorithm", function.signature.name},
+             {"algorithm_hash", algorithm_hash},
+             {"signature", signature_json(function.signature)},
+             {"variants", std::move(variants)},
+             {"schedule", std::move(chosen)}};
+    if (!function.routines.empty()) out["routines"] = function.routines;
+    return out;
 }
 
 }  // namespace tessera

@@ -31,6 +31,7 @@ struct Recurrence {
 };
 
 struct DerivativeRule;
+struct RoutineCall;
 
 /// What is behind a Func handle.
 struct FuncState {
@@ -45,6 +46,7 @@ struct FuncState {
     std::shared_ptr<Recurrence> recurrence;  // set: values are the step, init the value for t < 0
     Expr init;
     std::shared_ptr<const DerivativeRule> rule;  // instead of the derivative of the values
+    std::shared_ptr<const RoutineCall> routine;  // what computes the values where it can be called
 };
 
 }  // namespace tessera

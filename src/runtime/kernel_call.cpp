@@ -101,7 +101,7 @@ int run_variant(const tessera_kernel_descriptor& kernel, const tessera_kernel_va
     static_cast<void>(take_failed_check());
     const ScratchScope scope(scratch);
     const int status = variant.call != nullptr ? variant.call(variant.context, params.data()) : variant.argv(params.data());
-    if (const int unconverged = take_failed_check()) return unconverged;
+    if (const int failed = take_failed_check()) return failed;
     if (scratch.status != 0) return scratch.status;
     if (status == 0) return TESSERA_OK;
     if (this_thread_error().message[0] == '\0')

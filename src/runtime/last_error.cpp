@@ -12,9 +12,9 @@ ErrorText& this_thread_error() {
     return text;
 }
 
-bool& this_thread_failed_check() {
-    thread_local bool failed = false;
-    return failed;
+int& this_thread_failed_check() {
+    thread_local int status = 0;
+    return status;
 }
 
 void clear_error() {

@@ -10,8 +10,9 @@ struct ErrorText {
 [[nodiscard]] ErrorText& this_thread_error();
 void clear_error();
 
-/// Whether a check inside a kernel has failed on this thread, with its message recorded; the kernel itself goes on.
-[[nodiscard]] bool& this_thread_failed_check();
+/// The status of a check inside a kernel that has failed on this thread, with its message recorded; the kernel itself goes on.
+/// Else 0.
+[[nodiscard]] int& this_thread_failed_check();
 
 /// Records the message (printf-style) and returns `status`. The fix is cleared.
 [[gnu::format(printf, 2, 3)]] int fail(int status, const char* format, ...);

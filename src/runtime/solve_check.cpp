@@ -5,26 +5,23 @@
 
 #include <tessera/tessera_runtime.h>
 
+#include <utility>
+
 namespace tessera::runtime {
 
-int take_failed_check() {
-    bool& failed = this_thread_failed_check();
-    if (!failed) return 0;
-    failed = false;
-    return TESSERA_UNCONVERGED;
-}
+int take_failed_check() { return std::exchange(this_thread_failed_check(), 0); }
 
-void note_failed_check() { this_thread_failed_check() = true; }
+void note_failed_check(int status) { this_thread_failed_check() = status; }
 
 namespace {
 
 template <class T>
 T checked(T value, T error, T most) {
-    if (!(error <= most) && !this_thread_failed_check()) {
+    if (!(error <= most) && this_thread_failed_check() == 0) {
         fail(TESSERA_UNCONVERGED, "a solve did not converge: its residual is %g, above the tolerance %g",
              static_cast<double>(error), static_cast<double>(most));
         add_fix(TESSERA_UNCONVERGED, "allow more iterations, or a larger tolerance");
-        note_failed_check();
+        note_failed_check(TESSERA_UNCONVERGED);
     }
     return value;
 }

@@ -2,9 +2,9 @@
 
 namespace tessera::runtime {
 
-/// TESSERA_UNCONVERGED once after a check inside a kernel failed on this thread, whose message is then its last error; else 0.
+/// The status of a check inside a kernel that failed on this thread, once; its message is then the last error. Else 0.
 [[nodiscard]] int take_failed_check();
 /// Passes on what take_failed_check() gave to the thread that runs the kernel.
-void note_failed_check();
+void note_failed_check(int status);
 
 }  // namespace tessera::runtime

@@ -9,6 +9,7 @@
 #include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
 #include "schedule/joined_reductions.h"
+#include "schedule/routine_stages.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
 
@@ -29,6 +30,7 @@ public:
         verify(schedule_);
         require_support(schedule_, target_);
         check_names();
+        check_routines();
         expand_tile_records(bound_.graph, schedule_);
         join_reductions(bound_.graph, schedule_);
         apply_derived_stages(bound_.graph, schedule_);
@@ -64,7 +66,30 @@ private:
         }
     }
 
+    void check_routines() {
+        for (size_t i = 0; i < graph().stages.size(); ++i) {
+            const Stage& s = graph().stages[i];
+            const bool routine = s.kind == Stage::Kind::routine;
+            if (routine && target_ == Target::Kind::cuda)
+                throw Limit(L0901_not_on_target, s.where,
+                            fmt::format("{} is computed by routine {}, which runs on the CPU", s.name, s.symbol),
+                            {fix("use its meaning"), fix("compile for host")});
+            const StageSpec* spec = spec_of(s.name);
+            if (!spec || !stands_at_root(graph(), i)) continue;
+            const std::string what = routine ? fmt::format("{} is computed by routine {}", s.name, s.symbol)
+                                             : fmt::format("{} is given to a routine", s.name);
+            if (spec->compute && spec->compute->kind != Compute::Kind::root)
+                throw Error(E0504_placement, s.where, what + " and is placed elsewhere than at root",
+                            {fix("compute it at root")});
+            if (routine && spec->loops && !spec->loops->empty())
+                throw Error(E0502_unknown_loop, s.where, what + " and has no loops", {fix("remove \"loops\"")});
+            if (spec->store.layout)
+                throw Error(E0508_storage, s.where, what + " and is stored in a layout of its own", {fix("remove \"layout\"")});
+        }
+    }
+
     bool is_inline(const Stage& s) const {
+        if (stands_at_root(bound_.graph, *bound_.graph.find(s.func.get()))) return false;
         const StageSpec* spec = spec_of(s.name);
         return !spec || !spec->compute || spec->compute->kind == Compute::Kind::inline_;
     }
@@ -115,6 +140,10 @@ private:
         const Stage& s = graph().stages[i];
         BoundStage& b = bound_.stages[i];
         const StageSpec* spec = spec_of(s.name);
+        if (s.kind == Stage::Kind::routine) {
+            if (spec) b.storage = spec->store;
+            return;
+        }
         const std::vector<LoopSpec> loops = spec && spec->loops ? *spec->loops : std::vector<LoopSpec>{};
         const NestKind kind = shares_memory(schedule_, s.name) || replaces_input(graph(), s) ? NestKind::in_place
                               : s.update                                                     ? NestKind::update
@@ -218,7 +247,8 @@ private:
         BoundStage& b = bound_.stages[i];
         const bool inlined = is_inline(s);
         if (inlined && !s.output && b.users.size() == 1) b.compute_at = innermost(b.users[0], i);
-        if (!inlined && spec->compute->kind == Compute::Kind::at) b.compute_at = resolve(spec->compute->at, s, "compute");
+        if (!inlined && spec && spec->compute && spec->compute->kind == Compute::Kind::at)
+            b.compute_at = resolve(spec->compute->at, s, "compute");
         if (b.compute_at && s.output)
             throw Error(
                 E0504_placement, s.where,

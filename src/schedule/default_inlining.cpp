@@ -5,6 +5,7 @@
 #include "schedule/derived_stages.h"
 #include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
+#include "schedule/routine_stages.h"
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
@@ -181,7 +182,7 @@ void inline_definitions(StageGraph& graph) {
         const Reading in(graph);
         for (size_t i = 0; i < graph.stages.size() && !changed; ++i) {
             const Stage& s = graph.stages[i];
-            if (s.update || s.output || keeps(in, i)) continue;
+            if (s.update || s.output || stands_at_root(graph, i) || keeps(in, i)) continue;
             inline_stage(graph, i);
             sort_producers_first(graph);
             changed = true;

@@ -11,6 +11,7 @@
 #include "schedule/default_windows.h"
 #include "schedule/derived_stages.h"
 #include "schedule/in_place_outputs.h"
+#include "schedule/routine_stages.h"
 #include "schedule/row_window.h"
 #include "schedule/stage_cost.h"
 
@@ -81,7 +82,7 @@ private:
     void schedule_definition(size_t i) {
         const Stage& s = stage(i);
         StageEdit edit = out_.stage(s.name);
-        if (s.dims.empty()) {
+        if (s.dims.empty() || s.kind == Stage::Kind::routine) {
             edit.root();
             return;
         }
@@ -90,7 +91,8 @@ private:
             placed_[*sum] = true;
             return;
         }
-        if (!s.output && !must_stand_alone(graph_, i) && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
+        const bool alone = s.output || must_stand_alone(graph_, i) || stands_at_root(graph_, i);
+        if (!alone && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
         edit.root();
         root_loops(edit, s, lanes(s));
     }

@@ -54,9 +54,13 @@ struct Store {
     std::vector<Expr> place;
     std::vector<Expr> values;
 };
+/// A C function computes all of the stage, a routine.
+struct CallRoutine {
+    size_t stage = 0;
+};
 
 struct Statement {
-    std::variant<Block, Loop, Let, Guard, Allocate, Produce, Store> node;
+    std::variant<Block, Loop, Let, Guard, Allocate, Produce, Store, CallRoutine> node;
 };
 
 struct LoopTree {

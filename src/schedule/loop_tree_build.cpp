@@ -139,7 +139,8 @@ private:
             },
             [&](const Store& w) {
                 return statement(Store{w.stage, known(w.place, false), known(w.values, false)});
-            });
+            },
+            [&](const CallRoutine&) { return s; });
     }
 
     const BoundSchedule& bound() const { return tree_.bound; }
@@ -291,6 +292,7 @@ private:
 
     // Several that share loops: their inits, then the shared nest.
     StatementPtr produce(const std::vector<Production>& group) {
+        if (stage(group[0].stage).kind == Stage::Kind::routine) return produced(group[0], statement(CallRoutine{group[0].stage}));
         std::vector<StatementPtr> body;
         std::vector<Nest> nests;
         for (const Production& p : group) {

@@ -88,6 +88,17 @@ private:
             return statement(std::move(g));
         }
         if (first == "allocate") return allocate(line, indent, depth);
+        if (first == "call") {
+            line.take();
+            CallRoutine c;
+            c.stage = stage(line);
+            line.expect("=");
+            if (line.name() != bound_.graph.stages[c.stage].symbol)
+                line.fail(
+                    fmt::format("{} is computed by {}", bound_.graph.stages[c.stage].name, bound_.graph.stages[c.stage].symbol));
+            finish(line);
+            return statement(c);
+        }
         if (first == "produce") {
             line.take();
             Produce p;

@@ -84,6 +84,9 @@ private:
                 text += w.values.size() > 1 ? ") = {" : ") = ";
                 for (size_t i = 0; i < w.values.size(); ++i) text += (i ? ", " : "") + exprs.texts[w.place.size() + i];
                 line(indent, exprs, text + (w.values.size() > 1 ? "}" : ""));
+            },
+            [&](const CallRoutine& c) {
+                out_ += fmt::format("{}call {} = {}\n", indent, tree_name(stage(c.stage).name), stage(c.stage).symbol);
             });
     }
 

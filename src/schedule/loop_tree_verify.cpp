@@ -1,6 +1,7 @@
 #include "schedule/loop_tree.h"
 
 #include "base/match.h"
+#include "schedule/routine_stages.h"
 
 #include <fmt/format.h>
 
@@ -106,6 +107,12 @@ private:
                     if (w.values[c]->dtype != target.dtypes[c]) fail(fmt::format("a store of {} has another dtype", target.name));
                 check(w.place);
                 check(w.values);
+            },
+            [&](const CallRoutine& c) {
+                if (!in_production_[c.stage]) fail(fmt::format("{} is called outside its production", stage(c.stage).symbol));
+                for (const Expr& read : routine_operands(stage(c.stage)))
+                    if (const auto i = tree_.bound.graph.find(read->target().func.get()); i && !produced_[*i])
+                        fail(fmt::format("{} is given to {} before it is produced", stage(*i).name, stage(c.stage).symbol));
             });
     }
 

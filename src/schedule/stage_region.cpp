@@ -85,6 +85,7 @@ const std::vector<Interval>& RegionsInside::required(size_t stage) {
     if (s.output && !level_)
         for (const Dim& d : s.dims) region.push_back(whole_dim(d));
     for (const size_t user : bound_.stages[stage].users) add_use(region, stage, user);
+    if (s.kind == Stage::Kind::routine) region.clear();
     if (region.empty())
         for (const Dim& d : s.dims) region.push_back(whole_dim(d));
     close_over_update(region, stage);
@@ -104,6 +105,9 @@ void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t 
     if (!owner) {
         const std::vector<Interval>& computed_user = computed(user);
         for (size_t d = 0; d < u.dims.size(); ++d) cells.set(u.dims[d], computed_user[d]);
+        if (u.kind == Stage::Kind::routine)
+            for (const Expr& value : u.values)
+                for (const Dim& d : free_dims(value)) cells.set(d, whole_dim(d));
     }
     // Inside a loop of an update the cells have their start values already.
     if (!owner || !u.update) add_reads(region, stage, user, u.values, owner ? tile_ : cells);

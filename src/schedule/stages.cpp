@@ -1,9 +1,11 @@
 #include "schedule/stages.h"
 
+#include "algorithm/called_routine.h"
 #include "base/check.h"
 #include "schedule/accumulation.h"
 #include "schedule/block_stages.h"
 #include "schedule/recurrence_stages.h"
+#include "schedule/routine_stages.h"
 
 #include <fmt/format.h>
 
@@ -34,14 +36,18 @@ std::string kind_of(const Expr& e) {
 
 class Splitter {
 public:
-    explicit Splitter(const Algorithm& algorithm) : graph_{algorithm, {}} {}
+    explicit Splitter(const Algorithm& algorithm) : graph_{algorithm, {}}, funcs_(computed_funcs(algorithm.state())) {}
 
     StageGraph run() {
         note_dim_names();
-        for (const Func& f : graph_.algorithm.funcs())
+        for (const Func& f : funcs_)
             if (const auto& r = f.state()->recurrence) note_cycle(*r);
         find_twins();
-        for (const Func& f : graph_.algorithm.funcs()) {
+        for (const Func& f : funcs_) {
+            if (f.state()->routine) {
+                add_routine(f);
+                continue;
+            }
             if (inlined_.count(f.state().get()) && !is_output(f.state().get())) continue;
             if (f.state()->recurrence)
                 add_recurrence(*f.state());
@@ -137,16 +143,34 @@ private:
         s.dtypes = f.dtypes;
         s.where = f.where;
         for (const Expr& v : values) s.values.push_back(split(f, v));
-        if (const auto twin = twins_.find(&f); twin != twins_.end()) {
-            Stage inner = s;
-            inner.func = twin->second;
-            inner.name = inner.func->name;
-            graph_.stages.push_back(std::move(inner));
-            for (size_t c = 0; c < s.values.size(); ++c)
-                s.values[c] = read_stage(twin->second, dim_exprs(s.dims), static_cast<int>(c));
-        }
+        if (const auto twin = twins_.find(&f); twin != twins_.end()) add_twin(s, twin->second);
         set_output(s);
         graph_.stages.push_back(std::move(s));
+    }
+
+    void add_routine(const Func& f) {
+        if (inlined_.count(f.state().get()))
+            throw Limit(L0901_not_on_target, f.state()->where,
+                        fmt::format("routine {} runs inside the step of a recurrence", f.state()->routine->symbol),
+                        {fix("evaluate with the interpreter target"), fix("use its meaning there")});
+        Stage s = make_routine_stage(f.state(), [this](const std::shared_ptr<FuncState>& operand) {
+            const auto twin = twins_.find(operand.get());
+            return twin == twins_.end() ? operand : twin->second;
+        });
+        if (const auto twin = twins_.find(f.state().get()); twin != twins_.end()) add_twin(s, twin->second);
+        set_output(s);
+        graph_.stages.push_back(std::move(s));
+    }
+
+    // The twin becomes what the stage is, which reads it.
+    void add_twin(Stage& s, const std::shared_ptr<FuncState>& twin) {
+        Stage inner = s;
+        inner.func = twin;
+        inner.name = twin->name;
+        graph_.stages.push_back(std::move(inner));
+        s.kind = Stage::Kind::definition;
+        s.symbol.clear();
+        for (size_t c = 0; c < s.values.size(); ++c) s.values[c] = read_stage(twin, dim_exprs(s.dims), static_cast<int>(c));
     }
 
     // An output has the region of its extents. One that other definitions may read elsewhere gets a stage "<func>.value" beside
@@ -163,7 +187,8 @@ private:
                        n->args[d]->dim().id() == read->dims[d].id();
             if (!same) twins_[read.get()] = make_stage_func(read->name + ".value", read->dims, read->dtypes, read->where);
         };
-        for (const Func& f : graph_.algorithm.funcs()) for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
+        for (const Func& f : funcs_)
+            if (!f.state()->routine) for_each_node(f.state()->values, [&](const Expr& n) { note(f, n); });
     }
 
     bool is_output(const FuncState* f) const {
@@ -547,6 +572,7 @@ private:
     }
 
     StageGraph graph_;
+    std::vector<Func> funcs_;
     std::unordered_map<const ExprNode*, std::string> stage_names_;
     std::set<std::string> taken_;
     std::unordered_map<const ExprNode*, std::shared_ptr<FuncState>> stage_of_;  // of the current definition

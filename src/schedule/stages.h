@@ -27,14 +27,15 @@ struct Update {
 /// What a schedule places: a Func without its reductions, or one reduction, scan, scatter or recurrence, or a derived stage.
 /// Accesses in `values` and `update` name other stages through their FuncState (`StageGraph::find`), inputs through InputState.
 struct Stage {
-    enum class Kind { definition, reduction, scan, scatter, recurrence, copy };
+    enum class Kind { definition, reduction, scan, scatter, recurrence, copy, routine };
     Kind kind = Kind::definition;
     std::shared_ptr<FuncState> func;  // identity in accesses; of the algorithm for definitions, made here for the others
     std::string name;                 // "C", "C.sum", "C.sum.1"
     std::vector<Dim> dims;            // row-major; over all integers
     std::vector<DType> dtypes;        // one per component
-    std::vector<Expr> values;         // definition, copy: the value; others: what cells start as
+    std::vector<Expr> values;  // definition, copy: the value; routine: a read of all it is given; others: what cells start as
     std::optional<Update> update;
+    std::string symbol;            // of a routine: the C function that computes all cells at once
     std::optional<size_t> output;  // position in the algorithm's outputs: the region is [0, extent) of its dims
     SourceLoc where;
 };

@@ -92,12 +92,6 @@ std::optional<std::int64_t> Environment::constant_bound(const Expr& e) const {
     return ConstantBound(ranges_).of(IndexAnalysis().normal(plain), 12);
 }
 
-bool mentions(const Expr& e, const Expr& variable) {
-    bool found = false;
-    for_each_node({e}, [&](const Expr& n) { found = found || n.same_as(variable); });
-    return found;
-}
-
 std::vector<std::int64_t> own_extent(const Alloc& alloc) {
     std::vector<std::int64_t> out = alloc.extent;
     for (size_t d = 0; d < alloc.shares.size(); ++d)

@@ -25,8 +25,6 @@ private:
     Domain ranges_;
 };
 
-[[nodiscard]] bool mentions(const Expr& e, const Expr& variable);
-
 /// An axis that an enclosing spread deals out: thread t of the block has position t / stride % count.
 struct DealtAxis {
     Expr variable;

@@ -34,7 +34,7 @@ void visit(const Tree& s, Visit&& each) {
         },
         [&](const tessera::Loop& l) { visit(*l.body, each); }, [&](const tessera::Let& l) { visit(*l.body, each); },
         [&](const tessera::Guard& g) { visit(*g.body, each); }, [&](const tessera::Allocate& a) { visit(*a.body, each); },
-        [&](const tessera::Produce& p) { visit(*p.body, each); }, [&](const tessera::Store&) {});
+        [&](const tessera::Produce& p) { visit(*p.body, each); }, [&](const tessera::Store&) {}, [](const CallRoutine&) {});
 }
 
 class KernelLowering {
@@ -81,7 +81,12 @@ private:
                 at_root(p.body);
             },
             [&](const tessera::Loop&) { add_kernel(s); }, [&](const tessera::Guard&) { add_kernel(s); },
-            [&](const tessera::Store&) { add_kernel(s); });
+            [&](const tessera::Store&) { add_kernel(s); }, [&](const CallRoutine& c) { refuse_routine(c); });
+    }
+
+    // Binding for a GPU refuses them.
+    [[noreturn]] void refuse_routine(const CallRoutine& c) const {
+        throw Bug(B0951_internal, stage(c.stage).where, fmt::format("routine {} in a tree for a GPU", stage(c.stage).symbol));
     }
 
     void add_kernel(const TreePtr& s) {
@@ -137,7 +142,8 @@ private:
                 if (plain_) return sequence({lower(p.body, level), statement(Fence{})});
                 return statement(box_copy(tree_.bound, p, memory->second, environment_));
             },
-            [&](const tessera::Store& w) { return lower_store(w); });
+            [&](const tessera::Store& w) { return lower_store(w); },
+            [&](const CallRoutine& c) -> StatementPtr { refuse_routine(c); });
     }
 
     // Blocks whose regions overlap would start and combine the same cells.

@@ -232,6 +232,25 @@ void GraphCopy::define(const std::shared_ptr<FuncState>& f) {
     for (size_t i = 0; i < f->values.size(); ++i) copy->values[i] = done.at(f->values[i].get());
     if (f->init.defined()) copy->init = done.at(f->init.get());
     if (f->rule) copy->rule = rule(*f);
+    // A routine computes what its meaning says, at no further dim.
+    copy->routine = changes_.added ? nullptr : moved_routine(f->routine, [this](const Wrt& x) { return operand(x); });
+}
+
+// What stands for the operand of a routine: a tensor that is read at the same places.
+std::optional<Wrt> GraphCopy::operand(const Wrt& x) {
+    AccessTarget to{x.input(), x.func(), Boundary::none};
+    if (changes_.constants.count(key_of(to))) return std::nullopt;
+    if (const auto other = changes_.tensors.find(key_of(to)); other != changes_.tensors.end()) {
+        for (size_t i = 0; i < other->second.position.size(); ++i)
+            if (other->second.position[i] != i) return std::nullopt;
+        to = other->second.to;
+    } else if (to.input) {
+        to.input = input(to.input);
+    } else if (changed_.count(to.func.get())) {
+        to.func = shell(to.func);
+    }
+    if (to.input) return Wrt(Input(std::const_pointer_cast<InputState>(to.input)), x.where());
+    return Wrt(Func(to.func), x.where());
 }
 
 Expr GraphCopy::copied(const Expr& n, std::vector<Expr> args) {

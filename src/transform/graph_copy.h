@@ -1,5 +1,6 @@
 #pragma once
 
+#include "algorithm/called_routine.h"
 #include "algorithm/derivative_rule.h"
 #include "algorithm/graph.h"
 
@@ -51,6 +52,7 @@ private:
     [[nodiscard]] std::vector<Dim> dims(const std::vector<Dim>& all);
     [[nodiscard]] std::shared_ptr<const Reduction> reduction(const std::shared_ptr<const Reduction>& r);
     [[nodiscard]] std::shared_ptr<const DerivativeRule> rule(const FuncState& f);
+    [[nodiscard]] std::optional<Wrt> operand(const Wrt& x);
     [[nodiscard]] Func as_operand(const Func& result, const Wrt& operand, const Replacement& place, const std::string& name);
     [[nodiscard]] Func stand_in(const std::string& name, const std::vector<Dim>& over, const Func& direction,
                                 const std::vector<std::optional<size_t>>& position);

@@ -113,7 +113,7 @@ private:
                 visit(*g.body, around);
             },
             [&](const Allocate& a) { visit_allocation(a, around); }, [&](const Produce& p) { visit(*p.body, around); },
-            [&](const Store& store) { visit_store(store, around); });
+            [&](const Store& store) { visit_store(store, around); }, [](const CallRoutine&) {});
     }
 
     void visit_loop(const Loop& l, Around around) {

@@ -2,6 +2,7 @@
 
 #include "schedule/derived_stages.h"
 #include "schedule/inline_stages.h"
+#include "schedule/routine_stages.h"
 #include "schedule/stage_cost.h"
 
 #include <fmt/format.h>
@@ -62,7 +63,7 @@ private:
 
     bool decide_inline(size_t i) {
         const Stage& s = graph_.stages[i];
-        if (s.update || s.output) return false;
+        if (s.update || s.output || stands_at_root(graph_, i)) return false;
         const bool cheap = cell_cost(s) * std::max(reuse_of(graph_, i, reads_of(graph_, i)), 1.0) <= worst_recompute;
         if (cheap && choose(s.name + ".inline", {0, 1}) == 1) {
             inline_stage(graph_, i);
@@ -125,7 +126,7 @@ private:
     std::vector<LoopRef> place(size_t i) {
         const Stage& s = graph_.stages[i];
         StageEdit edit = out_.stage(s.name);
-        if (s.output) {
+        if (s.output || stands_at_root(graph_, i)) {
             edit.root();
             return {};
         }
@@ -252,7 +253,7 @@ private:
     void decide_stage(size_t i) {
         const Stage& s = graph_.stages[i];
         const std::vector<LoopRef> around = place(i);
-        if (s.dims.empty() && !s.update) return;
+        if ((s.dims.empty() && !s.update) || s.kind == Stage::Kind::routine) return;
         if (s.update && (s.update->sequential || s.kind == Stage::Kind::scatter || s.kind == Stage::Kind::recurrence))
             return ordered_loops(s, around.empty());
         if (s.update && decide_lanes(i, around)) return;

@@ -1,6 +1,5 @@
-#include <tessera/dtype.h>
-
 #include "base/closest_name.h"
+#include "types/runtime_dtype.h"
 
 #include <array>
 
@@ -17,6 +16,25 @@ DType parse_dtype(std::string_view name) {
         if (names[i] == name) return static_cast<DType>(i);
     throw Error(E0202_dtype_unsupported, {}, "there is no dtype '" + std::string(name) + "'",
                 {fix_spelling(name, {names.begin(), names.end()})});
+}
+
+tessera_dtype runtime_dtype(DType dtype) {
+    switch (dtype) {
+        case DType::bool_: return TESSERA_BOOL;
+        case DType::i8: return TESSERA_I8;
+        case DType::i16: return TESSERA_I16;
+        case DType::i32: return TESSERA_I32;
+        case DType::i64: return TESSERA_I64;
+        case DType::u8: return TESSERA_U8;
+        case DType::u16: return TESSERA_U16;
+        case DType::u32: return TESSERA_U32;
+        case DType::u64: return TESSERA_U64;
+        case DType::f16: return TESSERA_F16;
+        case DType::bf16: return TESSERA_BF16;
+        case DType::f32: return TESSERA_F32;
+        case DType::f64: return TESSERA_F64;
+    }
+    throw Bug(B0951_internal, {}, "a dtype without a number");
 }
 
 }  // namespace tessera

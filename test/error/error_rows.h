@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tessera/routine.h>
 #include <tessera/tessera.h>
 
 #include <string_view>

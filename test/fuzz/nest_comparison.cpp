@@ -96,7 +96,8 @@ private:
                 if (conditional) around_.push_back({stored.name, "", LoopKind::serial, true, true});
                 note("compute", w.stage);
                 if (conditional) around_.pop_back();
-            });
+            },
+            [](const CallRoutine&) {});
     }
 
     static Expr number(std::int64_t n) { return make_constant(DType::i64, n); }

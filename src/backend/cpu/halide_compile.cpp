@@ -4,6 +4,8 @@
 #include "backend/cpu/memory_plan.h"
 #include "backend/cpu/stage_profile.h"
 #include "base/check.h"
+#include "schedule/routine_stages.h"
+#include "types/runtime_dtype.h"
 
 #include <fmt/format.h>
 
@@ -176,7 +178,106 @@ private:
     }
 };
 
+// ---- routines
+
+// Halide asks an extern stage first which regions it needs and computes, in buffers without memory (".bounds_query"), and reads
+// the answer from them: here it is written in the place of each question.
+//   solve(A.bounds_query, x.bounds_query); ... _halide_buffer_get_max(A.bounds_query, 0)  ->  ... n - 1
+//   solve(A.buffer, x.buffer)  ->  end(c = begin(..., A.buffer, x.buffer), solve(operands(c), results(c)), "solve")
+class RoutineCalls : public ir::IRMutator {
+public:
+    explicit RoutineCalls(std::vector<RoutineStage> routines) : routines_(std::move(routines)) {}
+
+private:
+    using E = Halide::Expr;
+    using ir::IRMutator::visit;
+
+    E visit(const ir::Call* op) override {
+        if (op->args.size() == 2 && (op->name == ir::Call::buffer_get_min || op->name == ir::Call::buffer_get_max))
+            if (const auto* buffer = op->args[0].as<ir::Variable>(); buffer != nullptr && regions_.count(buffer->name)) {
+                const auto d = static_cast<size_t>(*ir::as_const_int(op->args[1]));
+                const E& extent = regions_.at(buffer->name)->at(d);
+                return op->name == ir::Call::buffer_get_min ? E(0) : ir::simplify(extent - 1);
+            }
+        for (const RoutineStage& r : routines_)
+            if (op->name == r.function) return call(r, op->args);
+        return ir::IRMutator::visit(op);
+    }
+
+    E call(const RoutineStage& r, const std::vector<E>& buffers) {
+        TESSERA_CHECK(buffers.size() == r.dtypes.size(), "a routine is called with another number of buffers");
+        bool question = false;
+        for (size_t k = 0; k < buffers.size(); ++k) {
+            const auto* buffer = buffers[k].as<ir::Variable>();
+            if (buffer == nullptr || buffer->name.find(".bounds_query") == std::string::npos) continue;
+            question = true;
+            regions_[buffer->name] = &r.extents[k];
+        }
+        if (question) return 0;
+        std::vector<E> dtypes, extents;
+        for (size_t k = 0; k < r.dtypes.size(); ++k) {
+            dtypes.emplace_back(int{runtime_dtype(r.dtypes[k])});
+            extents.insert(extents.end(), r.extents[k].rbegin(), r.extents[k].rend());
+        }
+        extents.emplace_back(0);  // there may be no dims
+        const auto handle = [](const std::string& function, const std::vector<E>& args) {
+            return ir::Call::make(Halide::Handle(), function, args, ir::Call::Extern);
+        };
+        const auto structure = [](const std::vector<E>& parts) {
+            return ir::Call::make(Halide::Handle(), ir::Call::make_struct, parts, ir::Call::Intrinsic);
+        };
+        const std::string name = ir::unique_name("routine");
+        const E made = ir::Variable::make(Halide::Handle(), name);
+        const E status = ir::Call::make(Halide::Int(32), r.symbol,
+                                        {handle("tessera_routine_operands", {made}), handle("tessera_routine_results", {made})},
+                                        ir::Call::Extern);
+        const E begin = handle("tessera_routine_begin", {static_cast<int>(r.operands), static_cast<int>(r.dtypes.size()),
+                                                         structure(dtypes), structure(extents), structure(buffers)});
+        return ir::Let::make(
+            name, begin, ir::Call::make(Halide::Int(32), "tessera_routine_end", {made, status, E(r.symbol)}, ir::Call::Extern));
+    }
+
+    std::vector<RoutineStage> routines_;
+    std::map<std::string, const std::vector<E>*> regions_;  // what stands in the buffers of a question, by their names
+};
+
 }  // namespace
+
+void define_routine(const BoundSchedule& bound, size_t stage, Translation& translation,
+                    const std::function<Halide::Expr(const Dim&)>& extent_of) {
+    const Stage& s = bound.graph.stages[stage];
+    RoutineStage routine{fmt::format("{}_{}", s.symbol, halide_name(bound, stage)), s.symbol, 0, {}, {}};
+    const auto add = [&](const std::vector<DType>& dtypes, const std::vector<Dim>& dims) {
+        std::vector<Halide::Expr> extents;
+        for (size_t d = dims.size(); d-- > 0;) extents.push_back(extent_of(dims[d]));
+        for (const DType t : dtypes) {
+            routine.dtypes.push_back(t);
+            routine.extents.push_back(extents);
+        }
+    };
+    std::vector<Halide::ExternFuncArgument> arguments;
+    for (const Expr& read : routine_operands(s)) {
+        const AccessTarget& target = read->target();
+        if (target.input) {
+            arguments.emplace_back(translation.images.at(target.input->name));
+            add({target.input->dtype}, target.input->dims);
+        } else {
+            arguments.emplace_back(translation.stages[*bound.graph.find(target.func.get())].func);
+            add(target.func->dtypes, target.func->dims);
+        }
+    }
+    routine.operands = routine.dtypes.size();
+    add(s.dtypes, s.dims);
+    std::vector<Halide::Type> types;
+    for (const DType t : s.dtypes) types.push_back(value_type(t));
+    StageFunc& made = translation.stages[stage];
+    made.func.define_extern(routine.function, arguments, types, {made.vars.rbegin(), made.vars.rend()}, Halide::NameMangling::C);
+    translation.routines.push_back(std::move(routine));
+}
+
+void call_routines(Halide::Pipeline& pipeline, const Translation& translation) {
+    if (!translation.routines.empty()) pipeline.add_custom_lowering_pass(new RoutineCalls(translation.routines));
+}
 
 void share_tuple_values(Halide::Pipeline& pipeline) { pipeline.add_custom_lowering_pass(new SharedValues); }
 
@@ -320,6 +421,7 @@ Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profili
     apply_schedule(bound, t);
     Lowered lowered{Halide::Pipeline(t.outputs), t.arguments, t.parameters};
     lowered.pipeline.add_custom_lowering_pass(new ZeroDivisors);
+    call_routines(lowered.pipeline, t);
     share_tuple_values(lowered.pipeline);
     plan_memory(lowered.pipeline, lowered.memory);
     if (profiling == Profiling::stages) profile_stages(lowered.pipeline, bound, t);

@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -45,8 +46,17 @@ struct StageFunc {
     std::map<size_t, std::pair<Halide::Expr, Halide::Expr>> held;  // dim -> first cell and extent that hold all reads of it
 };
 
+/// An extern stage as Halide calls it, by the name `function`, and the C function that stands for it.
+struct RoutineStage {
+    std::string function, symbol;
+    size_t operands = 0;                             // buffers that it is given, ahead of its results
+    std::vector<DType> dtypes;                       // of all buffers
+    std::vector<std::vector<Halide::Expr>> extents;  // of all buffers, Halide's order
+};
+
 struct Translation {
     std::vector<StageFunc> stages;
+    std::vector<RoutineStage> routines;
     std::vector<Halide::Func> outputs;  // in the order of the algorithm's outputs
     std::vector<Halide::Argument> arguments;
     std::vector<Parameter> parameters;
@@ -63,6 +73,11 @@ struct Translation {
 /// Sets loops, placement and storage of every stage.
 void apply_schedule(const BoundSchedule& bound, Translation& translation);
 
+/// The Func of a routine's stage, as an extern one.
+void define_routine(const BoundSchedule& bound, size_t stage, Translation& translation,
+                    const std::function<Halide::Expr(const Dim&)>& extent_of);
+/// Makes lowering call the C functions of routines with Tessera's buffers, and know what they need and compute: all of it.
+void call_routines(Halide::Pipeline& pipeline, const Translation& translation);
 /// Makes lowering compute once what the components of a tuple have in common.
 void share_tuple_values(Halide::Pipeline& pipeline);
 

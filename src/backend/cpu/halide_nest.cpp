@@ -28,7 +28,7 @@ public:
         for (size_t i = 0; i < out_.stages.size(); ++i) {
             const StageFunc& f = out_.stages[i];
             Halide::Func func = f.func;
-            if (only_renames_resident(bound_, i)) continue;
+            if (only_renames_resident(bound_, i) || stage(i).kind == Stage::Kind::routine) continue;
             if (bound_.resident_of(i))
                 arrange(i, main_stage(i), bound_.stages[i].pure, false);
             else

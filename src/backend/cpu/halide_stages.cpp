@@ -171,6 +171,7 @@ private:
             if (!is_exact(i)) scope.over.insert(s.dims[d].id());
         }
         if (only_renames_resident(bound_, i)) return;
+        if (s.kind == Stage::Kind::routine) return define_routine(bound_, i, out_, [this](const Dim& d) { return extent_of(d); });
         note_vectorised(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;

@@ -127,6 +127,12 @@ private:
             [&](const Store& w) {
                 s.first = nodes(w.place);
                 s.second = nodes(w.values);
+            },
+            [&](const CallRoutine& c) {
+                const Stage& stage = stages()[c.stage];
+                throw Limit(L0901_not_on_target, stage.where,
+                            fmt::format("a loop tree that calls routine {} is not executed", stage.symbol),
+                            {fix("evaluate the algorithm: its meaning stands for the routine")});
             });
         return s;
     }
@@ -153,7 +159,7 @@ private:
                 if (!active.empty()) execute(s.body[0], active);
             },
             [&](const Allocate& a) { execute_allocate(s, a, lanes); }, [&](const Produce&) { execute(s.body[0], lanes); },
-            [&](const Store& w) { execute_store(s, w, lanes); });
+            [&](const Store& w) { execute_store(s, w, lanes); }, [](const CallRoutine&) {});
     }
 
     void enter(const Lane& lane) {

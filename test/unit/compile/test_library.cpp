@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <tessera/library.h>
+#include <tessera/routine.h>
 #include <tessera/tessera.h>
 
 #include "base/json_text.h"
@@ -132,6 +133,24 @@ TEST(Library, ProfiledKernelsTellTheirTimes) {
     const auto files = compile_library(differences(), two_passes(), {}, "slopes", folder.path(), {.profile = true});
     ASSERT_EQ(
         shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/profiled_program.c", {files.archive})),
+        0);
+    EXPECT_EQ(shell(folder.file("program")), 0);
+}
+
+TEST(Library, SaysWhichFunctionsOfRoutinesItNeeds) {
+    const ScratchFolder folder;
+    Dim r("r"), t("t");
+    Input x("x", f64, {r, t});
+    Func h("h"), out("out");
+    recurrence(t, {{h(r, t), cast(f64, 0)}}, [&](const Self& s) -> Tuple { return {x(r, t) + 0.5 * s[0](r, t - 1)}; });
+    const Func called = routine("smooth", h);
+    out(r, t) = called(r, t) * 2.0;
+    const auto files = compile_library(Algorithm({out}, {x}), {}, {}, "smoothed", folder.path());
+    EXPECT_EQ(parse_json(read_text_file(files.metadata), "metadata")["functions"][0]["routines"].dump(), "[\"smooth\"]");
+    EXPECT_NE(read_text_file(files.header).find("int smooth(const tessera_buffer* operands, const tessera_buffer* results);\n"),
+              std::string::npos);
+    ASSERT_EQ(
+        shell(link_command(folder, std::string(TESSERA_SOURCE_DIR) + "/test/unit/compile/routine_program.c", {files.archive})),
         0);
     EXPECT_EQ(shell(folder.file("program")), 0);
 }
