@@ -9,6 +9,7 @@
 #include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
 #include "schedule/joined_reductions.h"
+#include "schedule/joined_steps.h"
 #include "schedule/routine_stages.h"
 #include "schedule/target_support.h"
 #include "schedule/tile_record.h"
@@ -35,6 +36,7 @@ public:
         join_reductions(bound_.graph, schedule_);
         apply_derived_stages(bound_.graph, schedule_);
         inline_definitions();
+        join_steps(bound_.graph, schedule_);
         split_shared_reductions();
         sort_fused_together(graph(), schedule_);
         bound_.stages.resize(graph().stages.size());

@@ -37,10 +37,11 @@ public:
         : algorithm_(algorithm), graph_(make_stages(algorithm)), model_(model) {}
 
     Schedule run() {
-        const auto shared = join_column_sums(graph_);
+        auto shared = join_column_sums(graph_);
         const StageGraph written = graph_;
         written_ = &written;
         inline_definitions(graph_);
+        for (const auto& joined : join_step_values(graph_)) shared.push_back(joined);
         reads_ = all_reads(graph_);
         const size_t count = graph_.stages.size();
         placed_.assign(count, false);
@@ -49,7 +50,7 @@ public:
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, out_);
-        share_reduced_loops(graph_, shared, out_);
+        share_all_loops(graph_, shared, out_);
         unroll_only_constant(algorithm_, graph_, out_);
         return std::move(out_);
     }

@@ -3,6 +3,7 @@
 #include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
 #include "schedule/joined_reductions.h"
+#include "schedule/joined_steps.h"
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
@@ -11,7 +12,8 @@
 namespace tessera {
 namespace {
 
-constexpr size_t most_joined = 64;  // results a column, which stay in the first cache with what a row of them reads
+constexpr double least_shared = 15;  // operations: less is computed again for what it costs to store
+constexpr size_t most_joined = 64;   // results a column, which stay in the first cache with what a row of them reads
 
 bool is_column_sum(const Stage& s) {
     if (s.kind != Stage::Kind::reduction || s.dims.size() != 1 || s.update->order.kind != Order::Kind::any) return false;
@@ -76,8 +78,27 @@ std::vector<std::pair<std::string, std::string>> join_column_sums(StageGraph& gr
     }
 }
 
-void share_reduced_loops(const StageGraph& joined, const std::vector<std::pair<std::string, std::string>>& shared,
-                         Schedule& schedule) {
+std::vector<std::pair<std::string, std::string>> join_step_values(StageGraph& graph) {
+    std::vector<std::pair<std::string, std::string>> shared;
+    std::vector<std::string> recurrences, definitions;
+    for (const Stage& s : graph.stages) {
+        if (s.kind == Stage::Kind::recurrence) recurrences.push_back(s.name);
+        if (!s.update && !s.output && cell_cost(s) >= least_shared) definitions.push_back(s.name);
+    }
+    for (const std::string& r : recurrences)
+        for (const std::string& d : definitions) {
+            const auto definition = graph.find(d), recurrence = graph.find(r);
+            if (!definition || !reads(graph.stages[*definition], graph.stages[*recurrence].func.get())) continue;
+            if (!why_not_in_steps(graph, *definition, *recurrence).empty()) continue;
+            if (cost_beside_step(graph, *definition, *recurrence) > cell_cost(graph.stages[*definition]) / 4) continue;
+            join_step(graph, *definition, *recurrence);
+            shared.emplace_back(d, r);
+        }
+    return shared;
+}
+
+void share_all_loops(const StageGraph& joined, const std::vector<std::pair<std::string, std::string>>& shared,
+                     Schedule& schedule) {
     for (const auto& [member, leader] : shared) {
         const StageSpec& spec = schedule.stages.at(leader);
         const std::vector<Dim>& reduced = joined.stages[*joined.find(leader)].update->reduction_dims;
