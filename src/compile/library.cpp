@@ -7,6 +7,7 @@
 #include "compile/module.h"
 #include "compile/staging_folder.h"
 #include "compile/toolchain.h"
+#include "schedule/canonical_stages.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "backend/cpu/cpu_backend.h"
 #include "compile/cpu_kernels.h"
@@ -26,10 +27,7 @@ constexpr std::size_t space_per_kernel = std::size_t{2} << 20;
 CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unused]] const Target& target,
                        [[maybe_unused]] const StagingFolder& staging, [[maybe_unused]] bool profile,
                        [[maybe_unused]] std::vector<fs::path>& objects) {
-    CFunction function{.symbol = kernel.name,
-                       .signature = kernel_signature(kernel.algorithm, true),
-                       .origin = kernel.origin,
-                       .schedule_hash = content_hash(kernel.schedule)};
+    CFunction function{.symbol = kernel.name, .signature = kernel_signature(kernel.algorithm, true), .origin = kernel.origin};
     function.signature.name = kernel.name;
 #ifdef TESSERA_HAVE_HALIDE
     const std::string text = to_text(target);
@@ -53,6 +51,7 @@ CFunction compile_function(const LibraryKernel& kernel, const Target& target, co
                            std::vector<fs::path>& objects) {
     const bool gpu = target.kind == Target::Kind::cuda;
     CFunction function = gpu ? cuda_function(kernel, target, staging) : cpu_function(kernel, target, staging, profile, objects);
+    function.schedule_hash = schedule_hash(kernel.algorithm, kernel.schedule);
     staging.write(kernel.name + ".c", c_source(function));
     objects.push_back(staging.file(kernel.name + "_entry.o"));
     compile_c(gpu ? Target::host() : target, staging.file(kernel.name + ".c"), staging.path(), objects.back());
