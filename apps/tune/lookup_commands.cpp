@@ -1,4 +1,4 @@
-// What a database answers: best, explain, lock.
+// What a database answers: best, show, explain, lock.
 #include "generator_options.h"
 #include "subcommands.h"
 #include "time_text.h"
@@ -24,6 +24,14 @@ void write_file(const std::string& path, const std::string& text) {
         throw Error(E0605_file, {}, fmt::format("{} cannot be written", path), {fix("name another file with --out")});
 }
 
+std::string extents_text(const std::string& shape) {
+    const auto dims = nlohmann::json::parse(shape);
+    std::string out;
+    for (const auto& [dim, extent] : dims.items())
+        out += fmt::format(" {}={}", dim, extent.contains("extent") ? extent["extent"].dump() : "?");
+    return out;
+}
+
 int run_best(const std::string& path, const std::string& kernel, bool as_json) {
     const ScheduleDb db = ScheduleDb::open(path, {.read_only = true});
     for (const BestRow& r : db.best(kernel)) {
@@ -45,14 +53,32 @@ int run_best(const std::string& path, const std::string& kernel, bool as_json) {
             fmt::print("{}\n", row.dump());
             continue;
         }
-        std::string extents;
-        for (const auto& [dim, extent] : nlohmann::json::parse(r.shape).items())
-            extents += fmt::format(" {}={}", dim, extent.contains("extent") ? extent["extent"].dump() : "?");
-        fmt::print("{} {:.12}{}, {} thread{}{}, {}: {}", name, r.kernel, extents, r.threads, r.threads == 1 ? "" : "s",
-                   r.cold ? ", cold" : "", nlohmann::json::parse(r.machine).value("processor", r.micro_architecture),
-                   time_text(r.seconds));
+        fmt::print("{} {:.12}{}, {} thread{}{}, {}: {}", name, r.kernel, extents_text(r.shape), r.threads,
+                   r.threads == 1 ? "" : "s", r.cold ? ", cold" : "",
+                   nlohmann::json::parse(r.machine).value("processor", r.micro_architecture), time_text(r.seconds));
         if (r.speedup) fmt::print(", {:.2f}x the default", *r.speedup);
         fmt::print("; schedule {:.12} of session {:.12}, {} trials\n", r.schedule_hash, r.session, r.trials);
+    }
+    return 0;
+}
+
+// What became of the schedule that a header names.
+int run_show(const std::string& path, const std::string& hash) {
+    if (hash.size() < 4 || hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+        throw Error(E0805_usage, {}, fmt::format("'{}' is no beginning of a hash", hash),
+                    {expected("at least four digits of 0-9 and a-f")});
+    const auto uses = ScheduleDb::open(path, {.read_only = true}).uses(hash);
+    if (uses.empty())
+        throw Error(E0805_usage, {}, fmt::format("{} has no schedule {}", path, hash),
+                    {note("a library built with its generator's own or the default schedule states a hash as well"),
+                     fix("look into another database")});
+    std::string shown;
+    for (const ScheduleUse& u : uses) {
+        if (u.hash != shown) fmt::print("schedule {}\n{}\n", u.hash, to_json(u.schedule));
+        shown = u.hash;
+        fmt::print("{} {:.12}{}, {}: trial {} of session {:.12}: {}{}\n", nlohmann::json::parse(u.header).value("generator", "?"),
+                   u.kernel, extents_text(u.shape), nlohmann::json::parse(u.machine).value("processor", "?"), u.ordinal,
+                   u.session, u.seconds ? time_text(*u.seconds) : u.status, u.won ? ", the winner" : "");
     }
     return 0;
 }
@@ -105,6 +131,18 @@ void add_best(CLI::App& app, int& status) {
     sub->add_option("--kernel", line->kernel, "the beginning of a kernel's hash; initially all");
     sub->add_flag("--json", line->json, "a line of JSON for each, with the schedule in canonical names");
     sub->callback([line, &status] { status = run_best(line->db, line->kernel, line->json); });
+}
+
+void add_show(CLI::App& app, int& status) {
+    auto* sub = app.add_subcommand("show", "prints the schedule that a library's header names, and the trials it comes from");
+    struct Line {
+        std::string db, hash;
+    };
+    auto line = std::make_shared<Line>();
+    sub->add_option("hash", line->hash, "the beginning of the schedule's hash, as in the header")->required();
+    declare_database(*sub, line->db);
+    sub->footer("The schedule is in canonical names, of which the hash is: stages s0, dims d0, inputs i0.");
+    sub->callback([line, &status] { status = run_show(line->db, line->hash); });
 }
 
 void add_explain(CLI::App& app, int& status) {

@@ -22,6 +22,7 @@ void add_refused(CLI::App& app, const char* name) {
 
 void add_db(CLI::App& app, int&) { add_refused(app, "db"); }
 void add_best(CLI::App& app, int&) { add_refused(app, "best"); }
+void add_show(CLI::App& app, int&) { add_refused(app, "show"); }
 void add_explain(CLI::App& app, int&) { add_refused(app, "explain"); }
 void add_lock(CLI::App& app, int&) { add_refused(app, "lock"); }
 void add_record(CLI::App& app, int&) { add_refused(app, "record"); }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <vector>
 
 namespace tessera_tune {
@@ -13,17 +14,21 @@ namespace {
 using namespace tessera;
 using tune::Random;
 
+constexpr std::int64_t largest_area = 400000;
+
 class Builder {
 public:
     explicit Builder(std::uint64_t number) : random_(number * 0x9e3779b97f4a7c15u + 1) {}
 
     RandomPipeline build() {
-        switch (random_.below(6)) {
+        switch (random_.below(8)) {
             case 0: return stencils();
             case 1: return rows();
             case 2: return products();
             case 3: return pyramid();
             case 4: return convolution();
+            case 5: return reductions();
+            case 6: return attention();
             default: return pointwise();
         }
     }
@@ -130,13 +135,68 @@ private:
 
     RandomPipeline convolution() {
         const std::int64_t taps = one_of({1, 3, 3});
-        Dim co("co", one_of({8, 16, 32})), ci("ci", one_of({3, 8, 16})), y("y", one_of({28, 56, 64})),
-            x("x", one_of({28, 56, 64}));
-        Dim r("r", taps), s("s", taps), iy("iy", y.extent() + (taps - 1)), ix("ix", x.extent() + (taps - 1));
+        const std::int64_t rows = one_of({28, 56, 64}), columns = one_of({28, 56, 64}), channels = one_of({8, 16, 32});
+        Dim co("co", channels), ci("ci", one_of({3, 8, 16})), y("y", rows), x("x", columns);
+        Dim r("r", taps), s("s", taps), iy("iy", rows + taps - 1), ix("ix", columns + taps - 1);
         Input in("in", f32, {ci, iy, ix}), weights("weights", f32, {co, ci, r, s}), bias("bias", f32, {co});
         Func out("out");
-        out(co, y, x) = max(sum({ci, r, s}, in(ci, y + r, x + s) * weights(co, ci, r, s)) + bias(co), 0.0f);
+        if (random_.chance(0.3)) {  // each channel by itself
+            Dim c("c", channels);
+            Input image("image", f32, {c, iy, ix}), taps_of("taps_of", f32, {c, r, s});
+            const Expr total = sum({r, s}, image(c, y + r, x + s) * taps_of(c, r, s));
+            out(c, y, x) = random_.chance(0.5) ? touched(total) : total;
+            return {"convolution", Algorithm({out}, {image, taps_of}), {}};
+        }
+        Func conv("conv");
+        conv(co, y, x) = sum({ci, r, s}, in(ci, y + r, x + s) * weights(co, ci, r, s)) + bias(co);
+        if (random_.chance(0.4)) {
+            Dim py("py", rows / 2), px("px", columns / 2), u("u", 2), v("v", 2);
+            out(co, py, px) = max({u, v}, conv(co, py * 2 + u, px * 2 + v));
+        } else
+            out(co, y, x) = touched(conv(co, y, x));
         return {"convolution", Algorithm({out}, {in, weights, bias}), {}};
+    }
+
+    // Along columns, along rows, or of both.
+    RandomPipeline reductions() {
+        Dim b("b"), j("j");
+        Input in("in", f32, {b, j}), w("w", f32, {j});
+        Func prepared("prepared"), total("total"), out("out");
+        const bool stored = random_.chance(0.5);
+        prepared(b, j) = touched(in(b, j)) * w(j);
+        const Expr value = stored ? Expr(prepared(b, j)) : in(b, j) * w(j);
+        switch (random_.below(3)) {
+            case 0:
+                total(j) = sum({b}, value);
+                out(b, j) = touched(in(b, j) - total(j));
+                break;
+            case 1:
+                total(b) = random_.chance(0.5) ? max({j}, value) : sum({j}, value * value);
+                out(b) = touched(total(b));
+                break;
+            default: total(j) = mean({b}, value); out(j) = mean({b}, (in(b, j) - total(j)) * (in(b, j) - total(j)));
+        }
+        return {
+            "reductions", Algorithm({out}, {in, w}), {{"b", one_of({32, 100, 256, 512})}, {"j", one_of({64, 200, 512, 1000})}}};
+    }
+
+    RandomPipeline attention() {
+        Dim i("i", one_of({32, 64, 96})), j("j", one_of({32, 64, 128})), d("d", one_of({16, 32, 64})),
+            e("e", one_of({16, 32, 64}));
+        Input q("q", f32, {i, d}), k("k", f32, {j, d}), v("v", f32, {j, e});
+        Func scores("scores"), weights("weights"), total("total"), out("out");
+        scores(i, j) = sum({d}, q(i, d) * k(j, d)) * 0.125f;
+        if (random_.chance(0.5)) {
+            weights(i, j) = touched(scores(i, j));
+            out(i, e) = sum({j}, weights(i, j) * v(j, e));
+        } else {
+            Func top("top");
+            top(i) = max({j}, scores(i, j));
+            weights(i, j) = exp(scores(i, j) - top(i));
+            total(i) = sum({j}, weights(i, j));
+            out(i, e) = sum({j}, weights(i, j) * v(j, e)) / total(i);
+        }
+        return {"attention", Algorithm({out}, {q, k, v}), {}};
     }
 
     RandomPipeline pointwise() {
@@ -160,6 +220,17 @@ private:
 
 }  // namespace
 
-RandomPipeline random_pipeline(std::uint64_t number) { return Builder(number).build(); }
+RandomPipeline random_pipeline(std::uint64_t number, int shape) {
+    RandomPipeline out = Builder(number).build();
+    Random random(number * 31 + static_cast<std::uint64_t>(shape));
+    if (shape == 0) return out;
+    static constexpr std::int64_t sizes[] = {24, 48, 80, 128, 200, 300, 333, 512, 700, 1024};
+    std::int64_t points = 0;
+    do {
+        points = 1;
+        for (auto& [dim, extent] : out.extents) points *= extent = sizes[random.below(std::size(sizes))];
+    } while (points > largest_area);
+    return out;
+}
 
 }  // namespace tessera_tune

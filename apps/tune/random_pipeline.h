@@ -15,7 +15,8 @@ struct RandomPipeline {
     tessera::Algorithm algorithm;
     std::map<std::string, std::int64_t> extents;
 };
-/// The same for the same number on every machine.
-[[nodiscard]] RandomPipeline random_pipeline(std::uint64_t number);
+/// The same for the same number on every machine. Another `shape` is the same algorithm at other extents; where all are fixed
+/// there is only shape 0.
+[[nodiscard]] RandomPipeline random_pipeline(std::uint64_t number, int shape = 0);
 
 }  // namespace tessera_tune

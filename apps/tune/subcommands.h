@@ -20,6 +20,7 @@ void add_report(CLI::App& app, int& status);
 void add_resume(CLI::App& app, int& status);
 void add_revalidate(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
+void add_show(CLI::App& app, int& status);
 void add_space(CLI::App& app, int& status);
 void add_status(CLI::App& app, int& status);
 

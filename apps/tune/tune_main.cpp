@@ -18,8 +18,9 @@ int main(int argc, char** argv) {
         "tessera-tune completion bash prints what completes these words in a shell.");
     int status = 0;
     using namespace tessera_tune;
-    for (const auto& add : {add_run, add_resume, add_status, add_best, add_explain, add_diff, add_measure, add_space, add_replay,
-                            add_db, add_record, add_model, add_report, add_lock, add_revalidate, add_doctor, add_completion})
+    for (const auto& add :
+         {add_run, add_resume, add_status, add_best, add_show, add_explain, add_diff, add_measure, add_space, add_replay, add_db,
+          add_record, add_model, add_report, add_lock, add_revalidate, add_doctor, add_completion})
         add(app, status);
     try {
         CLI11_PARSE(app, argc, argv);

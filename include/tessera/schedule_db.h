@@ -70,6 +70,14 @@ struct BestRow {
     std::optional<double> speedup;
     std::size_t trials = 0;  // of its session
 };
+/// One trial of a schedule.
+struct ScheduleUse {
+    std::string hash, kernel, shape, machine, session, header, status;
+    Schedule schedule;  // in canonical names
+    std::size_t ordinal = 0;
+    std::optional<double> seconds;  // the least
+    bool won = false;
+};
 struct StoredModel {
     std::string id, json, trained_on;
     double pairwise = 0, best_of_top10 = 0;
@@ -113,6 +121,8 @@ public:
     [[nodiscard]] StoredSession session(const std::string& id) const;
     /// Of every kernel, or of one.
     [[nodiscard]] std::vector<BestRow> best(const std::string& kernel = "") const;
+    /// The trials of schedules by the beginning of their hash, as headers and metadata of libraries state it.
+    [[nodiscard]] std::vector<ScheduleUse> uses(const std::string& schedule_hash) const;
     /// The model of an id, or the one that was trained on most; nothing where there is none.
     [[nodiscard]] std::optional<StoredModel> model(const std::string& id = "") const;
 

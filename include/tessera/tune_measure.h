@@ -28,7 +28,8 @@ struct MeasureOptions {
     double timeout_seconds = 30;                        // for compiling, checking and one round of samples together
     std::int64_t memory_bytes = std::int64_t{8} << 30;  // address space of a candidate
     std::uint64_t seed = 1;                             // of the inputs' values
-    std::string lock_file;  // held while measuring; "": the machine's, in the folder of temporary files
+    std::string lock_file;         // held while measuring; "": the machine's, in the folder of temporary files
+    std::string code_folder = {};  // keeps machine code of candidates; "": a temporary one that goes with the Runner
 };
 
 /// What a candidate did. Seconds per call in `samples`, in the order in which they were taken.

@@ -122,10 +122,7 @@ private:
 }  // namespace
 
 CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging) {
-    CFunction function{.symbol = kernel.name,
-                       .signature = kernel_signature(kernel.algorithm, true),
-                       .origin = kernel.origin,
-                       .schedule_hash = content_hash(kernel.schedule)};
+    CFunction function{.symbol = kernel.name, .signature = kernel_signature(kernel.algorithm, true), .origin = kernel.origin};
     function.signature.name = kernel.name;
     function.signature.params.clear();
     for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {

@@ -8,6 +8,7 @@
 #include "compile/module.h"
 #include "compile/staging_folder.h"
 #include "compile/toolchain.h"
+#include "schedule/canonical_stages.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "backend/cpu/cpu_backend.h"
 #include "compile/cpu_kernels.h"
@@ -30,7 +31,6 @@ CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unu
     CFunction function{.symbol = kernel.name,
                        .signature = kernel_signature(kernel.algorithm, true),
                        .origin = kernel.origin,
-                       .schedule_hash = content_hash(kernel.schedule),
                        .routines = routine_symbols(kernel.algorithm.state())};
     function.signature.name = kernel.name;
 #ifdef TESSERA_HAVE_HALIDE
@@ -55,6 +55,7 @@ CFunction compile_function(const LibraryKernel& kernel, const Target& target, co
                            std::vector<fs::path>& objects) {
     const bool gpu = target.kind == Target::Kind::cuda;
     CFunction function = gpu ? cuda_function(kernel, target, staging) : cpu_function(kernel, target, staging, profile, objects);
+    function.schedule_hash = schedule_hash(kernel.algorithm, kernel.schedule);
     staging.write(kernel.name + ".c", c_source(function));
     objects.push_back(staging.file(kernel.name + "_entry.o"));
     compile_c(gpu ? Target::host() : target, staging.file(kernel.name + ".c"), staging.path(), objects.back());

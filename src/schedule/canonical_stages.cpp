@@ -131,6 +131,10 @@ Schedule in_canonical_names(const Algorithm& algorithm, const Schedule& schedule
     return canonical(renamed(plain, derived));
 }
 
+std::string schedule_hash(const Algorithm& algorithm, const Schedule& schedule) {
+    return content_hash(in_canonical_names(algorithm, schedule));
+}
+
 Schedule in_user_names(const Algorithm& algorithm, const Schedule& schedule) {
     const StageNames names = stage_names(algorithm);
     const Schedule plain = renamed_by_stage(schedule, inverse(names));

@@ -12,4 +12,8 @@ namespace tessera {
 /// has not got keep their names, which bind() then refuses.
 [[nodiscard]] Schedule in_user_names(const Algorithm& algorithm, const Schedule& schedule);
 
+/// Names a schedule of an algorithm in headers, metadata, databases and lock files: content_hash() in canonical names. It tells
+/// nothing of the user's names, so it is no key for compiled code.
+[[nodiscard]] std::string schedule_hash(const Algorithm& algorithm, const Schedule& schedule);
+
 }  // namespace tessera

@@ -226,6 +226,21 @@ std::vector<BestRow> ScheduleDb::best(const std::string& kernel) const {
     return out;
 }
 
+std::vector<ScheduleUse> ScheduleDb::uses(const std::string& schedule_hash) const {
+    Statement s = state_->connection.prepare(
+        "SELECT p.hash, k.hash, h.dims, m.facts, s.id, s.header, t.status, p.content, t.ordinal, "
+        "(SELECT min(r.least) FROM measurement r WHERE r.trial = t.id), EXISTS (SELECT 1 FROM decision d WHERE d.trial = t.id) "
+        "FROM schedule p JOIN trial t ON t.schedule = p.id JOIN session s ON s.id = t.session JOIN kernel k ON k.id = s.kernel "
+        "JOIN shape h ON h.id = t.shape JOIN machine m ON m.id = t.machine WHERE substr(p.hash, 1, length(?1)) = ?1 "
+        "ORDER BY p.hash, k.hash, s.started, s.id, t.ordinal");
+    s.bind(1, schedule_hash);
+    std::vector<ScheduleUse> out;
+    while (s.step())
+        out.push_back({s.text(0), s.text(1), s.text(2), s.text(3), s.text(4), s.text(5), s.text(6), parse_schedule(s.text(7)),
+                       static_cast<std::size_t>(s.integer(8)), s.real_or_null(9), s.integer(10) != 0});
+    return out;
+}
+
 std::vector<SessionSummary> ScheduleDb::sessions() const {
     Statement s = state_->connection.prepare(
         "SELECT s.id, s.header, k.hash, s.started, (SELECT count(*) FROM trial t WHERE t.session = s.id), "

@@ -127,7 +127,7 @@ struct DatabaseLog::State {
     Algorithm algorithm;
     std::map<std::size_t, std::string> hashes;  // of recorded schedules in canonical names
 
-    [[nodiscard]] std::string hash(const Schedule& s) const { return content_hash(in_canonical_names(algorithm, s)); }
+    [[nodiscard]] std::string hash(const Schedule& s) const { return schedule_hash(algorithm, s); }
 };
 
 DatabaseLog::DatabaseLog() = default;

@@ -283,12 +283,14 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGINT, SIG_IGN);  // the tuner decides what Ctrl-C means
-    // Machine code of candidates is kept between rounds, and goes with this process.
-    std::string folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
-    if (!mkdtemp(folder.data()))
-        folder.clear();
-    else
-        setenv("TESSERA_CACHE_DIR", folder.c_str(), 1);
+    // Machine code of candidates is kept between rounds; unless it has a folder, it goes with this process.
+    std::string folder;
+    if (options.code_folder.empty()) {
+        folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
+        if (!mkdtemp(folder.data())) folder.clear();
+    }
+    if (const std::string& kept = options.code_folder.empty() ? folder : options.code_folder; !kept.empty())
+        setenv("TESSERA_CACHE_DIR", kept.c_str(), 1);
     std::string problem;
     std::optional<Bench> bench;
     try {

@@ -1,6 +1,8 @@
 #include <tessera/schedule_default.h>
 #include <tessera/tune.h>
 
+#include "tune/round_decision.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,12 +16,10 @@ constexpr int screened_samples = 3;
 constexpr int promising_samples = 7;
 constexpr double promising = 1.15;  // times the best: worth a second look
 constexpr std::size_t finalists = 5;
-constexpr double noisy = 0.15;  // of the median: a few per cent cannot be told apart
+constexpr int more_rounds = 3;  // times the rounds, once, when those cannot decide
 
-// The width of the middle half of some times, as a share of their median.
-double spread(std::vector<double> times) {
-    std::sort(times.begin(), times.end());
-    return (times[times.size() * 3 / 4] - times[times.size() / 4]) / times[times.size() / 2];
+std::string interval_text(const Interval& i) {
+    return fmt::format("{:.3f}x as fast, 95 % in [{:.3f}, {:.3f}]", i.median, i.low, i.high);
 }
 
 class Search {
@@ -136,7 +136,7 @@ private:
         return result_.trials.back().seconds;
     }
 
-    // The fastest and the default in interleaved rounds; who is not clearly faster than the default does not replace it.
+    // The fastest and the default in interleaved rounds, the default twice; who is not clearly faster does not replace it.
     void decide(const Schedule& initial) {
         result_.best = initial;
         std::vector<std::size_t> order;
@@ -148,20 +148,39 @@ private:
         order.insert(order.begin(), 0);
         std::vector<Schedule> schedules;
         for (const std::size_t i : order) schedules.push_back(result_.trials[i].schedule);
-        const auto times = interleaved(measurer_, schedules, options_.final_rounds);
-        std::size_t winner = 0;
-        for (std::size_t i = 0; i < order.size(); ++i) {
-            if (times[i].empty()) continue;
-            log_.record_rounds(order[i], times[i]);
-            const bool better =
-                times[winner].empty() || bootstrap_median(times[i]).median < bootstrap_median(times[winner]).median;
-            if (i > 0 && better && (times[0].empty() || faster(times[i], times[0]))) winner = i;
+        schedules.push_back(initial);
+        int rounds = options_.final_rounds;
+        auto times = interleaved(measurer_, schedules, rounds);
+        std::vector<double> again = std::move(times.back());
+        times.pop_back();
+        RoundDecision decision = tune::decide(times, again);
+        if (decision.too_noisy) {
+            const auto more = interleaved(measurer_, schedules, more_rounds * rounds);
+            for (std::size_t i = 0; i < times.size(); ++i) append_rounds(times[i], more[i]);
+            append_rounds(again, more.back());
+            rounds += more_rounds * rounds;
+            decision = tune::decide(times, again);
         }
+        for (std::size_t i = 0; i < order.size(); ++i)
+            if (!times[i].empty()) log_.record_rounds(order[i], times[i]);
+        accept(decision, order, times, rounds);
+    }
+    // Rounds that a schedule did not survive count for nothing.
+    static void append_rounds(std::vector<double>& times, const std::vector<double>& more) {
+        if (more.empty())
+            times.clear();
+        else if (!times.empty())
+            times.insert(times.end(), more.begin(), more.end());
+    }
+
+    void accept(const RoundDecision& decision, const std::vector<std::size_t>& order,
+                const std::vector<std::vector<double>>& times, int rounds) {
+        const std::size_t winner = decision.winner;
         if (times[winner].empty()) {
             result_.reason += "; nothing ran to the end of the final rounds";
             return;
         }
-        result_.best = schedules[winner];
+        result_.best = result_.trials[order[winner]].schedule;
         result_.best_ordinal = order[winner];
         result_.best_seconds = bootstrap_median(times[winner]).median;
         if (times[0].empty()) return log_.record_decision(*result_.best_ordinal, std::nullopt);
@@ -171,14 +190,19 @@ private:
         result_.speedup = bootstrap_median(ratios);
         log_.record_decision(*result_.best_ordinal, result_.speedup);
         if (winner != 0)
-            result_.reason += fmt::format("; trial {} won {} interleaved rounds", order[winner], options_.final_rounds);
-        else if (const double noise = spread(times[0]); noise > noisy)
-            result_.reason += fmt::format(
-                "; the machine is too noisy to decide: the middle half of the default's rounds spreads over {:.0f} % "
-                "of their median, so the default stays",
-                100 * noise);
-        else
-            result_.reason += "; no candidate is clearly faster than the default";
+            result_.reason += fmt::format("; trial {} won {} interleaved rounds", order[winner], rounds);
+        else if (!decision.fastest)
+            result_.reason += "; no candidate ran to the end of the final rounds";
+        else {
+            const std::string fastest =
+                fmt::format("trial {} is {}", order[*decision.fastest], interval_text(*decision.against_fastest));
+            if (!decision.too_noisy)
+                result_.reason += "; no candidate is clearly faster than the default: " + fastest;
+            else
+                result_.reason += fmt::format(
+                    "; the machine is too noisy to decide in {} rounds: {}{}; the default stays", rounds, fastest,
+                    decision.against_itself ? ", and the default against itself " + interval_text(*decision.against_itself) : "");
+        }
     }
 
     const Algorithm& algorithm_;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """tessera-tune as a user runs it: tune_commands.py TESSERA_TUNE GENERATOR. Good and bad input, from generators that crash to a database that is damaged."""
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -77,8 +78,16 @@ class Databases(Commands):
         self.assertEqual(run("diff", self.folder / "s.json", self.folder / "s.json").returncode, 0)
         built = subprocess.run([GENERATOR, "-o", self.folder / "out", "--schedule-db", db, "--require", "nearest"], capture_output=True, text=True)
         self.assertEqual(built.returncode, 0, built.stderr)
-        tier = json.loads((self.folder / "out" / "blur.json").read_text())["functions"][0]["schedule"]["tier"]
-        self.assertIn(tier, ["exact", "shape"])
+        chosen = json.loads((self.folder / "out" / "blur.json").read_text())["functions"][0]["schedule"]
+        self.assertIn(chosen["tier"], ["exact", "shape"])
+        stated = re.search(r"Schedule: database team.db, \w+, ([0-9a-f]{12})", (self.folder / "out" / "blur.h").read_text()).group(1)
+        self.assertEqual(stated, best["schedule"][:12])
+        shown = run("show", stated, "--db", db)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("schedule " + chosen["hash"], shown.stdout)
+        self.assertIn("the winner", shown.stdout)
+        self.refused("E0805", ["show", "0000000000", "--db", db], "has no schedule 0000000000")
+        self.refused("E0805", ["show", "xyz", "--db", db], "no beginning of a hash")
         lock = self.folder / "tessera.lock"
         self.assertEqual(run("lock", GENERATOR, "--db", db, "-o", lock).returncode, 0)
         first = lock.read_text()
@@ -148,14 +157,18 @@ class RandomPipelines(Commands):
         shown = run("record", "--show", "--pipelines", 60)
         self.assertEqual(shown.returncode, 0, shown.stderr)
         families = {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("# ")}
-        self.assertEqual(families, {"stencils", "rows", "products", "pyramid", "convolution", "pointwise"})
+        self.assertEqual(families, {"stencils", "rows", "products", "pyramid", "convolution", "pointwise", "reductions", "attention"})
         self.assertEqual(run("record", "--show", "--pipelines", 60).stdout, shown.stdout)
 
     def test_are_recorded_where_they_were_left(self):
         db = self.folder / "train.db"
-        for pipelines in (1, 2, 2):
-            self.assertEqual(run("record", "--db", db, "--pipelines", pipelines, "--trials", 2).returncode, 0)
-            self.assertEqual(run("status", "--db", db).stdout.count("2 trials"), pipelines)
+        line = ["record", "--db", db, "--trials", 3, "--compile-seconds", 30]
+        self.assertIn("0 trials", run(*line, "--pipelines", 1, "--phase", "compile").stdout)
+        self.assertIn("2 trials in 1 sessions", run(*line, "--pipelines", 1, "--shapes", 1, "--phase", "measure").stdout)
+        for pipelines in (1, 2, 2):  # the first at two sizes; the second has one
+            self.assertEqual(run(*line, "--pipelines", pipelines).returncode, 0)
+            self.assertEqual(run("status", "--db", db).stdout.count("3 trials"), 1 + pipelines)
+        self.assertIn("stopped", run(*line, "--first", 9, "--pipelines", 9, "--seconds", 0.01).stdout)
         self.refused("E0805", ["model", "train", "--db", db], "too few")
 
 

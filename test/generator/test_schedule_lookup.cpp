@@ -60,6 +60,16 @@ TEST(ScheduleLookup, LibrariesSayWhichTierAnswered) {
     EXPECT_EQ(schedule_of(folder, "lib")["origin"], "database team.db, exact");
     EXPECT_EQ(schedule_of(folder, "lib")["tier"], "exact");
     EXPECT_EQ(schedule_of(folder, "lib")["content"]["stages"]["C"]["loops"][0]["tile"], 16);
+    // Header, metadata and database name it by one hash.
+    const std::string hash = ScheduleDb::open(db).best().at(0).schedule_hash;
+    EXPECT_EQ(schedule_of(folder, "lib")["hash"], hash);
+    EXPECT_NE(read_text_file(folder.file("lib.h")).find(", exact, " + hash.substr(0, 12)), std::string::npos);
+    const auto uses = ScheduleDb::open(db).uses(hash.substr(0, 8));
+    ASSERT_EQ(uses.size(), 1u);
+    EXPECT_TRUE(uses[0].won);
+    EXPECT_EQ(uses[0].hash, hash);
+    EXPECT_EQ(uses[0].seconds, 1e-3);
+    EXPECT_TRUE(ScheduleDb::open(db).uses("0000").empty());
     EXPECT_NE(read_text_file(folder.file("lib.h")).find("Schedule: database team.db, exact"), std::string::npos);
     EXPECT_NE(schedule_of(folder, "lib")["explanation"].get<std::string>().find("2.00x the default"), std::string::npos);
 
