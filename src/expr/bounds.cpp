@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include <set>
+
 namespace tessera {
 namespace {
 
@@ -37,9 +39,15 @@ void collect_facts(const Expr& condition, bool holds, IndexAnalysis& analysis, s
 constexpr size_t most_fact_nodes = 300;
 
 bool is_large(const Expr& e) {
-    size_t nodes = 0;
-    for_each_node({e}, [&](const Expr&) { ++nodes; });
-    return nodes > most_fact_nodes;
+    std::set<const ExprNode*> seen{e.get()};
+    std::vector<const ExprNode*> open{e.get()};
+    while (!open.empty() && seen.size() <= most_fact_nodes) {
+        const ExprNode* const node = open.back();
+        open.pop_back();
+        for (const Expr& a : node->args)
+            if (seen.insert(a.get()).second) open.push_back(a.get());
+    }
+    return seen.size() > most_fact_nodes;
 }
 
 // Narrows every range that stands alone in `fact` = k * atom + rest >= 0.
