@@ -3,7 +3,6 @@
 #include "expr/index_analysis.h"
 
 #include <array>
-
 #include <set>
 
 namespace tessera {
