@@ -3,7 +3,6 @@
 #include "expr/index_analysis.h"
 
 #include <array>
-#include <set>
 
 namespace tessera {
 namespace {
@@ -34,21 +33,6 @@ void collect_facts(const Expr& condition, bool holds, IndexAnalysis& analysis, s
     }
 }
 
-// Conditions beyond this size narrow nothing: each use of the ends that they give would go through all of them again.
-constexpr size_t most_fact_nodes = 300;
-
-bool is_large(const Expr& e) {
-    std::set<const ExprNode*> seen{e.get()};
-    std::vector<const ExprNode*> open{e.get()};
-    while (!open.empty() && seen.size() <= most_fact_nodes) {
-        const ExprNode* const node = open.back();
-        open.pop_back();
-        for (const Expr& a : node->args)
-            if (seen.insert(a.get()).second) open.push_back(a.get());
-    }
-    return seen.size() > most_fact_nodes;
-}
-
 // Narrows every range that stands alone in `fact` = k * atom + rest >= 0.
 void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
     IndexAnalysis analysis(Domain(from.ranges));
@@ -76,6 +60,7 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
 
 }  // namespace
 
+// Of large conditions nothing is taken: each use of the ends that they give would go through all of them again.
 Domain Domain::narrowed(const Expr& condition, bool holds) const {
     if (!narrows) return *this;
     IndexAnalysis plain;

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
+#include <set>
 
 namespace tessera {
 namespace {
 
+constexpr size_t large = 300;
 constexpr int deepest = 300;  // nested args; what is deeper stays opaque
 
 Expr as_i64(const Expr& e) { return e->dtype == DType::i64 && !e->weak ? e : make_op(Op::cast, DType::i64, {e}); }
@@ -41,6 +43,18 @@ bool term_divisible(const Term& t, std::int64_t c) {
 }
 
 }  // namespace
+
+bool is_large(const Expr& e) {
+    std::set<const ExprNode*> seen{e.get()};
+    std::vector<const ExprNode*> open{e.get()};
+    while (!open.empty() && seen.size() <= large) {
+        const ExprNode* const node = open.back();
+        open.pop_back();
+        for (const Expr& a : node->args)
+            if (seen.insert(a.get()).second) open.push_back(a.get());
+    }
+    return seen.size() > large;
+}
 
 bool is_multiple(const Polynomial& p, std::int64_t c) {
     return std::all_of(p.terms().begin(), p.terms().end(), [&](const Term& t) { return term_divisible(t, c); });
@@ -181,7 +195,7 @@ Polynomial IndexAnalysis::divide_by_constant(const Polynomial& a, std::int64_t c
 // min or max as a flat list of operands, those that another one makes superfluous dropped.
 Polynomial IndexAnalysis::least(Op op, const Expr& e) {
     std::vector<Polynomial> operands;
-    int splits = 32;  // sums of several minima have a product of cases
+    int splits = is_large(e) ? 0 : 32;  // sums of several minima have a product of cases
     const auto add = [&](const auto& self, const Polynomial& p) -> void {
         // min(min(a, b) + c, d) = min(a + c, b + c, d)
         for (const Expr& atom : atoms_of(p)) {

@@ -59,6 +59,9 @@ private:
 /// The values of a non-polynomial integer node: reads, casts, arg-reductions, counts, bit operations, narrow arithmetic.
 [[nodiscard]] Ends value_range(const Expr& e, const Domain& domain, InputReads reads, int depth);
 
+/// More than a few hundred nodes, shared ones counted once: too many to go through again for what little more is then known.
+[[nodiscard]] bool is_large(const Expr& e);
+
 /// Every term is a multiple of c >= 1, by its factor and the promises of its extents.
 [[nodiscard]] bool is_multiple(const Polynomial& p, std::int64_t c);
 
