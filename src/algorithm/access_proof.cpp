@@ -19,7 +19,8 @@ std::string range_text(const Interval& i) { return fmt::format("[{}, {}]", end_t
 // Input on the way has to stay inside.
 class AccessProof {
 public:
-    explicit AccessProof(const AlgorithmState& a) : a_(a) {
+    /// `simple`: regions with large ends are taken as simpler ones that hold them.
+    AccessProof(const AlgorithmState& a, bool simple) : a_(a), simple_(simple) {
         facts_.extents_positive = true;
         for (const auto& [x, y] : a.require) facts_.equalities.emplace_back(index_expr(x), index_expr(y));
         for (const Func& f : a.funcs) cyclic_ = cyclic_ || f.state()->recurrence;
@@ -124,15 +125,18 @@ private:
         }
         if (target.func->routine && target.boundary == Boundary::none)
             prove_inside(access, domain, target.func->name, target.func->dims, target.func->where);
-        const std::vector<Interval> read = read_region(access, domain);
-        for (size_t i = 0; i < read.size(); ++i)
+        std::vector<Interval> read = read_region(access, domain);
+        for (size_t i = 0; i < read.size(); ++i) {
             if (!read[i].bounded()) throw_unbounded(access, target.func->name, target.func->dims[i].name(), i, read[i]);
+            if (simple_) read[i] = simpler_region(read[i], target.func->dims[i]);
+        }
         const auto [known, fresh] = regions_.emplace(target.func.get(), read);
         grown_ = grown_ || fresh;
         if (fresh) return;
         for (size_t i = 0; i < read.size(); ++i) {
             Interval& region = known->second[i];
-            const Interval joined = hull(region, read[i]);
+            const Interval exact = hull(region, read[i]);
+            const Interval joined = simple_ ? simpler_region(exact, target.func->dims[i]) : exact;
             if (joined.low.same_as(region.low) && joined.high.same_as(region.high)) continue;
             if (last_round_) throw_growing(access, i);
             region = joined;
@@ -196,6 +200,7 @@ private:
     }
 
     const AlgorithmState& a_;
+    bool simple_;
     Facts facts_;
     RequiredRegions regions_;  // of what was reached so far
     bool cyclic_ = false, grown_ = false, last_round_ = false;
@@ -203,7 +208,15 @@ private:
 
 }  // namespace
 
-void prove_accesses(const AlgorithmState& algorithm) { AccessProof(algorithm).prove(); }
-RequiredRegions required_regions(const AlgorithmState& algorithm) { return AccessProof(algorithm).prove(); }
+void prove_accesses(const AlgorithmState& algorithm) { static_cast<void>(required_regions(algorithm)); }
+// What large ends say is decided where they arise: a few boundary conditions further on nothing is proved of them any more. Where
+// the simpler region is too much, the exact one decides.
+RequiredRegions required_regions(const AlgorithmState& algorithm) {
+    try {
+        return AccessProof(algorithm, true).prove();
+    } catch (const Error&) {
+        return AccessProof(algorithm, false).prove();
+    }
+}
 
 }  // namespace tessera
