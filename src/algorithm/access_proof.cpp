@@ -116,6 +116,11 @@ private:
         }
     }
 
+    // Dims that the transforms count by have no extent of their own.
+    Interval kept(const Interval& region, const Dim& d) const {
+        return simple_ && contains_dim(a_.dims, d) ? simpler_region(region, d) : region;
+    }
+
     void visit_access(const Expr& access, const Domain& domain) {
         const AccessTarget& target = access->target();
         if (target.input) {
@@ -128,15 +133,14 @@ private:
         std::vector<Interval> read = read_region(access, domain);
         for (size_t i = 0; i < read.size(); ++i) {
             if (!read[i].bounded()) throw_unbounded(access, target.func->name, target.func->dims[i].name(), i, read[i]);
-            if (simple_) read[i] = simpler_region(read[i], target.func->dims[i]);
+            read[i] = kept(read[i], target.func->dims[i]);
         }
         const auto [known, fresh] = regions_.emplace(target.func.get(), read);
         grown_ = grown_ || fresh;
         if (fresh) return;
         for (size_t i = 0; i < read.size(); ++i) {
             Interval& region = known->second[i];
-            const Interval exact = hull(region, read[i]);
-            const Interval joined = simple_ ? simpler_region(exact, target.func->dims[i]) : exact;
+            const Interval joined = kept(hull(region, read[i]), target.func->dims[i]);
             if (joined.low.same_as(region.low) && joined.high.same_as(region.high)) continue;
             if (last_round_) throw_growing(access, i);
             region = joined;
