@@ -8,7 +8,7 @@ set(TESSERA_ROOMS
   "algorithm:base types expr"
   "ops:base types expr algorithm"
   "transform:base types expr algorithm"
-  "autodiff:base types expr algorithm"
+  "autodiff:base types expr algorithm transform"
   "solve:base types expr algorithm transform autodiff"
   "schedule:base types expr algorithm"
   "schedule_db:base types expr algorithm schedule"

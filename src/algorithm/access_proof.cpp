@@ -19,7 +19,8 @@ std::string range_text(const Interval& i) { return fmt::format("[{}, {}]", end_t
 // Input on the way has to stay inside.
 class AccessProof {
 public:
-    explicit AccessProof(const AlgorithmState& a) : a_(a) {
+    /// `simple`: regions with large ends are taken as simpler ones that hold them.
+    AccessProof(const AlgorithmState& a, bool simple) : a_(a), simple_(simple) {
         facts_.extents_positive = true;
         for (const auto& [x, y] : a.require) facts_.equalities.emplace_back(index_expr(x), index_expr(y));
         for (const Func& f : a.funcs) cyclic_ = cyclic_ || f.state()->recurrence;
@@ -115,6 +116,11 @@ private:
         }
     }
 
+    // Dims that the transforms count by have no extent of their own.
+    Interval kept(const Interval& region, const Dim& d) const {
+        return simple_ && contains_dim(a_.dims, d) ? simpler_region(region, d) : region;
+    }
+
     void visit_access(const Expr& access, const Domain& domain) {
         const AccessTarget& target = access->target();
         if (target.input) {
@@ -124,15 +130,17 @@ private:
         }
         if (target.func->routine && target.boundary == Boundary::none)
             prove_inside(access, domain, target.func->name, target.func->dims, target.func->where);
-        const std::vector<Interval> read = read_region(access, domain);
-        for (size_t i = 0; i < read.size(); ++i)
+        std::vector<Interval> read = read_region(access, domain);
+        for (size_t i = 0; i < read.size(); ++i) {
             if (!read[i].bounded()) throw_unbounded(access, target.func->name, target.func->dims[i].name(), i, read[i]);
+            read[i] = kept(read[i], target.func->dims[i]);
+        }
         const auto [known, fresh] = regions_.emplace(target.func.get(), read);
         grown_ = grown_ || fresh;
         if (fresh) return;
         for (size_t i = 0; i < read.size(); ++i) {
             Interval& region = known->second[i];
-            const Interval joined = hull(region, read[i]);
+            const Interval joined = kept(hull(region, read[i]), target.func->dims[i]);
             if (joined.low.same_as(region.low) && joined.high.same_as(region.high)) continue;
             if (last_round_) throw_growing(access, i);
             region = joined;
@@ -196,6 +204,7 @@ private:
     }
 
     const AlgorithmState& a_;
+    bool simple_;
     Facts facts_;
     RequiredRegions regions_;  // of what was reached so far
     bool cyclic_ = false, grown_ = false, last_round_ = false;
@@ -203,7 +212,15 @@ private:
 
 }  // namespace
 
-void prove_accesses(const AlgorithmState& algorithm) { AccessProof(algorithm).prove(); }
-RequiredRegions required_regions(const AlgorithmState& algorithm) { return AccessProof(algorithm).prove(); }
+void prove_accesses(const AlgorithmState& algorithm) { static_cast<void>(required_regions(algorithm)); }
+// What large ends say is decided where they arise: a few boundary conditions further on nothing is proved of them any more. Where
+// the simpler region is too much, the exact one decides.
+RequiredRegions required_regions(const AlgorithmState& algorithm) {
+    try {
+        return AccessProof(algorithm, true).prove();
+    } catch (const Error&) {
+        return AccessProof(algorithm, false).prove();
+    }
+}
 
 }  // namespace tessera

@@ -19,6 +19,8 @@ bool is_large(const Interval& i) {
     return (i.low.defined() && is_large(i.low, left)) || (i.high.defined() && is_large(i.high, left));
 }
 
+constexpr std::int64_t most_beyond = 4;
+
 Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     if (mode == Boundary::none) return read;
     const Interval whole = whole_dim(d);
@@ -48,6 +50,21 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
 }
 
 }  // namespace
+
+Interval simpler_region(const Interval& region, const Dim& d) {
+    const Facts positive{.extents_positive = true};
+    Interval out = region;
+    const auto reaches = [&](const Expr& a, const Expr& b) { return proves_nonnegative(simplified_op(Op::sub, a, b), positive); };
+    const auto ends_large = [](const Expr& e) {
+        int left = 40;
+        return e.defined() && is_large(e, left);
+    };
+    for (std::int64_t beyond = 0; ends_large(out.low) && beyond <= most_beyond; ++beyond)
+        if (const Expr end = number(-beyond); reaches(region.low, end)) out.low = end;
+    for (std::int64_t beyond = 0; ends_large(out.high) && beyond <= most_beyond; ++beyond)
+        if (const Expr end = simplified_op(Op::add, whole_dim(d).high, number(beyond)); reaches(end, region.high)) out.high = end;
+    return out;
+}
 
 Interval whole_dim(const Dim& d) { return {number(0), simplified_op(Op::sub, Expr(d.extent()), number(1))}; }
 

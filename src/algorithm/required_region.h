@@ -19,6 +19,10 @@ namespace tessera {
 [[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain,
                                                 InputReads reads = InputReads::by_range);
 
+/// The region itself, or where an end of it is a large expression, a simple one that holds it: that of the whole dim, or a few
+/// cells further out.
+[[nodiscard]] Interval simpler_region(const Interval& region, const Dim& d);
+
 /// Per Func the cells that the outputs need of it, one interval per dim. Throws E0401 / E0402 as the Algorithm's checks do.
 using RequiredRegions = std::map<const FuncState*, std::vector<Interval>>;
 [[nodiscard]] RequiredRegions required_regions(const AlgorithmState& algorithm);

@@ -3,6 +3,7 @@
 #include "algorithm/required_region.h"
 #include "autodiff/custom_rule.h"
 #include "autodiff/monoid_derivative.h"
+#include "autodiff/rule_batch.h"
 #include "autodiff/scalar_partials.h"
 #include "autodiff/transposed_access.h"
 #include "base/check.h"
@@ -126,10 +127,6 @@ void Forward::define(const Func& f, const std::vector<Guarded>& values) {
 }
 
 void Forward::define_by_rule(const Func& f) {
-    if (!options_.parameters.empty())
-        throw Limit(L0904_derivative, f.state()->where,
-                    fmt::format("{} has a rule of the user, which has no forward jacobian", f.name()),
-                    {token(f.name()), fix("use jvp()")});
     check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
     const std::string name = names_.prefix(name_of(f.name()) + "/rule");
     std::vector<Func> given;
@@ -142,10 +139,12 @@ void Forward::define_by_rule(const Func& f) {
         const Expr read = make_access({x.input(), func, Boundary::none}, dims_as_indices(dims), dtype, 0, f.state()->where);
         const Guarded tangent = activity_.access_varies(read) ? tangent_of(read) : Guarded{};
         const std::string& of = x.input() ? x.input()->name : x.func()->name;
-        given.push_back(made_func(name + "/" + of, dims, {tangent.zero() ? zero_of(derivative_dtype(dtype)) : tangent.expr()},
-                                  f.state()->where));
+        given.push_back(made_func(name + "/" + of, with_parameters(dims),
+                                  {tangent.zero() ? zero_of(derivative_dtype(dtype)) : tangent.expr()}, f.state()->where));
     }
-    const Func made = in_normal_form_({forward_of_rule(f, given, name)})[0];
+    const Func made = called_per(options_.parameters, given, [&](const std::vector<Func>& each) {
+        return in_normal_form_({forward_of_rule(f, each, name)});
+    })[0];
     define(f, {{{}, converted(derivative_dtype(f.dtype()), read_at(made, dims_as_indices(made.dims()), f.state()->where))}});
 }
 

@@ -1,6 +1,8 @@
 #include "autodiff/reverse.h"
 
 #include "autodiff/custom_rule.h"
+#include "autodiff/graph_of.h"
+#include "autodiff/rule_batch.h"
 #include "autodiff/scalar_partials.h"
 #include "base/check.h"
 #include "expr/index_text.h"
@@ -160,34 +162,59 @@ void Reverse::spread(const Func& f) {
     transpose_each(f, stored_terms(f, reverse_sweep(f.state()->values, seeds, context)), loops_of(f), {});
 }
 
+// Of an operand of a rule: by what its cotangent is known; null where nothing is differentiated by what it depends on.
+const void* Reverse::key_of_operand(const Wrt& x) const {
+    if (x.input()) return activity_.variables().inputs.count(x.input().get()) == 0 ? nullptr : x.input().get();
+    const auto found = normal_.find(x.func().get());
+    const FuncState* target = found == normal_.end() ? x.func().get() : found->second.state().get();
+    return activity_.varies(*target) || activity_.is_cut(*target) ? target : nullptr;
+}
+
 // The rule speaks of the Funcs of the user's graph; what it makes reads those in normal form.
 void Reverse::spread_rule(const Func& f, const std::vector<Expr>& given) {
-    if (!options_.parameters.empty())
-        throw Limit(
-            L0904_derivative, f.state()->where,
-            fmt::format("{} has a rule of the user, which has no derivative per {}", f.name(), options_.parameters[0].name()),
-            {token(f.name()), fix("differentiate without `per`, one value at a time")});
     check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
     const std::string name = names_.prefix(options_.prefix + "/" + f.name() + "/rule");
-    const Func cotangent = made_func(name + "/given", f.dims(), {given[0]}, f.state()->where);
+    const Func cotangent = made_func(name + "/given", with_parameters(f.dims()), {given[0]}, f.state()->where);
     const std::vector<Wrt>& operands = f.state()->rule->operands;
-    const std::vector<Func> made = in_normal_form_(reverse_of_rule(f, cotangent, name));
+    for (const Wrt& x : operands)
+        if (key_of_operand(x) != nullptr) check_rule_per(f, x);
+    const std::vector<Func> made = called_per(parameters_without(f.dims()), {cotangent}, [&](const std::vector<Func>& each) {
+        return in_normal_form_(reverse_of_rule(f, each[0], name));
+    });
     for (size_t k = 0; k < operands.size(); ++k) {
-        const Wrt& x = operands[k];
-        const void* key = x.input().get();
-        if (x.func()) {
-            const auto found = normal_.find(x.func().get());
-            const FuncState* target = found == normal_.end() ? x.func().get() : found->second.state().get();
-            if (!activity_.varies(*target) && !activity_.is_cut(*target)) continue;
-            consumer_.emplace(target, f.state().get());
-            key = target;
-        } else if (activity_.variables().inputs.count(x.input().get()) == 0) {
-            continue;
-        }
+        const void* key = key_of_operand(operands[k]);
+        if (key == nullptr) continue;
+        if (operands[k].func()) consumer_.emplace(static_cast<const FuncState*>(key), f.state().get());
         const Expr value =
             converted(derivative_dtype(made[k].dtype()), read_at(made[k], dims_as_indices(made[k].dims()), f.state()->where));
         terms_[{key, 0}].values.emplace_back(value, f.name());
     }
+}
+
+std::vector<Dim> Reverse::parameters_without(const std::vector<Dim>& dims) const {
+    std::vector<Dim> out;
+    for (const Dim& d : options_.parameters)
+        if (!contains_dim(dims, d)) out.push_back(d);
+    return out;
+}
+
+// A dim of `per` that the Func has too: the rule serves its points one by one where it does not mix them and the operand has the
+// dim as well.
+void Reverse::check_rule_per(const Func& f, const Wrt& operand) const {
+    for (const Dim& d : options_.parameters) {
+        if (!contains_dim(f.dims(), d)) {
+            if (contains_dim(dims_of(operand), d)) throw_rule_per(f, d, fmt::format("{} has that dim too", name_of(operand)));
+            continue;
+        }
+        if (!contains_dim(f.state()->rule->per, d)) throw_rule_per(f, d, "nothing says that it does not mix its points");
+        if (!contains_dim(dims_of(operand), d))
+            throw_rule_per(f, d, fmt::format("{} is the same for all of them", name_of(operand)));
+    }
+}
+void Reverse::throw_rule_per(const Func& f, const Dim& d, const std::string& why) {
+    throw Limit(L0904_derivative, f.state()->where,
+                fmt::format("{} has a rule, which is not differentiated per {}: {}", f.name(), d.name(), why),
+                {token(f.name()), fix("differentiate one value at a time, and vmap() that")});
 }
 
 void Reverse::transpose_all(const Func& f, const std::vector<Expr>& roots, const std::vector<Guarded>& seeds,

@@ -36,7 +36,11 @@ private:
 
     // reverse.cpp
     void spread(const Func& f);
+    [[nodiscard]] const void* key_of_operand(const Wrt& x) const;
     void spread_rule(const Func& f, const std::vector<Expr>& given);
+    void check_rule_per(const Func& f, const Wrt& operand) const;
+    [[noreturn]] static void throw_rule_per(const Func& f, const Dim& d, const std::string& why);
+    [[nodiscard]] std::vector<Dim> parameters_without(const std::vector<Dim>& dims) const;
     [[nodiscard]] std::vector<Expr> cotangents(const Func& f);
     [[nodiscard]] Expr cotangent(const Func& f, int component);
     [[nodiscard]] Expr combined(const Key& key, const std::string& name, const std::vector<Dim>& dims, SourceLoc where);

@@ -202,6 +202,7 @@ Func solution(const Equation& equation, const std::string& name, const Expr& val
         rule->operands.push_back(operand);
     }
     rule->closed = false;
+    rule->per = equation.options.per;
     rule->linear = true;
     rule->reverse = [by](const Func& cotangent) { return by->reverse(cotangent); };
     if (!equation.captured.empty()) rule->forward = [by](const std::vector<Func>& tangents) { return by->forward(tangents); };

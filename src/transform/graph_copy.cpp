@@ -354,6 +354,8 @@ std::shared_ptr<const DerivativeRule> GraphCopy::rule(const FuncState& f) {
     auto made = std::make_shared<DerivativeRule>();
     made->closed = from->closed;
     made->linear = from->linear;
+    made->per = dims(from->per);
+    if (changes_.added) made->per.push_back(*changes_.added);
     std::vector<Replacement> places;
     for (const Wrt& x : from->operands) {
         places.push_back(place_of({x.input(), x.func()}));

@@ -77,6 +77,67 @@ TEST(FixedPoint, T15TheGradientByTheFirstGuessIsZero) {
     EXPECT_NE(values[1][0], 0.0);
 }
 
+// Each in an algorithm of its own, with the same arguments.
+std::vector<std::vector<double>> each_evaluated(const std::vector<Func>& all, const Program& p, unsigned seed) {
+    std::vector<std::vector<double>> out;
+    Values values;
+    for (const Func& f : all) values.merge(random_values(p, {f}, seed));
+    for (const Func& f : all) out.push_back(evaluated({f}, p, values)[0]);
+    return out;
+}
+
+// One linear solve for every row, or column: by rows as by columns as along a direction.
+TEST(FixedPoint, JacobiansGoThroughTheEquation) {
+    const Layer l;
+    Dim k("k", l.i.extent()), m("m", l.i.extent());
+    for (const Solver solver : {Solver::automatic, Solver::lu, Solver::cgnr}) {
+        const Func x = l.solution("x", {.tol = tight, .solver = solver});
+        Func y("y"), loss("loss");
+        y(l.i) = x(l.i) * x(l.i) + l.b(l.i);
+        loss() = sum({l.i}, y(l.i) * cast(f64, l.i + 1));
+        const std::vector<Func> all{jacrev(y, l.b, {k}), jacfwd(y, l.b, {k}), jvp(y, {{l.b, 1}}), hessian(loss, l.b, {m}),
+                                    hvp(loss, {{l.b, 1}})[0]};
+        Program p = l.program(y, {});
+        p.extents["k"] = p.extents["m"] = 3;
+        const auto found = each_evaluated(all, p, 1);
+        ASSERT_EQ(found[0].size(), 9u);
+        for (size_t e = 0; e < 9; ++e) EXPECT_NEAR(found[0][e], found[1][e], 1e-12);
+        for (size_t r = 0; r < 3; ++r) {
+            EXPECT_NEAR(found[0][3 * r] + found[0][3 * r + 1] + found[0][3 * r + 2], found[2][r], 1e-12);
+            EXPECT_NEAR(found[3][3 * r] + found[3][3 * r + 1] + found[3][3 * r + 2], found[4][r], 1e-12);
+        }
+    }
+}
+
+// Equations that are independent along n, each with its own gradient.
+TEST(FixedPoint, GradientsPerPointOfIndependentEquations) {
+    const Layer l;
+    Dim n("n", 2);
+    const Input bs("bs", f64, {n, l.i});
+    Func first("first"), each("each"), total("total");
+    first(n, l.i) = 0.0 * bs(n, l.i);
+    const Func x =
+        fixed_point("x", first, [&](const Func& v) { return tanh(0.3 * sum({l.j}, l.W(l.i, l.j) * v(n, l.j)) + bs(n, l.i)); },
+                    {.tol = tight, .per = {n}});
+    each(n) = sum({l.i}, x(n, l.i) * x(n, l.i));
+    total() = sum({n}, each(n));
+    const std::vector<Func> all{grad(each, {bs}, {.per = {n}})[0], grad(total, {bs})[0]};
+    const Program p = l.program(total, {});
+    const auto found = each_evaluated(all, p, 1);
+    ASSERT_EQ(found[0].size(), 6u);
+    for (size_t e = 0; e < 6; ++e) EXPECT_NEAR(found[0][e], found[1][e], 1e-12);
+    EXPECT_EQ(thrown([&] { static_cast<void>(grad(each, {l.W}, {.per = {n}})); }), L0904_derivative);
+    // One equation for all: its gradient by b for every weight n.
+    const Func one = l.solution("one");
+    Func weighted("weighted");
+    const Input weights("weights", f64, {n, l.i});
+    weighted(n) = sum({l.i}, one(l.i) * weights(n, l.i));
+    const std::vector<Func> rows{grad(weighted, {l.b}, {.per = {n}})[0], jacrev(weighted, l.b)};
+    const auto both = each_evaluated(rows, p, 2);
+    ASSERT_EQ(both[0].size(), 6u);
+    for (size_t e = 0; e < 6; ++e) EXPECT_NEAR(both[0][e], both[1][e], 1e-12);
+}
+
 TEST(FixedPoint, CapturedFuncsAndFuncsThatAreCut) {
     const Layer l;
     Func shift("shift"), loss("loss"), by_hand("by_hand");

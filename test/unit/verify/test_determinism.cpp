@@ -6,6 +6,8 @@
 #include <tessera/tessera.h>
 #include <tessera/tessera_runtime.h>
 
+#include "unit/autodiff/constructs.h"
+
 namespace tessera {
 namespace {
 
@@ -67,6 +69,34 @@ TEST(Determinism, GradientsHaveTheSameBitsForEveryNumberOfThreads) {
         expect_same_bits(loss, {a}, {{"a", random_floats({20, 300}, 1)}});
     }
     EXPECT_EQ(tessera_num_threads(), before);
+}
+
+// Every construct with its gradient, at extents that are cut into tasks.
+TEST(Determinism, EveryConstructAndItsGradientHaveTheSameBitsForEveryNumberOfThreads) {
+    const autodiff_test::Constructs c(70, 40);
+    std::vector<Func> outputs;
+    for (const Func& y : c.all) {
+        const Expr value = y.at(autodiff_test::all_of(y.dims())).read();
+        Func loss(y.name() + "_loss");
+        loss() = y.rank() == 0 ? value * value : sum(y.dims(), value * value);
+        std::vector<Wrt> wrt;
+        for (const Argument& argument : arguments_of({y}))
+            for (const Input& x : {c.a, c.b})
+                if (argument.state() == x.state()) wrt.emplace_back(x);
+        const ValueAndGrad g = value_and_grad(loss, wrt, {.name = "d_" + y.name()});
+        outputs.push_back(g.value);
+        outputs.insert(outputs.end(), g.gradients.begin(), g.gradients.end());
+    }
+    const Algorithm all(outputs, {c.a, c.b, c.at});
+    const Buffer<double> a({70, 40}), b({40});
+    const Buffer<std::int32_t> at({40});
+    double next = 0.3;
+    for (const Buffer<double>* x : {&a, &b})
+        x->for_each([&](double& value) { value = next = next > 1.4 ? next - 1.09 : next + 0.37; });
+    for (std::int64_t k = 0; k < 40; ++k) at(k) = static_cast<std::int32_t>(k * 7 % 5);
+    const DeterminismReport report = verify_determinism(all, {default_schedule(all)}, {{"a", a}, {"b", b}, {"at", at}});
+    EXPECT_TRUE(report.same()) << report.text();
+    EXPECT_EQ(report.runs, 8);
 }
 
 // A mean of sums in the middle of the graph, under two schedules of the sum.
