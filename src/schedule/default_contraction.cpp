@@ -15,6 +15,7 @@ namespace tessera {
 namespace {
 
 constexpr double least_reduced = 16;  // points of a sum that are worth register tiles
+constexpr double enough_rows = 16;    // of an inner dim, so that tiles have their rows there
 constexpr double most_tiled = 10;     // operations of a product in a register tile, its loads included
 
 // Register tiles of an f32 contraction, rows x vectors: measured without spills and at the speed of vendor libraries.
@@ -40,8 +41,21 @@ std::vector<Expr> factors_of(const Stage& sum) {
     return out;
 }
 
+// Vectors side by side in a tile: as many as fit, or those that few columns fill with the least beyond their end.
+std::int64_t tile_vectors(const Dim& n, std::int64_t width) {
+    constexpr std::int64_t most = 4;
+    const auto columns = n.extent().constant();
+    const auto fitting = static_cast<std::int64_t>(estimated_extent(n)) / width;
+    std::int64_t best = std::clamp<std::int64_t>(fitting, 1, most);
+    if (!columns || *columns >= most * width || *columns < width) return best;
+    const auto computed = [&](std::int64_t vectors) { return (*columns + vectors * width - 1) / (vectors * width) * vectors; };
+    for (std::int64_t v = best + 1; v <= most; ++v)
+        if (computed(v) < computed(best)) best = v;
+    return best;
+}
+
 // The dim whose loop forms the rows of a register tile, for a sum of products whose last dim gives the columns: one factor varies
-// along it alone, another along the last dim alone. Nothing where there is none.
+// along it alone, another along the last dim alone. The innermost that fills a tile, or the longest. Nothing where there is none.
 std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
     const Dim& n = sum.dims.back();
     std::optional<Dim> found;
@@ -52,7 +66,8 @@ std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
             by_n = by_n || (varies_along(e, n) && !varies_along(e, m));
             by_m = by_m || (varies_along(e, m) && !varies_along(e, n));
         }
-        if (by_n && by_m && (!found || estimated_extent(m) > 2 * estimated_extent(*found))) found = m;
+        if (!by_n || !by_m) continue;
+        if (!found || (estimated_extent(*found) < enough_rows && estimated_extent(m) > 2 * estimated_extent(*found))) found = m;
     }
     return found;
 }
@@ -67,8 +82,7 @@ public:
         // A part of a vector is worth one where the factor is copied into whole ones.
         ragged_ = columns < static_cast<double>(width_) && 2 * columns >= static_cast<double>(width_);
         vectors_ = ragged_ || columns >= static_cast<double>(width_);
-        const auto fitting = static_cast<std::int64_t>(columns) / width_;
-        tile_ = register_tile(model, std::clamp<std::int64_t>(fitting, 1, 4));
+        tile_ = register_tile(model, tile_vectors(n_, width_));
         n_tile_ = tile_.vectors * width_;
         n_block_ = std::max(tile_.block * 4 / bytes, n_tile_);
         wide_ = columns > static_cast<double>(n_tile_);

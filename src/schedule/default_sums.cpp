@@ -1,5 +1,6 @@
 #include "schedule/default_sums.h"
 
+#include "schedule/default_contraction.h"
 #include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
 #include "schedule/joined_reductions.h"
@@ -15,11 +16,17 @@ namespace {
 constexpr double least_shared = 15;  // operations: less is computed again for what it costs to store
 constexpr size_t most_joined = 64;   // results a column, which stay in the first cache with what a row of them reads
 
-bool is_column_sum(const Stage& s) {
-    if (s.kind != Stage::Kind::reduction || s.dims.size() != 1 || s.update->order.kind != Order::Kind::any) return false;
+// Sums over many points are not worth keeping apart to stand in the rows of what reads them.
+bool is_column_sum(const StageGraph& graph, size_t i) {
+    constexpr double many = 256;
+    const Stage& s = graph.stages[i];
+    if (s.kind != Stage::Kind::reduction || s.dims.empty() || s.update->order.kind != Order::Kind::any) return false;
     double points = 1;
     for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
-    return points > small_reduction && !reduces_contiguously(s);
+    if (points <= (s.dims.size() == 1 ? small_reduction : many) || reduces_contiguously(s)) return false;
+    for (size_t user = 0; user < graph.stages.size(); ++user)
+        if (contraction_of(graph, user) == i) return false;
+    return true;
 }
 
 // The arrays of at least two dims that a reduction reads, itself or through definitions.
@@ -70,7 +77,8 @@ std::vector<std::pair<std::string, std::string>> join_column_sums(StageGraph& gr
     std::vector<std::pair<std::string, std::string>> shared;
     while (true) {
         std::vector<std::set<const void*>> arrays;
-        for (const Stage& s : graph.stages) arrays.push_back(is_column_sum(s) ? arrays_read(graph, s) : std::set<const void*>{});
+        for (size_t i = 0; i < graph.stages.size(); ++i)
+            arrays.push_back(is_column_sum(graph, i) ? arrays_read(graph, graph.stages[i]) : std::set<const void*>{});
         const std::vector<size_t> group = next_group(graph, arrays, needed_stages(graph));
         if (group.empty()) return shared;
         for (size_t i = 1; i < group.size(); ++i) shared.emplace_back(graph.stages[group[i]].name, graph.stages[group[0]].name);

@@ -4,6 +4,7 @@
 #include "backend/cpu/held_dims.h"
 #include "backend/cpu/index_width.h"
 #include "backend/cpu/placed_extents.h"
+#include "backend/cpu/recurrence_start.h"
 #include "base/check.h"
 #include "expr/bounds.h"
 #include "schedule/in_place.h"
@@ -175,7 +176,7 @@ private:
         note_vectorised(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;
-        for (const Expr& v : s.values) values.push_back(with_named_parts(v, value(v, scope)));
+        for (const Expr& v : s.values) values.push_back(started(s, made.vars, with_named_parts(v, value(v, scope))));
         define_as(made.func, {made.vars.rbegin(), made.vars.rend()}, values);
         if (s.update) define_update(i);
     }

@@ -39,6 +39,20 @@ TEST(DefaultSchedule, ContractionsAreRegisterTiledWithAPackedOperand) {
     EXPECT_EQ(s.stages.at("C.sum").compute->at, (LoopRef{"C", "mt"})) << to_json(s);
 }
 
+// Rows of tiles run along the inner dim where that has enough of them, and few columns are one tile.
+TEST(DefaultSchedule, TilesOfSmallMatricesLieAlongThem) {
+    Dim k("k", 50), i("i", 20), j("j", 20), n("n", 1000);
+    Input A("A", f64, {k, n, i}), B("B", f64, {n, j});
+    Func C("C");
+    C(k, i, j) = sum({n}, A(k, n, i) * B(n, j));
+    const Schedule s = scheduled(Algorithm({C}, {A, B}));
+    const std::vector<LoopSpec>& loops = *s.stages.at("C").loops;
+    EXPECT_EQ(loops[0].dim, "k") << to_json(s);
+    EXPECT_EQ(loops[1].name, "mt") << to_json(s);
+    EXPECT_EQ(loops[1].dim, "i") << to_json(s);
+    EXPECT_EQ(loops[1].tile, 8) << to_json(s);  // beside three vectors
+}
+
 // Blocks of k where its panels outgrow the cache, added into the result.
 TEST(DefaultSchedule, LongSumsAreBlocked) {
     const auto matmul = [](const Dim& k) {
