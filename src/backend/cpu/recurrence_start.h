@@ -1,8 +1,7 @@
 #pragma once
 
+#include "backend/cpu/halide_ir.h"
 #include "schedule/stages.h"
-
-#include <Halide.h>
 
 #include <vector>
 
@@ -10,6 +9,14 @@ namespace tessera::cpu {
 
 /// What cells of the stage start as. Of a recurrence that runs in plain steps only those before its steps start at all: every
 /// other cell is written by a step before it is read.
-[[nodiscard]] Halide::Expr started(const Stage& s, const std::vector<Halide::Var>& vars, const Halide::Expr& value);
+[[nodiscard]] inline Halide::Expr started(const Stage& s, const std::vector<Halide::Var>& vars, const Halide::Expr& value) {
+    if (s.kind != Stage::Kind::recurrence || s.update->reduction_dims.size() != 1 || s.update->condition.defined()) return value;
+    const Dim& t = s.update->reduction_dims[0];
+    const auto steps = t.extent().constant();
+    for (size_t d = 0; steps && d < s.dims.size(); ++d)
+        if (s.dims[d].id() == t.id())
+            return Halide::select(vars[d] < 0 || vars[d] >= static_cast<int>(*steps), value, Halide::undef(value.type()));
+    return value;
+}
 
 }  // namespace tessera::cpu
