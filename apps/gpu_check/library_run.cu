@@ -219,6 +219,7 @@ int run_libraries(Results& results) {
     for (const Row r : {Row{8192, 8192, 8192}, {4096, 4096, 4096}, {1000, 1032, 520}}) {
         compare.product("product_relu", product_relu, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_gelu", product_gelu, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
+        compare.product("product_relu_blocks", product_relu_blocks, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_pair", product_relu_pair, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_gelu_pair", product_gelu_pair, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
     }

@@ -74,6 +74,7 @@ typedef struct tessera_cuda_launch {
     tessera_code grid[3]; /**< CTAs along x, y, z; no code: 1. Nothing is launched where one is 0. */
     int32_t threads;
     int32_t shared_bytes; /**< dynamic */
+    int32_t resident;     /**< > 0: no more CTAs along x than so many for every multiprocessor; they share the work */
     int32_t param_count;
     const tessera_cuda_param* params;
 } tessera_cuda_launch;

@@ -5,6 +5,7 @@
 #include "runtime/extent_code.h"
 #include "runtime/last_error.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstring>
 
@@ -276,6 +277,12 @@ private:
                                     call_.kernel.name, ctas, "xyz"[d], limits[d]),
                                "schedule larger tiles");
             grid[d] = static_cast<unsigned>(ctas);
+        }
+        if (l.resident > 0) {
+            // A block counts on 2^16 blocks at most.
+            const int64_t at_once =
+                std::min<int64_t>(int64_t{l.resident} * multiprocessor_count(call_.driver, call_.device), 1 << 16);
+            grid[0] = static_cast<unsigned>(std::min<int64_t>(grid[0], at_once));
         }
         InlineArray<ScalarStorage, 32> values(static_cast<std::size_t>(l.param_count));
         InlineArray<void*, 32> addresses(static_cast<std::size_t>(l.param_count));

@@ -143,4 +143,14 @@ int compute_capability(const CudaDriver& driver, std::int32_t device) {
     return 10 * major + minor;
 }
 
+int multiprocessor_count(const CudaDriver& driver, std::int32_t device) {
+    constexpr int multiprocessors = 16;
+    CudaDevice handle = 0;
+    int count = 0;
+    if (driver.device_get(&handle, device) != cuda_success ||
+        driver.device_get_attribute(&count, multiprocessors, handle) != cuda_success || count < 1)
+        return 1;
+    return count;
+}
+
 }  // namespace tessera::runtime

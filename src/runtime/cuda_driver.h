@@ -72,5 +72,7 @@ private:
 
 /// 90 for compute capability 9.0; a negative number where it cannot be asked.
 [[nodiscard]] int compute_capability(const CudaDriver& driver, std::int32_t device);
+/// 1 at least.
+[[nodiscard]] int multiprocessor_count(const CudaDriver& driver, std::int32_t device);
 
 }  // namespace tessera::runtime

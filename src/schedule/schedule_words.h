@@ -82,8 +82,8 @@ inline constexpr auto engine_words = std::to_array<WordRow>({
     {"stmatrix", "fragments to shared memory", "auto", "auto"},
 });
 inline constexpr auto overlap_words = std::to_array<WordRow>({
-    {"pingpong", "consumers take turns between mainloop and epilogue", "no overlap", "no overlap"},
-    {"cooperative", "consumers share one tile", "no overlap", "no overlap"},
+    {"pingpong", "consumers take turns between mainloop and epilogue", "no overlap", "overlap cooperative"},
+    {"cooperative", "a warpgroup copies, the others share one tile", "no overlap"},
 });
 inline constexpr auto compute_words = std::to_array<WordRow>({
     {"inline", "recomputed at each use; a reduction gets a private instance in each user's innermost loop"},

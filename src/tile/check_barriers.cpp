@@ -112,6 +112,7 @@ private:
         for (auto& [place, memory] : clock_.memories) memory.unfenced = false;
     }
     void await(const Await& a) {
+        if (in_role_) return;  // check_roles() follows what roles hand over
         if (a.ring == 0) return await_groups(a.in_flight.value_or(0));
         const std::int64_t token = known(a.token).value_or(0);
         const auto group = tokens_.find({a.stages[0], token});
@@ -274,8 +275,17 @@ private:
                 memory.group = commits_ - 1;
                 due_[commits_ - 1] -= box_bytes_[c.stage];
             },
-            [&](const Fence&) { fence(); }, [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); },
-            [&](const Await& a) { await(a); }, [&](const Barrier&) { ++clock_.time; });
+            [&](const Roles& r) {
+                in_role_ = true;
+                visit(*r.rest, scope);
+                in_role_ = false;
+            },
+            [&](const Tiles& t) {
+                for (int i = 0; i < 2; ++i) visit(*t.body, scope);
+            },
+            [&](const Acquire&) {}, [&](const Release&) {}, [&](const Fence&) { fence(); },
+            [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); }, [&](const Await& a) { await(a); },
+            [&](const Barrier&) { ++clock_.time; });
     }
 
     const Program& program_;
@@ -284,6 +294,7 @@ private:
     std::int64_t rounds_;
     int turns_ = 0;
     std::int64_t statement_ = 0, commits_ = 0;
+    bool in_role_ = false;                                            // that does not copy
     bool grouped_ = false;                                            // a warpgroup reads
     std::map<std::pair<size_t, std::int64_t>, std::int64_t> tokens_;  // of the copy engine's groups
     std::set<Place> multiplied_;                                      // by the product in flight
@@ -314,6 +325,7 @@ void check_barriers(const Program& program) {
         for (int conditions = 0; conditions < 3; ++conditions)
             for (const std::int64_t r : rounds) PaperRun(program, k, conditions, r).run();
     }
+    check_roles(program);
 }
 
 }  // namespace tessera::tile

@@ -27,10 +27,12 @@ public:
         : program_(program), kernel_(kernel), limits_(limits) {}
 
     void run() {
-        if (kernel_.threads > limits_.threads || kernel_.threads % 32 != 0)
-            throw Error(E0506_loop_kind, {}, fmt::format("kernel {} has {} threads", kernel_.name, kernel_.threads),
+        const std::int64_t threads = kernel_.threads + kernel_.producers;
+        if (threads > limits_.threads || threads % 32 != 0)
+            throw Error(E0506_loop_kind, {}, fmt::format("kernel {} has {} threads", kernel_.name, threads),
                         {expected(fmt::format("a multiple of 32, at most {}", limits_.threads)),
                          fix("change threads in its record under kernels")});
+        check_roles();
         const SharedPlan plan = plan_shared(program_, kernel_);
         if (plan.bytes > limits_.shared_bytes) {
             std::vector<Hint> hints{expected(fmt::format("at most {} bytes a block", limits_.shared_bytes))};
@@ -44,6 +46,25 @@ public:
     }
 
 private:
+    // setmaxnreg takes multiples of 8 from 24 to 256; a multiprocessor has 65536 registers.
+    void check_roles() const {
+        if (kernel_.producers == 0) return;
+        if (kernel_.threads % 128 != 0)
+            throw Error(E0506_loop_kind, {},
+                        fmt::format("kernel {} has {} threads beside those that copy", kernel_.name, kernel_.threads),
+                        {expected("a multiple of 128, whole warpgroups"), fix("change threads in its record under kernels")});
+        const std::int64_t copy = kernel_.producer_registers, rest = kernel_.consumer_registers;
+        if (copy == 0 && rest == 0) return;
+        const std::int64_t all = kernel_.min_ctas * (copy * kernel_.producers + rest * kernel_.threads);
+        const auto is_legal = [](std::int64_t count) { return count >= 24 && count <= 256 && count % 8 == 0; };
+        if (is_legal(copy) && is_legal(rest) && all <= 65536) return;
+        throw Error(E0508_storage, {},
+                    fmt::format("kernel {} gives threads that copy {} registers and the others {}, {} in all", kernel_.name, copy,
+                                rest, all),
+                    {expected("multiples of 8 from 24 to 256, at most 65536 in all"),
+                     fix("change producer_regs and consumer_regs in its record under kernels")});
+    }
+
     void registers(const Statement& s, std::int64_t outside) {
         if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::register_) {
             const Stage& stage = program_.bound.graph.stages[a->stage];
@@ -74,6 +95,7 @@ void plan_statement(const Program& program, const Statement& s, SharedPlan& plan
     if (const auto* c = std::get_if<Combine>(&s.node); c && c->over == Scope::thread && threads > 32)
         partial = std::max(partial, 32 * 8 * static_cast<std::int64_t>(program.bound.graph.stages[c->stage].dtypes.size()));
     if (const auto* a = std::get_if<Await>(&s.node); a && a->ring > 0) plan.rings[a->stages[0]] = {0, a->ring};
+    if (const auto* r = std::get_if<Release>(&s.node)) plan.released[r->stages[0]] = 0;
     for (const StatementPtr& child : children(s)) plan_statement(program, *child, plan, threads, partial);
 }
 
@@ -117,6 +139,10 @@ SharedPlan plan_shared(const Program& program, const Kernel& kernel) {
     plan.bytes += partial;
     for (auto& [stage, ring] : plan.rings) {
         ring.first = plan.bytes;
+        plan.bytes += 8 * ring.second;
+        const auto released = plan.released.find(stage);
+        if (released == plan.released.end()) continue;
+        released->second = plan.bytes;
         plan.bytes += 8 * ring.second;
     }
     return plan;

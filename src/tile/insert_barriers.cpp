@@ -96,7 +96,18 @@ private:
             pending = {{partials}, {}};
             return out;
         }
-        if (const auto* a = std::get_if<Await>(&s->node); a && rings_.count(a->stages[0]) != 0) {
+        if (std::holds_alternative<Roles>(s->node)) {
+            // Rings alone are between roles; their tokens order every use.
+            in_role_ = true;
+            StatementPtr out = map_children(s, [&](const StatementPtr& child) {
+                Pending own;
+                return insert(child, own, scope);
+            });
+            in_role_ = false;
+            return out;
+        }
+        if (std::holds_alternative<Tiles>(s->node)) return repeated(s, pending, scope);
+        if (const auto* a = std::get_if<Await>(&s->node); a && rings_.count(a->stages[0]) != 0 && !in_role_) {
             // Copies of this round have arrived for all, and the buffer that the last round read is free for the next copies.
             pending = {};
             return sequence({s, statement(Barrier{scope})});
@@ -136,6 +147,7 @@ private:
     const Program& program_;
     const Kernel& kernel_;
     std::set<size_t> registers_, rings_;
+    bool in_role_ = false;
 };
 
 }  // namespace

@@ -40,12 +40,17 @@ void check_ownership(const Program& program);
 /// between them, or where a copy is not known to have arrived. Shares nothing with insert_barriers() and order_copies().
 void check_barriers(const Program& program);
 
+/// Runs the roles of every kernel on paper; throws Bug where a buffer of a ring may be read before it is full or filled before it
+/// is free, or where one role waits for what the other one does not do. Shares nothing with pipeline_copies().
+void check_roles(const Program& program);
+
 /// Where the shared buffers of a kernel start, one behind the other, in bytes.
 struct SharedPlan {
     std::map<size_t, std::int64_t> offsets;  // by stage, of its first buffer
     std::int64_t combine = 0;                // where warps leave their partials
     /// By the first stage of a ring that the copy engine fills: where its barriers of 8 bytes are, and how many.
     std::map<size_t, std::pair<std::int64_t, std::int64_t>> rings;
+    std::map<size_t, std::int64_t> released;  // where those that say that a buffer of the ring is free are
     std::int64_t bytes = 0;
 };
 [[nodiscard]] SharedPlan plan_shared(const Program& program, const Kernel& kernel);

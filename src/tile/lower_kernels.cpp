@@ -106,10 +106,28 @@ private:
         if (spec != tree_.bound.kernels.end()) {
             kernel.threads = spec->second.threads.value_or(rounded);
             kernel.min_ctas = spec->second.min_ctas.value_or(1);
+            if (!plain_) set_roles(kernel, spec->second);
         }
         environment_ = outside;
         spaces_.clear();
         out_.kernels.push_back(std::move(kernel));
+    }
+
+    void set_roles(Kernel& kernel, const KernelSpec& spec) const {
+        kernel.persistent = spec.persistent.value_or(false);
+        if (spec.overlap) kernel.producers = 128;
+        kernel.producer_registers = spec.producer_regs.value_or(0);
+        kernel.consumer_registers = spec.consumer_regs.value_or(0);
+        const bool registers = kernel.producer_registers > 0 || kernel.consumer_registers > 0;
+        if (!spec.overlap && (kernel.persistent || registers))
+            throw Limit(L0903_schedule, stage(producing_).where,
+                        fmt::format("kernel {} has {}, but no warps with roles", kernel.name,
+                                    kernel.persistent ? "persistent blocks" : "registers of roles"),
+                        {fix("use overlap cooperative"), fix("leave it out")});
+        if (spec.overlap && registers && (kernel.producer_registers == 0 || kernel.consumer_registers == 0))
+            throw Error(E0508_storage, stage(producing_).where,
+                        fmt::format("kernel {} says how many registers threads of one role have", kernel.name),
+                        {expected("producer_regs and consumer_regs, or neither")});
     }
 
     // ---- statements of a kernel

@@ -54,6 +54,7 @@ public:
             [&](const Combine& c) { return statement(c); },
             [&](Mma m) {
                 m.place = of(m.place), m.left = of(m.left), m.right = of(m.right);
+                if (m.fresh.defined()) m.fresh = of(m.fresh);
                 return statement(std::move(m));
             },
             [&](AsyncCopy c) {
@@ -78,6 +79,23 @@ public:
             [&](Await a) {
                 a.token = of(a.token);
                 return statement(std::move(a));
+            },
+            [&](Roles r) {
+                r.copies = (*this)(r.copies);
+                r.rest = (*this)(r.rest);
+                return statement(std::move(r));
+            },
+            [&](Tiles t) {
+                t.round = bound(t.round);
+                return with_body(std::move(t));
+            },
+            [&](Acquire a) {
+                a.token = of(a.token);
+                return statement(std::move(a));
+            },
+            [&](Release r) {
+                r.token = of(r.token);
+                return statement(std::move(r));
             },
             [&](const Barrier& b) { return statement(b); });
     }
@@ -107,7 +125,7 @@ class Pipelining {
 public:
     Pipelining(const Program& program, const Kernel& kernel) : program_(program), kernel_(kernel) {}
 
-    StatementPtr run() { return visit(kernel_.body); }
+    StatementPtr run() { return kernel_.producers > 0 ? with_roles(kernel_.body) : visit(kernel_.body); }
 
 private:
     const Stage& stage(size_t i) const { return program_.bound.graph.stages[i]; }
@@ -160,11 +178,7 @@ private:
         std::vector<size_t> stages;
         for (const Alloc& a : rings) {
             stages.push_back(a.stage);
-            if (a.buffers == buffers) continue;
-            throw Error(E0508_storage, stage(a.stage).where,
-                        fmt::format("{} has {} buffers, but {}, which is copied in the same loop, has {}", stage(a.stage).name,
-                                    a.buffers, stage(rings[0].stage).name, buffers),
-                        {fix(fmt::format("give both {} buffers", std::max(a.buffers, buffers)))});
+            if (a.buffers != buffers) refuse_buffers(a, rings[0]);
         }
         index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
         const Halves halves = split(f.body, {stages.begin(), stages.end()});
@@ -199,12 +213,7 @@ private:
         std::vector<StatementPtr> parts{statement(std::move(ahead)), statement(std::move(loop))};
         if (sums) parts.push_back(statement(Settle{*sums}));
         StatementPtr out = sequence(std::move(parts));
-        for (size_t i = rings.size(); i-- > 0;) {
-            Alloc a = rings[i];
-            for (Expr& e : a.begin) e = index_number(0);
-            a.body = std::move(out);
-            out = statement(std::move(a));
-        }
+        for (size_t i = rings.size(); i-- > 0;) out = allocated(rings[i], std::move(out));
         return out;
     }
     // The sums of the product of warpgroups that is all that happens in an iteration.
@@ -325,6 +334,18 @@ private:
             [&](const Await&) {
                 return Halves{nullptr, s};
             },
+            [&](const Roles&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Tiles&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Acquire&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Release&) {
+                return Halves{nullptr, s};
+            },
             [&](const Barrier&) {
                 return Halves{nullptr, s};
             });
@@ -337,6 +358,175 @@ private:
             if (halves.rest) rest.push_back(halves.rest);
         }
         return {copies.empty() ? nullptr : sequence(std::move(copies)), rest.empty() ? nullptr : sequence(std::move(rest))};
+    }
+
+    // ---- roles
+
+    // { a; for i: { copy; use }; b }  ->  roles { for i: { acquire i; copy } } { a; for i: { await i; use; release i - 1 }; b }
+    StatementPtr with_roles(const StatementPtr& s) {
+        if (kernel_.persistent) round_ = make_variable(kernel_.name + ".round", DType::i64);
+        const Halves halves = split_roles(s, {});
+        if (!halves.copies) refuse_roles({}, "it has no copies of engine tma into several buffers");
+        Roles roles{kernel_.producer_registers, kernel_.consumer_registers, halves.copies, halves.rest};
+        if (kernel_.persistent)
+            for (StatementPtr* role : {&roles.copies, &roles.rest}) *role = statement(Tiles{round_, *role});
+        StatementPtr out = statement(std::move(roles));
+        for (size_t i = rings_.size(); i-- > 0;) out = allocated(rings_[i], std::move(out));
+        return out;
+    }
+
+    static StatementPtr allocated(Alloc ring, StatementPtr body) {
+        for (Expr& e : ring.begin) e = index_number(0);
+        ring.body = std::move(body);
+        return statement(std::move(ring));
+    }
+    static bool has_ring(const Statement& s) {
+        const auto* a = std::get_if<Alloc>(&s.node);
+        if (a && a->buffers > 1) return true;
+        for (const StatementPtr& child : children(s))
+            if (has_ring(*child)) return true;
+        return false;
+    }
+
+    // Every position of the grid takes part in the copies and in the product, so that tokens are counted alike: beyond the end of
+    // a dim they are of zeros. What stands beside them stays behind the conditions around them.
+    Halves split_roles(const StatementPtr& s, std::vector<Expr> conditions) {
+        if (!has_ring(*s)) {
+            check_alone(*s);
+            StatementPtr out = visit(s);
+            for (size_t i = conditions.size(); i-- > 0;) out = statement(If{conditions[i], std::move(out)});
+            return {nullptr, std::move(out)};
+        }
+        if (const auto* q = std::get_if<Sequence>(&s->node)) {
+            Halves out;
+            std::vector<StatementPtr> rest;
+            StatementPtr start;
+            for (const StatementPtr& child : q->statements) {
+                const Halves own = split_roles(child, conditions);
+                if (own.copies && out.copies) refuse_roles({}, "it has two loops of copies");
+                if (!own.copies && !out.copies && starts_zeros(*child)) {
+                    start = own.rest;
+                    continue;
+                }
+                rest.push_back(own.rest);
+                if (!own.copies) continue;
+                out.copies = own.copies;
+                // The first product replaces the sums; where there is none they start with zeros.
+                if (start) rest.push_back(statement(If{make_op(Op::lt, DType::bool_, {rounds_, index_number(1)}), start}));
+            }
+            out.rest = sequence(std::move(rest));
+            return out;
+        }
+        if (const auto* l = std::get_if<Let>(&s->node)) {
+            Halves own = split_roles(l->body, conditions);
+            for (StatementPtr* half : {&own.copies, &own.rest}) *half = statement(Let{l->variable, l->value, *half});
+            return own;
+        }
+        if (const auto* i = std::get_if<If>(&s->node)) {
+            conditions.push_back(i->condition);
+            return split_roles(i->body, conditions);
+        }
+        if (const auto* a = std::get_if<Alloc>(&s->node); a && a->space == Space::register_) {
+            Alloc kept = *a;
+            Halves own = split_roles(a->body, conditions);
+            kept.body = own.rest;
+            own.rest = statement(std::move(kept));
+            return own;
+        }
+        const auto* f = std::get_if<For>(&s->node);
+        std::vector<Alloc> rings;
+        if (f) find_rings(*f->body, rings);
+        if (rings.empty()) refuse_roles({}, "its loop of copies stands inside other loops or beside shared memory");
+        return roles_of(*f, rings);
+    }
+
+    // Stores zeros to the registers of sums, and nothing else.
+    bool starts_zeros(const Statement& s) const {
+        if (const auto* a = std::get_if<Assign>(&s.node)) {
+            const Stage& of = stage(a->stage);
+            return of.update && of.dtypes.size() == 1 && is_constant(a->values[0]) && a->values[0]->bits == 0;
+        }
+        const std::vector<StatementPtr> inside = children(s);
+        return !inside.empty() &&
+               std::all_of(inside.begin(), inside.end(), [&](const StatementPtr& child) { return starts_zeros(*child); });
+    }
+    static StatementPtr fresh_where(const StatementPtr& s, const Expr& first) {
+        if (const auto* m = std::get_if<Mma>(&s->node)) {
+            Mma out = *m;
+            out.fresh = first;
+            return statement(std::move(out));
+        }
+        return map_children(s, [&](const StatementPtr& child) { return fresh_where(child, first); });
+    }
+
+    Halves roles_of(const For& f, const std::vector<Alloc>& rings) {
+        const std::int64_t buffers = rings[0].buffers;
+        std::vector<size_t> stages;
+        for (const Alloc& a : rings) {
+            stages.push_back(a.stage);
+            if (a.buffers != buffers) refuse_buffers(a, rings[0]);
+        }
+        index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
+        const Halves halves = split(f.body, {stages.begin(), stages.end()});
+        if (!halves.copies || !halves.rest) refuse_place(stages[0]);
+        const std::int64_t bytes = engine_bytes(*halves.copies, rings);
+        const auto sums = product_alone(*halves.rest);
+        rounds_ = f.extent;
+        if (bytes == 0) refuse_roles(stages[0], "its copies are not of engine tma");
+        if (!sums) refuse_roles(stages[0], "its loop does more than multiply by warpgroups");
+        if (!is_constant(stage(*sums).values[0]) || stage(*sums).values[0]->bits != 0)
+            refuse_roles(*sums, "its sums start with other values than zeros");
+        for_each_node({f.extent}, [&](const Expr& n) {
+            if (n->op == Op::variable || (n->op == Op::access && n->index_count() > 0))
+                refuse_roles(stages[0], "its blocks sum over different numbers of copies");
+        });
+        rings_ = rings;
+        const Expr copied = make_variable(name_of(f.variable) + ".copied", DType::i64);
+        const auto token = [&](const Expr& iteration) {
+            if (!round_.defined()) return iteration;
+            const Expr before = simplify_index(make_op(Op::mul, DType::i64, {round_, f.extent}));
+            return index_sum(before, iteration);
+        };
+        const auto slot = [&](const Expr& number) {
+            return simplify_index(make_op(Op::mod, DType::i64, {number, index_number(buffers)}));
+        };
+        For fill{copied, f.extent, false, nullptr};
+        fill.body = sequence({statement(Acquire{stages, token(copied), buffers}), statement(Commit{stages, token(copied), bytes}),
+                              Renaming({{f.variable.get(), copied}, {index_.get(), slot(token(copied))}})(halves.copies)});
+        For use = f;
+        const Expr none = index_number(0), last = index_difference(f.extent, index_number(1));
+        const auto release = [&](const Expr& iteration, const Expr& first) {
+            return statement(
+                If{make_op(Op::lt, DType::bool_, {none, first}), statement(Release{stages, token(iteration), buffers})});
+        };
+        use.body = sequence({statement(Await{stages, token(f.variable), {}, buffers}),
+                             with_buffer(fresh_where(in_flight(halves.rest), f.variable), slot(token(f.variable))),
+                             release(index_difference(f.variable, index_number(1)), f.variable)});
+        std::vector<StatementPtr> rest{statement(std::move(use)), statement(Settle{*sums})};
+        if (round_.defined()) rest.push_back(release(last, f.extent));
+        return {statement(std::move(fill)), sequence(std::move(rest))};
+    }
+
+    // The role that does not copy has no barriers of the whole block.
+    void check_alone(const Statement& s) const {
+        const auto* c = std::get_if<Combine>(&s.node);
+        if (c && c->over == Scope::thread) refuse_roles(c->stage, "its threads combine a reduction");
+        const auto* a = std::get_if<Alloc>(&s.node);
+        if (a && a->space == Space::shared) refuse_roles(a->stage, "it is in shared memory beside the copies");
+        for (const StatementPtr& child : children(s)) check_alone(*child);
+    }
+    [[noreturn]] void refuse_roles(std::optional<size_t> i, std::string_view why) const {
+        throw Limit(
+            L0903_schedule, i ? stage(*i).where : SourceLoc{},
+            fmt::format("kernel {} has warps with roles, but {}{}", kernel_.name, i ? "of " + stage(*i).name + ": " : "", why),
+            {fix("leave out overlap and persistent"),
+             fix("multiply by warpgroups what one serial loop copies with engine tma into 2 or more buffers")});
+    }
+    [[noreturn]] void refuse_buffers(const Alloc& a, const Alloc& first) const {
+        throw Error(E0508_storage, stage(a.stage).where,
+                    fmt::format("{} has {} buffers, but {}, which is copied in the same loop, has {}", stage(a.stage).name,
+                                a.buffers, stage(first.stage).name, first.buffers),
+                    {fix(fmt::format("give both {} buffers", std::max(a.buffers, first.buffers)))});
     }
 
     // A copy that runs iterations ahead reads nothing that an iteration computes.
@@ -362,8 +552,11 @@ private:
 
     const Program& program_;
     const Kernel& kernel_;
-    Expr index_;             // stands for the buffer of an iteration
-    bool repeated_ = false;  // inside a serial loop
+    Expr index_;                // stands for the buffer of an iteration
+    bool repeated_ = false;     // inside a serial loop
+    std::vector<Alloc> rings_;  // that roles share
+    Expr round_;                // of a persistent kernel
+    Expr rounds_;               // of the loop that roles share
 };
 
 }  // namespace

@@ -37,6 +37,13 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
             return statement(std::move(node));
         },
         [&](const BoxCopy&) { return s; }, [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
+        [&](const Tiles& t) { return with_body(t); }, [&](const Acquire&) { return s; }, [&](const Release&) { return s; },
+        [&](const Roles& r) {
+            Roles node = r;
+            node.copies = replace(r.copies);
+            node.rest = replace(r.rest);
+            return statement(std::move(node));
+        },
         [&](const Await&) { return s; }, [&](const Fence&) { return s; }, [&](const Settle&) { return s; },
         [&](const Barrier&) { return s; });
 }
@@ -50,6 +57,10 @@ std::vector<StatementPtr> children(const Statement& s) {
         [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
         [](const AsyncCopy& c) { return List{c.otherwise}; }, [](const InBuffer& b) { return List{b.body}; },
         [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const BoxCopy&) { return List{}; },
+        [](const Roles& r) {
+            return List{r.copies, r.rest};
+        },
+        [](const Tiles& t) { return List{t.body}; }, [](const Acquire&) { return List{}; }, [](const Release&) { return List{}; },
         [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
@@ -74,6 +85,7 @@ std::vector<Expr> expressions(const Statement& s) {
             List out = m.place;
             out.push_back(m.left);
             out.push_back(m.right);
+            if (m.fresh.defined()) out.push_back(m.fresh);
             return out;
         },
         [](const AsyncCopy& c) {
@@ -88,6 +100,8 @@ std::vector<Expr> expressions(const Statement& s) {
             return out;
         },
         [](const Commit& c) { return List{c.token}; }, [](const Await& a) { return List{a.token}; },
+        [](const Roles&) { return List{}; }, [](const Tiles&) { return List{}; }, [](const Acquire& a) { return List{a.token}; },
+        [](const Release& r) { return List{r.token}; },
         [](const BoxCopy& c) {
             List out = c.place;
             out.push_back(c.source);

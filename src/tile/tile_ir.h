@@ -97,6 +97,8 @@ struct Mma {
     /// Of a warpgroup: behind the statement the product is in flight, and the one before it is over. The sums are there behind a
     /// Settle.
     bool in_flight = false;
+    /// Of a warpgroup, where defined: the sums are replaced where it is 0, whatever they were.
+    Expr fresh;
 };
 /// Threads wait until their products into `stage` are over.
 struct Settle {
@@ -144,22 +146,49 @@ struct Await {
     std::optional<std::int64_t> in_flight;
     std::int64_t ring = 0;
 };
-/// All threads of the block, or of the warp, meet; memory written before is seen after.
+/// Threads with roles, which share rings of buffers that the copy engine fills: one thread of a warpgroup of its own starts the
+/// copies, the kernel's `threads` others run the rest. With registers, both kinds have so many a thread.
+struct Roles {
+    std::int64_t producer_registers = 0, consumer_registers = 0;
+    StatementPtr copies, rest;
+};
+/// A block of a persistent kernel takes position after position of the grid: the body runs with the grid's variables, in round 0,
+/// 1, … of the block.
+struct Tiles {
+    Expr round;
+    StatementPtr body;
+};
+/// Of the role that copies: the buffer of copy number `token` is free, as all have released what was in it.
+struct Acquire {
+    std::vector<size_t> stages;
+    Expr token;
+    std::int64_t ring = 0;
+};
+/// Of the other role: every warp is done with the buffer of copy number `token`.
+struct Release {
+    std::vector<size_t> stages;
+    Expr token;
+    std::int64_t ring = 0;
+};
+/// All threads of the block, or of the warp, meet; memory written before is seen after. In a role, all threads of it.
 struct Barrier {
     Scope over = Scope::thread;
 };
 
 struct Statement {
     std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, BoxCopy, InBuffer, Commit, Await, Fence,
-                 Settle, Barrier>
+                 Settle, Roles, Tiles, Acquire, Release, Barrier>
         node;
 };
 
 struct Kernel {
-    std::string name;        // of a C function
-    std::vector<Axis> grid;  // the last one fastest; extents are known at launch
-    std::int64_t threads = 0;
+    std::string name;          // of a C function
+    std::vector<Axis> grid;    // the last one fastest; extents are known at launch
+    std::int64_t threads = 0;  // but for those that copy
     std::int64_t min_ctas = 1;
+    std::int64_t producers = 0;                                   // threads of the role that copies: a warpgroup, or none
+    std::int64_t producer_registers = 0, consumer_registers = 0;  // a thread; 0: what the compiler gives
+    bool persistent = false;                                      // as many blocks as run at once; each takes Tiles
     StatementPtr body;
 };
 

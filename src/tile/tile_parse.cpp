@@ -131,6 +131,8 @@ private:
         k.threads = number(line);
         line.expect("ctas");
         k.min_ctas = number(line);
+        if (line.accept("producers")) k.producers = number(line);
+        k.persistent = line.accept("persistent");
         finish(line);
         k.body = body(0, 0);
         scope_.variables.clear();
@@ -218,6 +220,19 @@ private:
             finish(line);
             return statement(std::move(a));
         }
+        if (head == "acquire") return statement(ring<Acquire>(line));
+        if (head == "release") return statement(ring<Release>(line));
+        if (head == "tiles") {
+            Tiles t;
+            const std::string name = line.name();
+            finish(line);
+            t.round = make_variable(name, DType::i64);
+            scope_.variables.emplace_back(name, t.round);
+            t.body = body(indent, depth);
+            scope_.variables.pop_back();
+            return statement(std::move(t));
+        }
+        if (head == "roles") return roles(line, indent, depth);
         if (head == "combine") {
             Combine c;
             c.over = scope(line);
@@ -229,6 +244,35 @@ private:
         const Barrier b{scope(line)};
         finish(line);
         return statement(b);
+    }
+
+    template <class Node>
+    Node ring(TreeLine& line) {
+        Node node;
+        node.stages = stages(line);
+        node.token = expression(line);
+        line.expect("ring");
+        node.ring = number(line);
+        finish(line);
+        return node;
+    }
+
+    StatementPtr roles(TreeLine& line, size_t indent, size_t depth) {
+        Roles r;
+        if (line.accept("registers")) {
+            r.producer_registers = number(line);
+            r.consumer_registers = number(line);
+        }
+        finish(line);
+        for (StatementPtr* role : {&r.copies, &r.rest}) {
+            if (at_ >= lines_.size() || lines_[at_].indent <= indent) line.fail("roles are two");
+            const size_t inside = lines_[at_].indent;
+            TreeLine head = next(inside);
+            head.expect("role");
+            finish(head);
+            *role = body(inside, depth + 1);
+        }
+        return statement(std::move(r));
     }
 
     StatementPtr let(TreeLine& line, size_t indent, size_t depth) {
@@ -361,6 +405,7 @@ private:
         m.n = number(line);
         m.k = number(line);
         m.in_flight = grouped && line.accept("in_flight");
+        if (grouped && line.accept("fresh")) m.fresh = expression(line);
         finish(line);
         return statement(std::move(m));
     }

@@ -25,7 +25,9 @@ public:
         }
         for (const Kernel& k : program_.kernels) {
             const auto [grid, text] = axes_text(k.grid);
-            line("", text, fmt::format("kernel {} blocks {} threads {} ctas {}", tree_name(k.name), grid, k.threads, k.min_ctas));
+            line("", text,
+                 fmt::format("kernel {} blocks {} threads {} ctas {}{}{}", tree_name(k.name), grid, k.threads, k.min_ctas,
+                             k.producers ? fmt::format(" producers {}", k.producers) : "", k.persistent ? " persistent" : ""));
             write(*k.body, "  ");
         }
         return std::move(out_);
@@ -97,9 +99,30 @@ private:
                                  : a.in_flight ? fmt::format(" in_flight {}", *a.in_flight)
                                                : ""));
             },
+            [&](const Roles& r) {
+                line(indent, r.consumer_registers
+                                 ? fmt::format("roles registers {} {}", r.producer_registers, r.consumer_registers)
+                                 : "roles");
+                line(deeper, "role");
+                write(*r.copies, deeper + "  ");
+                line(deeper, "role");
+                write(*r.rest, deeper + "  ");
+            },
+            [&](const Tiles& t) {
+                line(indent, fmt::format("tiles {}", tree_name(name_of(t.round))));
+                write(*t.body, deeper);
+            },
+            [&](const Acquire& a) { write_ring("acquire", a.stages, a.token, a.ring, indent); },
+            [&](const Release& r) { write_ring("release", r.stages, r.token, r.ring, indent); },
             [&](const BoxCopy& c) { write_box(c, indent); }, [&](const Fence&) { line(indent, "fence"); },
             [&](const Settle& w) { line(indent, "settle " + tree_name(stage(w.stage).name)); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
+    }
+
+    void write_ring(std::string_view head, const std::vector<size_t>& stages, const Expr& token, std::int64_t ring,
+                    const std::string& indent) {
+        const TreeExprText text = tree_expr_text({token});
+        line(indent, text, fmt::format("{} {} {} ring {}", head, names(stages), text.texts[0], ring));
     }
 
     void write_alloc(const Alloc& a, const std::string& indent) {
@@ -162,13 +185,15 @@ private:
         std::vector<Expr> all = m.place;
         all.push_back(m.left);
         all.push_back(m.right);
+        if (m.fresh.defined()) all.push_back(m.fresh);
         const TreeExprText exprs = tree_expr_text(all);
         std::string place;
         for (size_t i = 0; i < m.place.size(); ++i) place += (i ? ", " : "") + exprs.texts[i];
         line(indent, exprs,
-             fmt::format("{} {}({}) by {}{} {}{} over {} {} {}{}", m.grouped ? "wgmma" : "mma", tree_name(stage(m.stage).name),
+             fmt::format("{} {}({}) by {}{} {}{} over {} {} {}{}{}", m.grouped ? "wgmma" : "mma", tree_name(stage(m.stage).name),
                          place, exprs.texts[m.place.size()], m.left_turned ? " turned" : "", exprs.texts[m.place.size() + 1],
-                         m.right_turned ? " turned" : "", m.m, m.n, m.k, m.in_flight ? " in_flight" : ""));
+                         m.right_turned ? " turned" : "", m.m, m.n, m.k, m.in_flight ? " in_flight" : "",
+                         m.fresh.defined() ? " fresh " + exprs.texts.back() : ""));
     }
 
     void write_assign(const Assign& a, const std::string& indent) {

@@ -22,7 +22,8 @@ public:
     }
 
     void run() {
-        for (const Axis& a : kernel_.grid) bind(a.variable);
+        if (!kernel_.persistent)
+            for (const Axis& a : kernel_.grid) bind(a.variable);
         visit(*kernel_.body, Scope::thread, false);
     }
 
@@ -45,6 +46,12 @@ private:
             const auto i = program_.bound.graph.find(n->target().func.get());
             if (!i || !available(*i)) fail(fmt::format("{} is read outside its memory", n->target().func->name));
         });
+    }
+
+    void check_ring(const std::vector<size_t>& stages, std::int64_t ring) const {
+        if (!in_roles_ || ring < 2) fail("a buffer is handed over outside roles");
+        for (const size_t i : stages)
+            if (rings_.count(i) == 0) fail(fmt::format("{} has not several buffers", program_.bound.graph.stages[i].name));
     }
 
     // `scope`: who meets at a barrier here; `alone`: a position of a thread or lane.
@@ -110,6 +117,23 @@ private:
                     fail(fmt::format("a box of {} does not go to shared memory of the block", stages()[c.stage].name));
                 if (!c.source->target().input) fail(fmt::format("a box of {} is read from no input", stages()[c.stage].name));
             },
+            [&](const Roles& r) {
+                if (alone || scope != Scope::thread || in_roles_ || kernel_.producers == 0)
+                    fail("roles stand inside other statements of some threads");
+                in_roles_ = true;
+                visit(*r.copies, scope, false);
+                visit(*r.rest, scope, false);
+                in_roles_ = false;
+            },
+            [&](const Tiles& t) {
+                if (!kernel_.persistent || bound_.count(t.round.get()) != 0) fail("a block takes tiles twice");
+                bind(t.round);
+                for (const Axis& a : kernel_.grid) bind(a.variable);
+                visit(*t.body, scope, alone);
+                for (const Axis& a : kernel_.grid) bound_.erase(a.variable.get());
+                bound_.erase(t.round.get());
+            },
+            [&](const Acquire& a) { check_ring(a.stages, a.ring); }, [&](const Release& r) { check_ring(r.stages, r.ring); },
             [&](const Fence&) {
                 if (alone || scope != Scope::thread) fail("a fence stands where not all threads come by");
             },
@@ -152,6 +176,7 @@ private:
     const Kernel& kernel_;
     std::set<const ExprNode*> bound_;
     std::set<size_t> global_, local_, registers_, rings_;
+    bool in_roles_ = false;
 };
 
 // Every access of a register buffer is by the thread that owns the cell.

@@ -209,6 +209,24 @@ CorpusKernel matmul_two_blocks() {
     return out;
 }
 
+// A warpgroup copies for the other two; persistent blocks take tile after tile.
+CorpusKernel matmul_roles(const std::string& name, DType dtype, std::int64_t n_tile, std::int64_t buffers, bool persistent) {
+    CorpusKernel out = matmul_warpgroups(name, dtype, n_tile, buffers);
+    KernelSpec& kernel = out.schedule.kernels["C"];
+    kernel.overlap = Overlap::cooperative;
+    if (!persistent) return out;
+    kernel.persistent = true;
+    kernel.producer_regs = 40;
+    kernel.consumer_regs = 232;
+    out.schedule.stages.at("C").loops = {{block("m", 256, "mr"), block("n", n_tile, "nb"), block("m", 128, "mb"),
+                                          kind(LoopKind::warpgroup, "m", 64, "mg"), frag("m"), frag("n")}};
+    out.schedule.stages.at("C.sum").compute->at.loop = "mb";
+    out.cases = {{{"m", 1}, {"n", 1}, {"k", 1}},
+                 {{"m", 140}, {"n", 2 * n_tile + 8}, {"k", 64}},
+                 {{"m", 66}, {"n", n_tile + 8}, {"k", 331}}};
+    return out;
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> tensor_core_corpus() {
@@ -224,7 +242,10 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_warpgroups("matmul_warpgroups_bf16", bf16, 128, 4),
             matmul_warpgroups("matmul_warpgroups_f16", f16, 64, 3),
             matmul_grouped_blocks(),
-            matmul_two_blocks()};
+            matmul_two_blocks(),
+            matmul_roles("matmul_roles_f16", f16, 64, 3, false),
+            matmul_roles("matmul_persistent_bf16", bf16, 64, 3, true),
+            matmul_roles("matmul_persistent_f16", f16, 256, 4, true)};
 }
 
 }  // namespace tessera::cuda_test

@@ -86,7 +86,7 @@ private:
             pointers.push_back(map ? static_cast<void*>(&maps[e.params[i].index]) : &words[i]);
         }
         emulator::Shape shape;
-        shape.grid_x = static_cast<int>(blocks);
+        shape.grid_x = static_cast<int>(e.resident > 0 ? std::min<std::int64_t>(blocks, 2) : blocks);
         shape.threads = static_cast<int>(e.threads);
         shape.shared_bytes = static_cast<std::uint32_t>(e.shared_bytes);
         (void)emulator::launch(shape, options, [&] { call(pointers.data()); });

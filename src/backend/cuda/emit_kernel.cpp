@@ -8,7 +8,7 @@ EmittedKernel KernelEmitter::run() {
     lines_.open("");
     grid();
     if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
-    start_rings(lines_, scalars_, plan_);
+    start_rings(lines_, scalars_, plan_, kernel_.threads / 32);
     emit(*kernel_.body);
     lines_.close("}");
     out_.reach = reach_.result();
@@ -16,7 +16,7 @@ EmittedKernel KernelEmitter::run() {
     for (const KernelParam& p : out_.params) params.push_back(fmt::format("{} {}", p.type, p.name));
     std::string body = lines_.text();
     body.erase(0, body.find('\n') + 1);
-    out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}({}) {{\n{}", kernel_.threads, kernel_.min_ctas, out_.name,
+    out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}({}) {{\n{}", out_.threads, kernel_.min_ctas, out_.name,
                             fmt::join(params, ", "), body);
     return std::move(out_);
 }
@@ -53,7 +53,7 @@ void KernelEmitter::grid() {
         out_.grid.push_back(a.extent);
         environment_.add_range(a.variable, a.extent);
     }
-    if (kernel_.grid.empty()) return;
+    if (kernel_.grid.empty() || kernel_.persistent) return;
     lines_.add(fmt::format("const {} block = {}();", index_type_, scalars_.call("cta_x")));
     decode(kernel_.grid, "block");
 }
@@ -119,7 +119,8 @@ void KernelEmitter::emit(const Statement& s) {
             emit(*b.body);
             shared_.at(b.stage) = outside;
         },
-        [&](const BoxCopy& c) { emit_box(c); },
+        [&](const BoxCopy& c) { emit_box(c); }, [&](const Roles& r) { emit_roles(r); }, [&](const Tiles& t) { emit_tiles(t); },
+        [&](const Acquire& a) { emit_acquire(a); }, [&](const Release& r) { emit_release(r); },
         [&](const Fence&) { lines_.add(fmt::format("{}();", scalars_.call("fence_proxy_async"))); },
         [&](const tile::Settle& w) {
             lines_.add(fmt::format("{}<0>();", scalars_.call("wgmma_wait")));
@@ -129,7 +130,7 @@ void KernelEmitter::emit(const Statement& s) {
             if (c.bytes == 0) return lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit")));
             full_ = lines_.fresh("full");
             lines_.add(fmt::format("const u32 {} = {};", full_, ring_barrier(c.stages[0], c.token)));
-            lines_.add(fmt::format("if ({} == 0) {}({}, {});", thread(), scalars_.call("mbar_expect_tx"), full_, c.bytes));
+            lines_.add(fmt::format("{}{}({}, {});", by_one_thread(), scalars_.call("mbar_expect_tx"), full_, c.bytes));
         },
         [&](const Await& a) {
             if (a.ring > 0) {
@@ -140,6 +141,8 @@ void KernelEmitter::emit(const Statement& s) {
             lines_.add(fmt::format("{}<{}>();", scalars_.call("cp_async_wait"), a.in_flight.value()));
         },
         [&](const Barrier& b) {
+            if (in_role_ && b.over == Scope::thread)
+                return lines_.add(fmt::format("{}(1, {});", scalars_.call("sync_named"), kernel_.threads));
             lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
         });
 }
@@ -222,10 +225,14 @@ void KernelEmitter::emit_copy(const AsyncCopy& c) {
     lines_.close();
 }
 
+std::string KernelEmitter::slot(const Expr& token, std::int64_t ring) {
+    const Expr number = simplify_index(make_op(Op::mod, DType::i64, {token, index_number(ring)}));
+    return fmt::format("static_cast<u32>({}) * 8", scalars_.index(number));
+}
+
 std::string KernelEmitter::ring_barrier(size_t stage, const Expr& token) {
     const auto& [begin, count] = plan_.rings.at(stage);
-    const Expr number = simplify_index(make_op(Op::mod, DType::i64, {token, index_number(count)}));
-    return fmt::format("smem + {} + static_cast<u32>({}) * 8", begin, scalars_.index(number));
+    return fmt::format("smem + {} + {}", begin, slot(token, count));
 }
 
 void KernelEmitter::emit_box(const BoxCopy& c) {
@@ -243,7 +250,7 @@ void KernelEmitter::emit_box(const BoxCopy& c) {
     std::string at;
     for (size_t d = c.source->index_count(); d-- > 0;)
         at += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));
-    lines_.add(fmt::format("if ({} == 0) {}({}, &{}, {}{});", thread(),
+    lines_.add(fmt::format("{}{}({}, &{}, {}{});", by_one_thread(),
                            scalars_.call(fmt::format("tma_load_{}d", c.source->index_count())), memory.base, name, full_, at));
 }
 

@@ -82,6 +82,7 @@ void KernelEmitter::emit_product(const tile::Mma& m) {
     product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.left->dtype, product.in_flight = m.in_flight;
     const auto call = [this](const std::string& name) { return scalars_.call(name); };
     if (m.grouped) {
+        if (m.fresh.defined()) product.fresh = scalars_.index(m.fresh);
         write_grouped_product(lines_, call, product);
         return lines_.close();
     }

@@ -21,6 +21,7 @@
 
 namespace tessera::cuda {
 
+using tile::Acquire;
 using tile::Alloc;
 using tile::Assign;
 using tile::AsyncCopy;
@@ -39,6 +40,8 @@ using tile::InBuffer;
 using tile::Kernel;
 using tile::Let;
 using tile::Program;
+using tile::Release;
+using tile::Roles;
 using tile::Scope;
 using tile::Scratch;
 using tile::Sequence;
@@ -46,6 +49,7 @@ using tile::SharedPlan;
 using tile::Spread;
 using tile::Statement;
 using tile::StatementPtr;
+using tile::Tiles;
 
 /// How a cell of a stage is reached.
 struct Address {
@@ -77,7 +81,8 @@ public:
                     [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
                     [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_}) {
         out_.name = std::move(name);
-        out_.threads = kernel.threads;
+        out_.threads = kernel.threads + kernel.producers;
+        out_.resident = kernel.persistent ? kernel.min_ctas : 0;
         out_.shared_bytes = plan_.bytes;
         find_grouped(*kernel.body, grouped_sums_);
     }
@@ -95,6 +100,13 @@ private:
     std::string extent(const Expr& e);
 
     void grid();
+    void emit_roles(const Roles& r);
+    void emit_tiles(const Tiles& t);
+    void emit_acquire(const Acquire& a);
+    void emit_release(const Release& r);
+    // "if (tid() == 0) " where all threads come by.
+    std::string by_one_thread();
+    std::string slot(const Expr& token, std::int64_t ring);
     // The axes' variables from a linear position, the last one fastest.
     void decode(const std::vector<Axis>& axes, const std::string& position);
 
@@ -178,7 +190,9 @@ private:
     std::map<const ExprNode*, std::string> names_;
     std::map<size_t, const Alloc*> registers_;
     std::map<size_t, SharedMemory> shared_;
-    std::string full_;  // the barrier of the copies that start
+    std::string full_;    // the barrier of the copies that start
+    bool alone_ = false;  // one thread runs the role
+    bool in_role_ = false;
     std::map<size_t, std::vector<std::string>> arrays_;
     std::set<size_t> grouped_sums_;
 };

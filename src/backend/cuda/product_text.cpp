@@ -94,9 +94,9 @@ void write_grouped_product(Lines& lines, const std::function<std::string(const s
     hold();
     lines.add(fmt::format("{}();", call("wgmma_fence")));
     lines.add("TSR_UNROLL");
-    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), 1);",
-                          p.k / 16, call(fmt::format("wgmma_m64n{}k16_{}", p.n, p.dtype == DType::bf16 ? "bf16" : "f16")),
-                          p.sums));
+    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), {});",
+                          p.k / 16, call(fmt::format("wgmma_m64n{}k16_{}", p.n, p.dtype == DType::bf16 ? "bf16" : "f16")), p.sums,
+                          p.fresh.empty() ? "1" : fmt::format("({} | k) != 0", p.fresh)));
     lines.add(fmt::format("{}();", call("wgmma_commit")));
     hold();
     lines.add(fmt::format("{}<{}>();", call("wgmma_wait"), p.in_flight ? 1 : 0));

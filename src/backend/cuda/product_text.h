@@ -27,6 +27,7 @@ struct ProductText {
     std::int64_t m = 0, n = 0, k = 0;
     DType dtype = DType::bf16;  // of the factors
     bool in_flight = false;     // of a warpgroup
+    std::string fresh;          // where it is 0 the sums are replaced; "": nowhere
 };
 
 /// The same by a warpgroup, 64 rows, of factors in rows of 128 swizzled bytes along k. All of the array are its sums, row 8 h and

@@ -4,13 +4,18 @@
 
 namespace tessera::cuda {
 
-void start_rings(Lines& lines, ScalarText& scalars, const tile::SharedPlan& plan) {
+void start_rings(Lines& lines, ScalarText& scalars, const tile::SharedPlan& plan, std::int64_t warps) {
     if (plan.rings.empty()) return;
     lines.open(fmt::format("if ({}() == 0) {{", scalars.call("tid")));
     for (const auto& [stage, ring] : plan.rings) {
         lines.add("TSR_UNROLL");
         lines.add(fmt::format("for (int i = 0; i < {}; ++i) {}(smem + static_cast<u32>({} + i * 8), 1);", ring.second,
                               scalars.call("mbar_init"), ring.first));
+        const auto released = plan.released.find(stage);
+        if (released == plan.released.end()) continue;
+        lines.add("TSR_UNROLL");
+        lines.add(fmt::format("for (int i = 0; i < {}; ++i) {}(smem + static_cast<u32>({} + i * 8), {});", ring.second,
+                              scalars.call("mbar_init"), released->second, warps));
     }
     lines.add(fmt::format("{}();", scalars.call("mbar_fence_init")));
     lines.close();

@@ -60,7 +60,7 @@ int cuInit(unsigned) { return 0; }
 int cuDeviceGetCount(int* count) { return *count = state().devices, 0; }
 int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, 0; }
 int cuDeviceGetAttribute(int* value, int attribute, int) {
-    *value = attribute == 75 ? state().capability / 10 : state().capability % 10;
+    *value = attribute == 16 ? state().multiprocessors : attribute == 75 ? state().capability / 10 : state().capability % 10;
     return 0;
 }
 int cuDevicePrimaryCtxRetain(void** context, int device) {

@@ -24,6 +24,7 @@ struct Map {
 /// What the driver is to do, and what it was asked.
 struct State {
     int devices = 2, capability = 90;
+    int multiprocessors = 132;
     int fail_launch = 0, fail_load = 0, fail_synchronize = 0;  // results of these calls
     std::size_t memory_left = std::size_t{1} << 30;
     std::vector<Launch> launches;

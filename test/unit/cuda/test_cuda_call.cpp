@@ -41,8 +41,8 @@ struct KernelText {
                                     {TESSERA_CUDA_PARAM_TENSOR_MAP, 0, 0, {}}};
     tessera_cuda_tensor_map map = {0, 0, TESSERA_F32, 2, {code(dim_n), code(dim_m)}, {}, {32, 8}, 128};
     tessera_code scratch = code(m_times_8);
-    tessera_cuda_launch launches[2] = {{"first", {code(dim_m), {}, {}}, 128, 0, 8, params},
-                                       {"second", {code(dim_n), code(dim_m), {}}, 256, 65536, 8, params}};
+    tessera_cuda_launch launches[2] = {{"first", {code(dim_m), {}, {}}, 128, 0, 0, 8, params},
+                                       {"second", {code(dim_n), code(dim_m), {}}, 256, 65536, 0, 8, params}};
     tessera_cuda_image images[3] = {{"sm_80", "code 80", 8}, {"sm_90a", "code 90a", 9}, {"compute_80", "text 80", 8}};
     tessera_cuda_alignment alignment = {0, 16, 16};
     tessera_cuda_variant variants[3] = {
@@ -196,6 +196,16 @@ TEST_F(CudaCall, IndicesAreComputedWideEnough) {
     EXPECT_EQ(call_again(), TESSERA_SIZE);
     expect_words("that GPU kernels support");
     EXPECT_EQ(tessera_cuda_free(0, memory), 0);
+}
+
+TEST_F(CudaCall, PersistentBlocksAreAsManyAsRunAtOnce) {
+    text_.launches[0].resident = 2;
+    state().multiprocessors = 3;
+    ASSERT_EQ(call(5, 32), 0);
+    EXPECT_EQ(state().launches[0].grid[0], 5u);
+    state().launches.clear();
+    ASSERT_EQ(call(7, 32), 0);
+    EXPECT_EQ(state().launches[0].grid[0], 6u) << "two for every multiprocessor";
 }
 
 TEST_F(CudaCall, EmptyOutputsLaunchNothing) {

@@ -118,7 +118,8 @@ struct WithoutOne {
             return tile::statement(std::move(short_of));
         }
         const bool other = std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node) ||
-                           std::holds_alternative<tile::Settle>(s->node);
+                           std::holds_alternative<tile::Settle>(s->node) || std::holds_alternative<tile::Acquire>(s->node) ||
+                           std::holds_alternative<tile::Release>(s->node);
         if ((await || other) && at-- == 0) {
             found = true;
             return tile::statement(tile::Sequence{});
@@ -267,6 +268,30 @@ TEST(TileLimits, ProductsOfFragments) {
     Func c("C");
     c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n)), where(kk != 3)) + bias(n));
     expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule), "it has a predicate");
+}
+
+TEST(TileLimits, Roles) {
+    const CorpusKernel k = corpus_kernel("matmul_persistent_bf16");
+    const auto with = [&](auto change) {
+        Schedule s = k.schedule;
+        change(s, s.kernels["C"]);
+        return refusal(k.algorithm, s, "cuda-sm_90a");
+    };
+    EXPECT_EQ(with([](Schedule&, KernelSpec&) {}), "accepted");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.overlap.reset(); }),
+                   "C_0 has persistent blocks, but no warps with roles");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.overlap = Overlap::pingpong; }), "use overlap cooperative");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.producer_regs.reset(); }),
+                   "how many registers threads of one role have");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.consumer_regs = 240; }), "the others 240, 66560 in all");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.producer_regs = 39; }), "multiples of 8 from 24 to 256");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.threads = 288; }), "has 288 threads beside those that copy");
+    Schedule simt = corpus_kernel("matmul_simt").schedule;
+    simt.kernels["C"].overlap = Overlap::cooperative;
+    expect_refused(refusal(corpus_kernel("matmul_simt").algorithm, simt),
+                   "C_0 has warps with roles, but of A.s: it is in shared memory beside the copies");
+    expect_refused(with([](Schedule& s, KernelSpec&) { s.stages.at("A.s").store.buffers = 2; }),
+                   "B.s has 3 buffers, but A.s, which is copied in the same loop, has 2");
 }
 
 TEST(TileLimits, AsynchronousCopies) {
