@@ -1,3 +1,4 @@
+#include "shipped_model.h"
 #include "subcommands.h"
 #include "time_text.h"
 
@@ -106,8 +107,21 @@ int check_database(const std::string& path) {
     }
 }
 
+int check_model() {
+    const auto shipped = shipped_model();
+    if (!shipped)
+        return report(Finding::doubtful, "the cost model that comes with Tessera is not there",
+                      "install it to ../share/tessera; until then the analytic model chooses the first candidates");
+    try {
+        const auto model = tune::LearnedModel::read(shipped->json);
+        return report(Finding::good, fmt::format("cost model {}, {}", shipped->path, origin_text(model.origin())));
+    } catch (const Exception& e) {
+        return report(Finding::bad, fmt::format("cost model {}: {}", shipped->path, e.message()), "install Tessera again");
+    }
+}
+
 int run_doctor(const std::string& db) {
-    int bad = check_processor() + check_noise() + check_tools();
+    int bad = check_processor() + check_noise() + check_tools() + check_model();
     if (!db.empty()) bad += check_database(db);
     fmt::print("{}\n", bad == 0 ? "nothing keeps this machine from tuning" : fmt::format("{} problems", bad));
     return bad == 0 ? 0 : 1;

@@ -1,6 +1,7 @@
 #include "generator_options.h"
 #include "progress_printer.h"
 #include "session_store.h"
+#include "shipped_model.h"
 #include "subcommands.h"
 #include "tuning_line.h"
 
@@ -31,6 +32,9 @@ std::string file_text(const std::string& path) {
     if (!in) throw Error(E0605_file, {}, fmt::format("{} cannot be read", path), {fix("check the path")});
     return {std::istreambuf_iterator<char>(in), {}};
 }
+
+// Names a model: what it was trained on.
+std::string shipped_id(const std::string& model) { return LearnedModel::read(model).origin().trained_on; }
 
 void print_result(const TuningLine& line, const SessionLog& log, const TuneResult& result) {
     if (line.json) {
@@ -101,20 +105,43 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
                           {"model", ""}};
     std::vector<Schedule> candidates;
     for (const std::string& file : line.schedules) candidates.push_back(read_schedule(file));
-    std::string model = line.model.empty() ? "" : file_text(line.model);
+    const bool no_model = line.model == "none";
+    std::string model = line.model.empty() || no_model ? "" : file_text(line.model);
     if (!line.db.empty()) {
         for (Schedule& s : relatives_in_database(line.db, described.algorithm, target)) candidates.push_back(std::move(s));
         // The session names the database's model; one of a file it keeps whole.
-        if (model.empty()) {
+        if (model.empty() && !no_model) {
             DatabaseModel stored = model_in_database(line.db);
-            header["model_id"] = stored.id;
+            if (!stored.id.empty()) header["model_id"] = stored.id;
             model = std::move(stored.json);
         }
     }
+    if (model.empty() && !no_model)
+        if (auto shipped = shipped_model()) {
+            // A session is worth more than its first candidates.
+            try {
+                header["shipped_model"] = shipped_id(shipped->json);
+                model = std::move(shipped->json);
+            } catch (const Exception& e) {
+                fmt::print(stderr, "{}: {}; the analytic model chooses the first candidates\n", shipped->path, e.message());
+            }
+        }
     for (const Schedule& s : candidates) header["candidates"].push_back(to_json(s, JsonStyle::compact));
-    if (!header.contains("model_id")) header["model"] = model;
+    if (!header.contains("model_id") && !header.contains("shipped_model")) header["model"] = model;
     const auto log = begin_session(line, described.algorithm, header.dump());
     return run_session(line, *log, described, candidates, model);
+}
+
+// The model that a session began with.
+std::string model_of(const nlohmann::json& header, const TuningLine& outer) {
+    if (const std::string id = header.value("model_id", ""); !id.empty()) return model_in_database(outer.db, id).json;
+    const std::string id = header.value("shipped_model", "");
+    if (id.empty()) return header.value("model", "");
+    const auto shipped = shipped_model();
+    if (!shipped || shipped_id(shipped->json) != id)
+        throw Error(E0805_usage, {}, fmt::format("the cost model that {} began with is not the one that is here", outer.session),
+                    {note("it came with another version of Tessera"), fix("start another session with tessera-tune run")});
+    return shipped->json;
 }
 
 int resume(const TuningLine& outer) {
@@ -141,9 +168,7 @@ int resume(const TuningLine& outer) {
                     {note("it has changed since"), fix("start another session with tessera-tune run")});
     std::vector<Schedule> candidates;
     for (const auto& text : header.at("candidates")) candidates.push_back(parse_schedule(text.get<std::string>()));
-    const std::string id = header.value("model_id", "");
-    const std::string model = id.empty() ? header.value("model", "") : model_in_database(outer.db, id).json;
-    return run_session(line, *log, described, candidates, model);
+    return run_session(line, *log, described, candidates, model_of(header, outer));
 }
 
 }  // namespace
@@ -180,7 +205,10 @@ void declare(CLI::App& app, TuningLine& line) {
     app.add_option("--schedule", line.schedules, "a schedule to try first, as JSON")->expected(1)->take_all();
     app.add_option("--target", line.target, "host, x86-64-linux-avx2-fma")->capture_default_str();
     app.add_option("--strategy", line.strategy, "grid, random, evolutionary, model, hybrid")->capture_default_str();
-    app.add_option("--model", line.model, "a cost model from tessera-tune model train, for the first candidates");
+    app.add_option("--model", line.model,
+                   "a cost model from tessera-tune model train, for the first candidates; initially the database's, else the one "
+                   "that comes with "
+                   "Tessera; none: the analytic model");
     app.add_option("--seed", line.seed, "of the search and of the inputs")->capture_default_str();
     app.add_option("--trials", line.trials, "stop after so many")->capture_default_str()->check(CLI::Range(1, 1000000));
     app.add_option("--seconds", line.seconds, "stop after this time");

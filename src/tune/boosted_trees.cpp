@@ -61,16 +61,17 @@ void BoostedTrees::train(const std::vector<std::vector<float>>& rows, const std:
     auto state = std::make_unique<State>();
     const DMatrixHandle handles[] = {matrix.get()};
     require(XGBoosterCreate(handles, 1, &state->booster), "booster");
-    const std::vector<std::pair<const char*, std::string>> parameters{{"objective", "reg:squarederror"},
-                                                                      {"tree_method", "exact"},
-                                                                      {"max_depth", std::to_string(options.depth)},
-                                                                      {"eta", fmt::format("{}", options.learning_rate)},
-                                                                      {"subsample", "0.8"},
-                                                                      {"colsample_bytree", "0.8"},
-                                                                      {"min_child_weight", "0.2"},
-                                                                      {"seed", std::to_string(options.seed)},
-                                                                      {"nthread", "1"},
-                                                                      {"verbosity", "0"}};
+    const std::vector<std::pair<const char*, std::string>> parameters{
+        {"objective", "reg:squarederror"},
+        {"tree_method", "exact"},
+        {"max_depth", std::to_string(options.depth)},
+        {"eta", fmt::format("{}", options.learning_rate)},
+        {"subsample", "0.8"},
+        {"colsample_bytree", fmt::format("{}", options.columns)},
+        {"min_child_weight", fmt::format("{}", options.least_weight)},
+        {"seed", std::to_string(options.seed)},
+        {"nthread", "1"},
+        {"verbosity", "0"}};
     for (const auto& [name, value] : parameters) require(XGBoosterSetParam(state->booster, name, value.c_str()), name);
     for (int round = 0; round < options.rounds; ++round)
         require(XGBoosterUpdateOneIter(state->booster, round, matrix.get()), "training");

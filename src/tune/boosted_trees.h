@@ -14,6 +14,8 @@ public:
         int depth = 5;
         double learning_rate = 0.12;
         unsigned seed = 1;
+        double least_weight = 0.2;  // of the rows in a leaf
+        double columns = 0.8;       // the share that a tree sees
     };
     BoostedTrees();
     ~BoostedTrees();

@@ -309,8 +309,12 @@ std::vector<float> ScheduleSpace::features(const Point& point) const {
 
 std::optional<double> ScheduleSpace::estimate(const Point& point) const {
     const auto f = features(point);
-    if (model_->learned) return -static_cast<double>(model_->learned->rank({f}).front());
-    return analytic_seconds(f, model_->facts);
+    if (!model_->learned) return analytic_seconds(f, model_->facts);
+    // The model is of one core: what more of them give is as the analytic model has it.
+    CpuFacts one = model_->facts;
+    one.cores = 1;
+    const auto all_cores = analytic_seconds(f, model_->facts), one_core = analytic_seconds(f, one);
+    return std::exp(-static_cast<double>(model_->learned->rank({f}).front())) * *all_cores / *one_core;
 }
 
 std::string ScheduleSpace::text(const Point& point) const {

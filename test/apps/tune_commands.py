@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""tessera-tune as a user runs it: tune_commands.py TESSERA_TUNE GENERATOR. Good and bad input, from generators that crash to a database that is damaged."""
+"""tessera-tune as a user runs it: tune_commands.py TESSERA_TUNE GENERATOR MODELS. Good and bad input, from generators that crash to a database that is damaged."""
 import json
+import lzma
 import re
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-TUNE, GENERATOR = sys.argv[1], sys.argv[2]
+TUNE, GENERATOR, MODELS = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 SIZES = ["--extent", "y=64", "--extent", "x=96"]
 
 
@@ -170,6 +171,41 @@ class RandomPipelines(Commands):
             self.assertEqual(run("status", "--db", db).stdout.count("3 trials"), 1 + pipelines)
         self.assertIn("stopped", run(*line, "--first", 9, "--pipelines", 9, "--seconds", 0.01).stdout)
         self.refused("E0805", ["model", "train", "--db", db], "too few")
+
+
+class ShippedModel(Commands):
+    def test_is_of_the_recorded_trials(self):
+        model = MODELS / "cost_model.json"
+        self.assertLessEqual(model.stat().st_size, 1 << 20)
+        trained = json.loads(model.read_text())["trained"]
+        lines = MODELS / "random_pipelines.jsonl.xz"
+        self.assertLessEqual(lines.stat().st_size, 5 << 20)
+        with lzma.open(lines, "rt") as file:
+            trials = [row["row"] for row in map(json.loads, file) if row["table"] == "trial"]
+        self.assertGreaterEqual(trained["trials"], 5000)
+        self.assertEqual(trained["trials"], sum(t["status"] == "ok" for t in trials))
+        self.assertEqual(trained["sessions"], len({t["session"] for t in trials}))
+        self.assertGreater(trained["pairwise"], 0.8)
+        self.assertGreater(trained["best_of_top10"], 0.93)
+        shown = run("model", "show")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn(f"trained on {trained['trials']} trials", shown.stdout)
+        self.assertIn(trained["set"][:12], run("doctor").stdout)
+
+    def test_is_what_a_session_begins_with(self):
+        journal = self.folder / "a.journal"
+        line = ["run", GENERATOR, *SIZES, "--trials", 2, "--rounds", 5, "--threads", 1, "--strategy", "random", "--journal"]
+        self.assertEqual(run(*line, journal).returncode, 0)
+        header = json.loads(journal.read_text().splitlines()[0])
+        header = header["session"]
+        self.assertIn(header["shipped_model"], (MODELS / "cost_model.json").read_text())
+        self.assertEqual(run("resume", journal).returncode, 0)
+        other = self.folder / "b.journal"
+        other.write_text(journal.read_text().replace(header["shipped_model"], "0" * 64))
+        self.refused("E0805", ["resume", other], "is not the one that is here")
+        plain = self.folder / "c.journal"
+        self.assertEqual(run(*line, plain, "--model", "none").returncode, 0)
+        self.assertNotIn("shipped_model", plain.read_text())
 
 
 class Shell(Commands):
