@@ -58,8 +58,8 @@ private:
                 const std::string& stage = name(produced_.back());
                 const std::string loop = l.name.substr(stage.size() + 1);
                 const Expr extent = simplify_index(named_parts(l.extent));
-                around_.push_back(
-                    {stage, loop, l.kind, is_empty(extent), is_single(produced_.back(), loop) || may_be_once(extent)});
+                around_.push_back({stage, loop, l.kind, is_empty(extent),
+                                   is_single(produced_.back(), loop) || may_be_once(extent) || at_most_once(extent)});
                 const Expr begin = named_parts(l.begin), last = sum_of(sum_of(begin, extent), number(-1));
                 ranges_[l.variable] = {bounds(begin, Domain(ranges_)).low, bounds(last, Domain(ranges_)).high};
                 walk(l.body);
@@ -114,6 +114,13 @@ private:
     bool is_empty(const Expr& extent) const {
         const Expr most = bounds(extent, Domain(ranges_)).high;
         return most.defined() && proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {most})));
+    }
+
+    // Inside loops that have iterations extents are at least 1.
+    bool at_most_once(const Expr& extent) const {
+        const Expr most = bounds(extent, Domain(ranges_)).high;
+        return most.defined() &&
+               proves_nonnegative(simplify_index(make_op(Op::sub, DType::i64, {number(1), most})), {.extents_positive = true});
     }
 
     // A loop over a dim of one element, which Halide knows to be all that is read.
