@@ -225,7 +225,10 @@ E fused_multiply_add(const E& a, const E& b, const E& c) {
 E magnitude(const E& a) {
     const Halide::Type t = a.type();
     if (t.is_float()) return t.bits() == 32 ? HalideMathBuilder<32>().abs(a) : HalideMathBuilder<64>().abs(a);
-    return t.is_uint() ? a : cast(t, Halide::abs(a));
+    if (t.is_uint()) return a;
+    if (t.bits() < 32) return cast(t, Halide::abs(a));
+    // Halide's intervals negate the lowest value, which it takes not to happen.
+    return select(a < 0, negate(a), a);
 }
 
 E shift(const E& a, const E& b, bool left) {

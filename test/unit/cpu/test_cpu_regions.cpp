@@ -209,5 +209,23 @@ outputs f
     expect_same(a, s, {{{"l", 2}, {"x", 8}, {"j", 8}}, {{"l", 2}, {"x", 80}, {"j", 80}}});
 }
 
+// Of an integer made from a real all values are possible, also the lowest, whose magnitude is itself.
+TEST(CpuRegions, AnIndexMadeOfAMagnitude) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim x
+dim v = 8
+input a : f32[x]
+input b : i64[x]
+input table : i32[v]
+g(v) : i32 = table(v) * 2i32
+h(x) : i32 = abs(cast(i32, a(x) * 2147483648f32))
+f(x) : i32 = g(cast(i64, bit_and(h(x), 7i32))) + g(bit_and(abs(b(x)), 7))
+arguments a, b, table
+outputs f
+)");
+    expect_same(a, test::roots(a), {{{"x", 37}, {"v", 8}}});
+}
+
 }  // namespace
 }  // namespace tessera
