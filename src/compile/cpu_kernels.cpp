@@ -7,6 +7,7 @@
 #include "compile/toolchain.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <map>
 

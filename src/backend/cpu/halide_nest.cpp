@@ -2,6 +2,7 @@
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/placed_extents.h"
 #include "base/check.h"
+#include "schedule/derived_stages.h"
 #include "schedule/in_place.h"
 
 #include <fmt/format.h>
@@ -187,10 +188,26 @@ private:
                 space = variable;
             else if (loop.kind == LoopKind::parallel)
                 target.parallel(variable);
-            if (loop.partition != tessera::Partition::auto_)
-                target.partition(
-                    variable, loop.partition == tessera::Partition::never ? Halide::Partition::Never : Halide::Partition::Always);
+            if (loop.partition == tessera::Partition::always)
+                target.partition(variable, Halide::Partition::Always);
+            else if (loop.partition == tessera::Partition::never || is_skewed(i, loop.dim, nest.back().dim))
+                target.partition(variable, Halide::Partition::Never);
         }
+    }
+
+    // Whether something is read at an index that moves with a loop and with the innermost one, as x - n. Where such a read is
+    // held at an edge, Halide 21 divides both loops at it, and then simplifies other indices in the outer one wrongly.
+    [[nodiscard]] bool is_skewed(size_t i, const Dim& loop, const Dim& innermost) const {
+        if (loop.id() == innermost.id()) return false;
+        bool skewed = false;
+        for_each_node(exprs_of(stage(i)), [&](const Expr& n) {
+            if (n->op != Op::access) return;
+            for (size_t d = 0; d < n->index_count() && !skewed; ++d) {
+                const std::vector<Dim> moving = free_dims(n->args[d]);
+                skewed = contains_dim(moving, loop) && contains_dim(moving, innermost);
+            }
+        });
+        return skewed;
     }
 
     [[nodiscard]] bool is_main(size_t i, bool update) const { return update == stage(i).update.has_value(); }

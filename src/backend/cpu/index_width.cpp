@@ -1,5 +1,8 @@
 #include "backend/cpu/index_width.h"
 
+#include "algorithm/graph.h"
+#include "expr/tensor_state.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>

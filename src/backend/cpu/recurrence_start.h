@@ -3,6 +3,7 @@
 #include "backend/cpu/halide_ir.h"
 #include "schedule/stages.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace tessera::cpu {
@@ -11,6 +12,9 @@ namespace tessera::cpu {
 /// other cell is written by a step before it is read.
 [[nodiscard]] inline Halide::Expr started(const Stage& s, const std::vector<Halide::Var>& vars, const Halide::Expr& value) {
     if (s.kind != Stage::Kind::recurrence || s.update->reduction_dims.size() != 1 || s.update->condition.defined()) return value;
+    // Halide makes `and` of a choice between false and an undefined value, which it then does not find; and of a tuple all
+    // components must be chosen alike.
+    if (std::find(s.dtypes.begin(), s.dtypes.end(), DType::bool_) != s.dtypes.end()) return value;
     const Dim& t = s.update->reduction_dims[0];
     const auto steps = t.extent().constant();
     for (size_t d = 0; steps && d < s.dims.size(); ++d)
