@@ -1,6 +1,7 @@
 #include "schedule/default_unrolling.h"
 
 #include "schedule/constant_regions.h"
+#include "schedule/derived_stages.h"
 
 #include <algorithm>
 
