@@ -198,7 +198,7 @@ private:
     // Whether something is read at an index that moves with a loop and with the innermost one, as x - n. Where such a read is
     // held at an edge, Halide 21 divides both loops at it, and then simplifies other indices in the outer one wrongly.
     [[nodiscard]] bool is_skewed(size_t i, const Dim& loop, const Dim& innermost) const {
-        if (loop.id() == innermost.id()) return false;
+        if (loop.id() == innermost.id() || innermost.extent().constant()) return false;
         bool skewed = false;
         for_each_node(exprs_of(stage(i)), [&](const Expr& n) {
             if (n->op != Op::access) return;
