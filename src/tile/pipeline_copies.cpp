@@ -1,6 +1,7 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
 #include "tile/lower.h"
+#include "tile/renaming.h"
 
 #include <fmt/format.h>
 
@@ -11,110 +12,6 @@
 
 namespace tessera::tile {
 namespace {
-
-// A statement with expressions replaced and names of its own for what it binds, so that it may stand beside the original.
-class Renaming {
-public:
-    explicit Renaming(std::map<const ExprNode*, Expr> names) : names_(std::move(names)) {}
-
-    StatementPtr operator()(const StatementPtr& s) {
-        return match(
-            s->node,
-            [&](const Sequence& q) {
-                std::vector<StatementPtr> out;
-                for (const StatementPtr& child : q.statements) out.push_back((*this)(child));
-                return sequence(std::move(out));
-            },
-            [&](For f) {
-                f.extent = of(f.extent);
-                f.variable = bound(f.variable);
-                return with_body(std::move(f));
-            },
-            [&](Let l) {
-                l.value = of(l.value);
-                l.variable = bound(l.variable);
-                return with_body(std::move(l));
-            },
-            [&](If i) {
-                i.condition = of(i.condition);
-                return with_body(std::move(i));
-            },
-            [&](Spread p) {
-                for (Axis& a : p.axes) a = {bound(a.variable), of(a.extent)};
-                return with_body(std::move(p));
-            },
-            [&](Alloc a) {
-                a.begin = of(a.begin);
-                return with_body(std::move(a));
-            },
-            [&](Assign a) {
-                a.place = of(a.place), a.values = of(a.values);
-                return statement(std::move(a));
-            },
-            [&](const Combine& c) { return statement(c); },
-            [&](Mma m) {
-                m.place = of(m.place), m.left = of(m.left), m.right = of(m.right);
-                if (m.fresh.defined()) m.fresh = of(m.fresh);
-                return statement(std::move(m));
-            },
-            [&](AsyncCopy c) {
-                c.place = of(c.place), c.source = of(c.source);
-                if (c.whole.defined()) c.whole = of(c.whole);
-                c.otherwise = (*this)(c.otherwise);
-                return statement(std::move(c));
-            },
-            [&](BoxCopy c) {
-                c.place = of(c.place), c.source = of(c.source);
-                return statement(std::move(c));
-            },
-            [&](const Fence& f) { return statement(f); }, [&](const Settle& w) { return statement(w); },
-            [&](InBuffer b) {
-                b.index = of(b.index), b.begin = of(b.begin);
-                return with_body(std::move(b));
-            },
-            [&](Commit c) {
-                c.token = of(c.token);
-                return statement(std::move(c));
-            },
-            [&](Await a) {
-                a.token = of(a.token);
-                return statement(std::move(a));
-            },
-            [&](Roles r) {
-                r.copies = (*this)(r.copies);
-                r.rest = (*this)(r.rest);
-                return statement(std::move(r));
-            },
-            [&](Tiles t) {
-                t.round = bound(t.round);
-                return with_body(std::move(t));
-            },
-            [&](Acquire a) {
-                a.token = of(a.token);
-                return statement(std::move(a));
-            },
-            [&](Release r) {
-                r.token = of(r.token);
-                return statement(std::move(r));
-            },
-            [&](const Barrier& b) { return statement(b); });
-    }
-
-private:
-    Expr of(const Expr& e) const { return substitute(e, names_); }
-    std::vector<Expr> of(std::vector<Expr> exprs) const {
-        for (Expr& e : exprs) e = of(e);
-        return exprs;
-    }
-    Expr bound(const Expr& variable) { return names_[variable.get()] = make_variable(name_of(variable) + ".ahead", DType::i64); }
-    template <class Node>
-    StatementPtr with_body(Node node) {
-        node.body = (*this)(node.body);
-        return statement(std::move(node));
-    }
-
-    std::map<const ExprNode*, Expr> names_;
-};
 
 // The body of a loop as what starts copies and what uses them.
 struct Halves {
@@ -171,22 +68,33 @@ private:
         for (const StatementPtr& child : children(s)) find_rings(*child, out);
     }
 
+    // With equally many buffers each.
+    std::vector<size_t> stages_of(const std::vector<Alloc>& rings) const {
+        std::vector<size_t> stages;
+        for (const Alloc& a : rings) {
+            stages.push_back(a.stage);
+            if (a.buffers != rings[0].buffers) refuse_buffers(a, rings[0]);
+        }
+        return stages;
+    }
+    // What an iteration copies into the stages, and its use of them, both of the buffer `index_`.
+    Halves halves_of(const For& f, const std::vector<size_t>& stages) {
+        index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
+        Halves halves = split(f.body, {stages.begin(), stages.end()});
+        if (!halves.copies || !halves.rest) refuse_place(stages[0]);
+        return halves;
+    }
+
     // for i: { copy; use }  ->  copy 0 .. N-2 ahead; for i: { await i; copy i + N-1 into the buffer that i-1 used; use i }
     // Where the use is a product in flight, which reads until that of i + 1 has started, copies run an iteration less ahead.
     StatementPtr pipelined(const For& f, const std::vector<Alloc>& rings) {
         const std::int64_t buffers = rings[0].buffers;
-        std::vector<size_t> stages;
-        for (const Alloc& a : rings) {
-            stages.push_back(a.stage);
-            if (a.buffers != buffers) refuse_buffers(a, rings[0]);
-        }
-        index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
-        const Halves halves = split(f.body, {stages.begin(), stages.end()});
-        if (!halves.copies || !halves.rest) refuse_place(stages[0]);
+        const std::vector<size_t> stages = stages_of(rings);
+        const Halves halves = halves_of(f, stages);
         check_source(*halves.copies, stages[0]);
         const auto place = [&](const StatementPtr& half, const Expr& iteration) {
             const Expr buffer = simplify_index(make_op(Op::mod, DType::i64, {iteration, index_number(buffers)}));
-            return Renaming({{f.variable.get(), iteration}, {index_.get(), buffer}})(half);
+            return renamed(half, {{f.variable.get(), iteration}, {index_.get(), buffer}});
         };
         const std::int64_t bytes = engine_bytes(*halves.copies, rings);
         if (bytes > 0 && repeated_)
@@ -461,14 +369,8 @@ private:
 
     Halves roles_of(const For& f, const std::vector<Alloc>& rings) {
         const std::int64_t buffers = rings[0].buffers;
-        std::vector<size_t> stages;
-        for (const Alloc& a : rings) {
-            stages.push_back(a.stage);
-            if (a.buffers != buffers) refuse_buffers(a, rings[0]);
-        }
-        index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
-        const Halves halves = split(f.body, {stages.begin(), stages.end()});
-        if (!halves.copies || !halves.rest) refuse_place(stages[0]);
+        const std::vector<size_t> stages = stages_of(rings);
+        const Halves halves = halves_of(f, stages);
         const std::int64_t bytes = engine_bytes(*halves.copies, rings);
         const auto sums = product_alone(*halves.rest);
         rounds_ = f.extent;
@@ -492,7 +394,7 @@ private:
         };
         For fill{copied, f.extent, false, nullptr};
         fill.body = sequence({statement(Acquire{stages, token(copied), buffers}), statement(Commit{stages, token(copied), bytes}),
-                              Renaming({{f.variable.get(), copied}, {index_.get(), slot(token(copied))}})(halves.copies)});
+                              renamed(halves.copies, {{f.variable.get(), copied}, {index_.get(), slot(token(copied))}})});
         For use = f;
         const Expr none = index_number(0), last = index_difference(f.extent, index_number(1));
         const auto release = [&](const Expr& iteration, const Expr& first) {
