@@ -30,7 +30,8 @@ std::optional<ConstantRange> ConstantRegions::of(size_t stage, size_t dim) {
 std::optional<ConstantRange> ConstantRegions::without_conditions(size_t stage, size_t dim) {
     try {
         return constant_range(wide_, stage, dim);
-    } catch (const Error&) {
+    } catch (const Error& e) {
+        if (e.code() != E0402_unbounded) throw;
         return {};  // an index that only its condition bounds
     }
 }
