@@ -196,7 +196,8 @@ private:
     }
 
     // Whether something is read at an index that moves with a loop and with the innermost one, as x - n. Where such a read is
-    // held at an edge, Halide 21 divides both loops at it, and then simplifies other indices in the outer one wrongly.
+    // held at an edge, Halide 21 divides both loops at it, and then simplifies other indices in the outer one wrongly where the
+    // inner extent is open, which it takes for at least 1 there.
     [[nodiscard]] bool is_skewed(size_t i, const Dim& loop, const Dim& innermost) const {
         if (loop.id() == innermost.id() || innermost.extent().constant()) return false;
         bool skewed = false;
