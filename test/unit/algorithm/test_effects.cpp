@@ -1,20 +1,11 @@
 #include <gtest/gtest.h>
 #include <tessera/tessera.h>
 
-#include <functional>
+#include "thrown.h"
 
 // Effects and privileges: inferred, listed, and checked where they are declared.
 namespace tessera {
 namespace {
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
-}
 
 struct Parts {
     Dim n{"n"}, v{"v", 4};

@@ -5,21 +5,11 @@
 #include <tessera/transform.h>
 
 #include "algorithm/called_routine.h"
-
-#include <functional>
+#include "thrown.h"
 
 // Routines in the language: a meaning, a symbol and operands; what transforms make of them.
 namespace tessera {
 namespace {
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
-}
 
 struct Parts {
     Dim i{"i"}, k{"k"};

@@ -1,4 +1,5 @@
 #include "autodiff/activity.h"
+#include "thrown.h"
 #include "unit/autodiff/derivative_cases.h"
 
 // Rules of the user: custom_vjp, custom_jvp.
@@ -118,15 +119,6 @@ TEST(CustomRules, TheRuleIsTakenInsteadOfTheDerivative) {
     const auto g = grad(loss, {l.x}), r = grad(reference, {l.x});
     const Values values = random_values(p, {loss}, 1);
     EXPECT_EQ(evaluated(g, p, values), evaluated(r, p, values));
-}
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
 }
 
 TEST(CustomRules, BadRulesAreRefused) {

@@ -9,6 +9,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "compile/inspect.h"
 #include "schedule/loop_tree.h"
+#include "thrown.h"
 #include "unit/cpu/kernel_run.h"
 
 #include <fmt/format.h>
@@ -240,16 +241,6 @@ TEST(RoutineCalls, GradientsGoThroughTheMeaningOrARuleBesideIt) {
     Buffer<float> made({2, 3});
     compile(by_rule, default_schedule(by_rule), Target())({{"x", xs}}, {{by_rule.outputs()[0].name(), made}});
     EXPECT_EQ(made(0, 0), 200.0f);
-}
-
-ErrorCode thrown(const std::function<void()>& f, std::string* text = nullptr) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        if (text) *text = e.what();
-        return e.code();
-    }
-    return B0951_internal;
 }
 
 TEST(RoutineCalls, WhatIsNotInTheProgramIsNamed) {

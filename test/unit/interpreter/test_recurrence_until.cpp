@@ -1,5 +1,6 @@
 #include <tessera/autodiff.h>
 
+#include "thrown.h"
 #include "unit/interpreter/interpreter_cases.h"
 
 #include <cmath>
@@ -83,15 +84,6 @@ TEST(Until, PrintsAndParsesBack) {
     EXPECT_EQ(parse_algorithm(a.text()).text(), a.text());
     EXPECT_EQ(parse_algorithm(a.text()).hash(), a.hash());
     EXPECT_NE(a.text().find("x/stopped"), std::string::npos) << a.text();
-}
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
 }
 
 TEST(Until, WhatDoesNotFitIsRefused) {

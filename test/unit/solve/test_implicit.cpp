@@ -3,6 +3,7 @@
 #include <tessera/schedule_default.h>
 #include <tessera/transform.h>
 
+#include "thrown.h"
 #include "unit/autodiff/derivative_cases.h"
 
 #include <cmath>
@@ -12,15 +13,6 @@ namespace tessera::autodiff_test {
 namespace {
 
 constexpr double tight = 2e-14;
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
-}
 
 // x = tanh(W x + b), W small.
 struct Layer {

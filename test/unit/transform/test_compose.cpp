@@ -3,7 +3,7 @@
 #include <tessera/tessera.h>
 #include <tessera/transform.h>
 
-#include <functional>
+#include "thrown.h"
 
 // compose, pipe and curry make the algorithm that one would write by hand: it has the same hash.
 namespace tessera {
@@ -23,15 +23,6 @@ Algorithm row_sums() {
     Func y("y");
     y(m) = sum({n}, x(m, n)) + bias(m);
     return Algorithm({y}, {x, bias}, {.name = "row_sums"});
-}
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
 }
 
 TEST(Compose, IsTheAlgorithmThatOneWouldWrite) {

@@ -2,6 +2,7 @@
 #include <tessera/transform.h>
 
 #include "expr/tensor_state.h"
+#include "thrown.h"
 #include "unit/autodiff/derivative_cases.h"
 
 // Definitions over one more dim: every point is what the definition says of what stands there.
@@ -186,15 +187,6 @@ TEST(Vmap, CompilesLikeAnyOther) {
     for (int r = 0; r < 3; ++r)
         for (int c = 0; c < 5; ++c) EXPECT_EQ(out(r, c), want(r, c));
 #endif
-}
-
-ErrorCode thrown(const std::function<void()>& f) {
-    try {
-        f();
-    } catch (const Exception& e) {
-        return e.code();
-    }
-    return B0951_internal;
 }
 
 TEST(Vmap, WhatDoesNotFitIsRefused) {
