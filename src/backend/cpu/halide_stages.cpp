@@ -32,9 +32,10 @@ std::string plain(const std::string& name) {
 /// What an expression is translated for: the values of a definition or init, or an update.
 struct Scope {
     const Stage* stage = nullptr;
-    std::map<const void*, E> index;    // of dims by id
-    std::set<const void*> over;        // dims that may run past what is read: reads by them are held inside inputs
-    std::set<const void*> vectorised;  // the innermost loop's dim: holding it is worth a loop of its own
+    std::map<const void*, E> index;  // of dims by id
+    std::set<const void*> over;      // dims that may run past what is read: reads by them are held inside inputs
+    // The dims of vector, unrolled and innermost loops: holding an index at their edges is worth a loop of its own.
+    std::set<const void*> divided;
     // By nodes that they keep alive: of one that is gone, another may have the address.
     std::map<Expr, E, NodeOrder> values, indices;
     std::unordered_set<const ExprNode*> guarded;  // accesses under a select: its other branch may be out of bounds
@@ -173,7 +174,7 @@ private:
         }
         if (only_renames_resident(bound_, i)) return;
         if (s.kind == Stage::Kind::routine) return define_routine(bound_, i, out_, [this](const Dim& d) { return extent_of(d); });
-        note_vectorised(bound_.stages[i].pure, scope);
+        note_divided(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;
         for (const Expr& v : s.values) values.push_back(started(s, made.vars, with_named_parts(v, value(v, scope))));
@@ -181,10 +182,10 @@ private:
         if (s.update) define_update(i);
     }
 
-    static void note_vectorised(const std::vector<BoundLoop>& nest, Scope& scope) {
-        if (!nest.empty()) scope.vectorised.insert(nest.back().dim.id());
+    static void note_divided(const std::vector<BoundLoop>& nest, Scope& scope) {
+        if (!nest.empty()) scope.divided.insert(nest.back().dim.id());
         for (const BoundLoop& loop : nest)
-            if (loop.kind == LoopKind::vector) scope.vectorised.insert(loop.dim.id());
+            if (loop.kind == LoopKind::vector || loop.kind == LoopKind::unroll) scope.divided.insert(loop.dim.id());
     }
 
     static void note_guarded(const std::vector<Expr>& values, Scope& scope) {
@@ -212,7 +213,7 @@ private:
         }
         const std::vector<BoundLoop>& nest = bound_.stages[i].update;
         const E inside = make_domain(i, nest, carried, scope);
-        note_vectorised(nest, scope);
+        note_divided(nest, scope);
         std::vector<Expr> all = u.values;
         all.insert(all.end(), u.place.begin(), u.place.end());
         note_guarded(all, scope);
@@ -438,8 +439,7 @@ private:
     // A clamp by something that stands still holds only at the edges.
     E marked(const Expr& e, const Expr& other, Scope& scope) {
         const E at = index(e, scope);
-        return depends_on(e, scope.vectorised) && !depends_on(other, scope.vectorised) && width_.is_affine(e) ? Halide::likely(at)
-                                                                                                              : at;
+        return depends_on(e, scope.divided) && !depends_on(other, scope.divided) && width_.is_affine(e) ? Halide::likely(at) : at;
     }
 
     static E narrowed(const E& v) {
@@ -503,7 +503,7 @@ private:
         for (size_t d = 0; d < rank; ++d) {
             const Expr& at = e->args[d];
             E i = index(at, scope);
-            const bool edge = depends_on(at, scope.vectorised) && width_.is_affine(at);
+            const bool edge = depends_on(at, scope.divided) && width_.is_affine(at);
             if (target.boundary != Boundary::none) {
                 const E extent = extent_of(dims[d]);
                 if (target.boundary == Boundary::constant)
@@ -542,7 +542,7 @@ private:
         out_.stages[read].held[d] = {low, high - low + 1 + one_more};
         if (plain && held_.stays_inside(index_of_.at(scope.stage->func.get()), at, held->range)) return i;
         if (!scope.guarded.count(access.get()) && !depends_on(at, scope.over)) return held_promise(i, low, high);
-        return Halide::clamp(depends_on(at, scope.vectorised) && width_.is_affine(at) ? Halide::likely(i) : i, low, high);
+        return Halide::clamp(depends_on(at, scope.divided) && width_.is_affine(at) ? Halide::likely(i) : i, low, high);
     }
 
     size_t stage_of(const AccessTarget& target, const Expr& e) {

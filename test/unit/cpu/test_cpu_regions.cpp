@@ -3,6 +3,9 @@
 
 #include <tessera/schedule_default.h>
 
+#include <filesystem>
+#include <fstream>
+
 namespace tessera {
 namespace {
 
@@ -242,6 +245,40 @@ outputs f
         expect_same(a, test::roots(a), shapes);
         expect_same(a, default_schedule(a, Target()), shapes);
     }
+}
+
+// Rows of a stencil's first pass, unrolled inside blocks of the second: away from the edges nothing holds an index, so that the
+// rows stand at fixed distances and share one address.
+TEST(CpuRegions, NothingIsHeldAwayFromTheEdges) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm blur
+dim y
+dim x
+dim in_y = extent(y) + 2
+dim in_x = extent(x) + 2
+input in : i32[in_y, in_x]
+rows(in_y, x) : i32 = in(in_y, x) + in(in_y, x + 1) + in(in_y, x + 2)
+blur(y, x) : i32 = rows(y, x) + rows(y + 1, x) + rows(y + 2, x)
+arguments in
+outputs blur
+)");
+    const Schedule s = parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "blur": {"compute": "root", "loops": [{"name": "strip", "dim": "y", "tile": 4, "as": "parallel"}, {"name": "columns", "dim": "x", "tile": 8},
+            {"dim": "y", "as": "unroll"}, {"dim": "x", "as": "vector"}]},
+        "rows": {"compute": {"at": "blur", "loop": "columns"}, "loops": [{"dim": "in_y", "as": "unroll"}, {"dim": "x", "as": "vector"}]}}})");
+    const auto shape = [](std::int64_t y, std::int64_t x) {
+        return std::map<std::string, std::int64_t>{{"y", y}, {"x", x}, {"in_y", y + 2}, {"in_x", x + 2}};
+    };
+    expect_same(a, s, {shape(8, 24), shape(11, 21), shape(3, 5)});
+    const std::string path = testing::TempDir() + "rows.stmt";
+    cpu::emit(bind(a, s), "host", "rows", cpu::Artifact::statement, path);
+    std::ifstream in(path);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    std::filesystem::remove(path);
+    const size_t first = text.find("if (f_blur_s1"), consumed = text.find("consume f_rows_s0");
+    ASSERT_LT(first, consumed);
+    ASSERT_NE(consumed, std::string::npos);
+    EXPECT_EQ(text.substr(first, consumed - first).find("min("), std::string::npos) << text.substr(first, consumed - first);
 }
 
 }  // namespace
