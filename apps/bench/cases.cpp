@@ -36,13 +36,14 @@ Contestant with_halide_pool(std::string name, Kernel kernel, std::shared_ptr<con
 template <typename Ours>
 std::vector<Case> case_per_schedule(const std::string& name, std::initializer_list<OurSchedule> schedules,
                                     const std::vector<Rival>& rivals, const std::shared_ptr<const void>& arrays, Ours&& ours,
-                                    const Work& work) {
+                                    const Work& work, const std::function<void()>& keep = {}) {
     std::vector<Case> cases;
     for (const OurSchedule schedule : schedules) {
         cases.push_back({fmt::format("{}/{}", name, name_of(schedule)),
                          {"Tessera", [arrays, kernel = ours(schedule)] { kernel(); }, use_tessera_threads},
                          rivals,
-                         work});
+                         work,
+                         keep});
     }
     return cases;
 }
@@ -60,22 +61,24 @@ std::string named_difference(const char* whose, const std::string& difference) {
 /// The first of two differences that is one.
 std::string either(std::string a, const std::string& b) { return a.empty() ? b : a; }
 
-/// An f32 stencil: one input, one output per contestant, and what the definition says. ours and strict rivals must have its bits;
-/// relaxed ones may be off by rounding, which cancellation relates to the largest value.
+/// An f32 stencil: one input, one output for all contestants, and what the definition says. ours and strict rivals must have its
+/// bits; relaxed ones may be off by rounding, which cancellation relates to the largest value.
 class FloatStencil : public std::enable_shared_from_this<FloatStencil> {
 public:
     FloatStencil(std::vector<float> input, std::vector<float> expected)
-        : in(std::move(input)), expected_(std::move(expected)), out(expected_.size()), rival_out(expected_.size()) {
+        : in(std::move(input)), expected_(std::move(expected)), out(expected_.size()) {
         for (const float value : expected_) scale_ = std::max(scale_, std::abs(double(value)));
     }
 
     Rival rival(std::string name, Kernel kernel, Arithmetic arithmetic) {
         const double tolerance = arithmetic == Arithmetic::strict ? 0 : scale_ * relaxed_tolerance;
         return {with_halide_pool(std::move(name), std::move(kernel), shared_from_this()), [self = shared_from_this(), tolerance] {
-                    return either(named_difference("ours", float_difference(self->out, self->expected_, 0)),
-                                  named_difference("rival", float_difference(self->rival_out, self->expected_, tolerance)));
+                    return either(named_difference("ours", float_difference(self->ours_, self->expected_, 0)),
+                                  named_difference("rival", float_difference(self->out, self->expected_, tolerance)));
                 }};
     }
+
+    void keep() { ours_ = out; }
 
     const std::vector<float> in;
 
@@ -83,14 +86,15 @@ private:
     static constexpr double relaxed_tolerance = 1e-5;
     const std::vector<float> expected_;
     double scale_ = 0;
+    std::vector<float> ours_;
 
 public:
-    std::vector<float> out, rival_out;
+    std::vector<float> out;
 };
 
 std::vector<Case> blur_cases(Size2 size) {
     struct Arrays {
-        std::vector<std::uint16_t> in, expected, out, rival_out;
+        std::vector<std::uint16_t> in, expected, out, ours;
         std::string difference() const {
             const auto first = [&](const char* whose, const std::vector<std::uint16_t>& got) {
                 const auto at = std::mismatch(got.begin(), got.end(), expected.begin());
@@ -98,7 +102,7 @@ std::vector<Case> blur_cases(Size2 size) {
                            ? ""
                            : fmt::format("{}: element {} is {}, not {}", whose, at.first - got.begin(), *at.first, *at.second);
             };
-            return either(first("ours", out), first("rival", rival_out));
+            return either(first("ours", ours), first("rival", out));
         }
     };
     const auto arrays = std::make_shared<Arrays>();
@@ -107,16 +111,15 @@ std::vector<Case> blur_cases(Size2 size) {
     for (auto& value : arrays->in) value = static_cast<std::uint16_t>(rng());
     arrays->expected = defined_blur(arrays->in, size);
     arrays->out.resize(arrays->expected.size());
-    arrays->rival_out.resize(arrays->expected.size());
     const auto rival = [&](const char* name, Plan plan) {
-        return Rival{with_halide_pool(name, rivals::halide_blur(arrays->in.data(), arrays->rival_out.data(), size, plan), arrays),
+        return Rival{with_halide_pool(name, rivals::halide_blur(arrays->in.data(), arrays->out.data(), size, plan), arrays),
                      [arrays] { return arrays->difference(); }};
     };
     return case_per_schedule(
         fmt::format("blur {}x{}", size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
         {rival("Halide, published", Plan::published), rival("Halide, tuned", Plan::tuned)}, arrays,
         [&](OurSchedule schedule) { return tessera_blur(arrays->in.data(), arrays->out.data(), size, schedule); },
-        per_pixel(size, 3, 4));
+        per_pixel(size, 3, 4), [arrays] { arrays->ours = arrays->out; });
 }
 
 using StencilOf = Kernel (*)(const float*, float*, Size2, Plan, Arithmetic);
@@ -125,15 +128,15 @@ using OurStencil = Kernel (*)(const float*, float*, Size2, OurSchedule);
 std::vector<Case> float_stencil_cases(const std::string& name, std::shared_ptr<FloatStencil> arrays, Size2 size, OurStencil ours,
                                       StencilOf stencil, const Work& work) {
     const auto rival = [&](const char* rival_name, Plan plan, Arithmetic arithmetic) {
-        return arrays->rival(rival_name, stencil(arrays->in.data(), arrays->rival_out.data(), size, plan, arithmetic),
-                             arithmetic);
+        return arrays->rival(rival_name, stencil(arrays->in.data(), arrays->out.data(), size, plan, arithmetic), arithmetic);
     };
     return case_per_schedule(
         fmt::format("{} {}x{}", name, size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
         {rival("Halide, published", Plan::published, Arithmetic::relaxed),
          rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
          rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
-        arrays, [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); }, work);
+        arrays, [&](OurSchedule schedule) { return ours(arrays->in.data(), arrays->out.data(), size, schedule); }, work,
+        [arrays] { arrays->keep(); });
 }
 
 std::vector<Case> unsharp_cases(Size2 size) {

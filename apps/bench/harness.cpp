@@ -88,6 +88,7 @@ std::vector<Row> measure_at(const Case& c, int threads, int pairs) {
         return batch_size(contestant);
     };
     const int our_calls = start(c.ours);
+    if (c.keep) c.keep();
     std::vector<Row> rows{{.case_name = c.name, .rival = "A/A", .threads = threads, .checked = true}};
     std::vector<Contest> contests{{.opponent = &c.ours, .calls = our_calls}};
     for (const Rival& rival : c.rivals) {

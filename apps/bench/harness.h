@@ -24,7 +24,7 @@ struct Contestant {
 /// What ours is compared with. Without a way to run it the row says `note` (a library that is not there) and has no ratio.
 struct Rival {
     Contestant contestant;
-    std::function<std::string()> difference;  // after both ran: how the outputs differ, "" when they agree
+    std::function<std::string()> difference;  // after it ran, and ours before: how the outputs differ, "" when they agree
     std::string note = {};
 };
 
@@ -39,6 +39,9 @@ struct Case {
     Contestant ours;
     std::vector<Rival> rivals;
     Work work = {};
+    // After ours ran: keeps its output for the comparisons. Contestants write to one array where they can, since where an array
+    // lies in memory alone may change times by a tenth.
+    std::function<void()> keep = {};
 };
 
 /// One comparison. ratio = the rival's time / ours: above 1 ours is faster. low, high: 95 % interval of the ratio's median.
