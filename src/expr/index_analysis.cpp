@@ -195,14 +195,17 @@ Polynomial IndexAnalysis::divide_by_constant(const Polynomial& a, std::int64_t c
 // min or max as a flat list of operands, those that another one makes superfluous dropped.
 Polynomial IndexAnalysis::least(Op op, const Expr& e) {
     std::vector<Polynomial> operands;
-    int splits = is_large(e) ? 0 : 32;  // sums of several minima have a product of cases
+    std::optional<int> splits;  // sums of several minima have a product of cases
     const auto add = [&](const auto& self, const Polynomial& p) -> void {
         // min(min(a, b) + c, d) = min(a + c, b + c, d)
         for (const Expr& atom : atoms_of(p)) {
-            if (atom->op != op || operands.size() > 8 || splits <= 0) continue;
+            if (atom->op != op || operands.size() > 8 || splits_ <= 0 || splits == 0) continue;
             const auto split = split_linear(p, atom);
             if (!split || !(split->factor == Polynomial(1))) continue;
-            --splits;
+            if (!splits) splits = is_large(e) ? 0 : 32;
+            if (*splits == 0) continue;
+            --*splits;
+            --splits_;
             for (const Expr& a : atom->args) self(self, normal(a) + split->rest);
             return;
         }
