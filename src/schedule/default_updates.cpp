@@ -2,6 +2,8 @@
 
 #include "schedule/stage_cost.h"
 
+#include <cmath>
+
 namespace tessera {
 namespace {
 
@@ -24,6 +26,14 @@ std::vector<LoopSpec> first_values(const Stage& s, std::int64_t width) {
         loops.push_back({.dim = d.name(), .as = wide ? LoopKind::vector : LoopKind::serial});
     }
     return loops;
+}
+
+// Vectors of a step that are computed as one: each waits for its own values of the step before, so that two of them keep the
+// machine busy where one would wait. An odd number of them would have one more.
+std::int64_t chains_together(const Dim& columns, std::int64_t width) {
+    constexpr double many = 8;
+    const double vectors = std::ceil(estimated_extent(columns) / static_cast<double>(width));
+    return vectors >= many || std::fmod(vectors, 2) == 0 ? 2 : 1;
 }
 
 }  // namespace
@@ -120,8 +130,8 @@ void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {
                 edit.serial(d.name());
     }
     // One strip needs no loop over strips, and no guard in its last vector.
-    if (columns && estimated_extent(*columns) > static_cast<double>(4 * width))
-        edit.parallel(columns->name(), 4 * width, "strip").tail(Tail::guard);
+    if (columns && estimated_extent(*columns) > static_cast<double>(8 * width))
+        edit.parallel(columns->name(), 8 * width, "strip").tail(Tail::guard);
     for (size_t i = 0; i < s.update->reduction_dims.size(); ++i) {
         // The phases of a step differ in what runs: written out, each has only its own loops.
         if (s.kind == Stage::Kind::recurrence && i == 1)
@@ -130,7 +140,10 @@ void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {
             edit.serial(s.update->reduction_dims[i].name());
     }
     for (const Dim& d : carried) edit.serial(d.name());
-    if (columns) edit.serial(columns->name(), width, "columns").vector(columns->name());
+    if (columns) {
+        const std::int64_t chains = s.kind == Stage::Kind::recurrence ? chains_together(*columns, width) : 1;
+        edit.serial(columns->name(), chains * width, "columns").vector(columns->name());
+    }
     if (s.kind == Stage::Kind::scatter || s.kind == Stage::Kind::recurrence) edit.init(first_values(s, width));
 }
 

@@ -80,5 +80,9 @@ void define_routine(const BoundSchedule& bound, size_t stage, Translation& trans
 void call_routines(Halide::Pipeline& pipeline, const Translation& translation);
 /// Makes lowering compute once what the components of a tuple have in common.
 void share_tuple_values(Halide::Pipeline& pipeline);
+/// Makes comparisons of floats plain again once no interval of Halide's is asked about them.
+void show_comparisons(Halide::Pipeline& pipeline);
+/// Makes vectors that reach over the edge of a tensor load what is inside at once.
+void load_edges_whole(Halide::Pipeline& pipeline);
 
 }  // namespace tessera::cpu

@@ -253,6 +253,25 @@ TEST(DefaultSchedule, NarrowRecurrencesAndSumsHaveNoStrips) {
     EXPECT_EQ(loops(1000, "total.sum").dim, "b");
 }
 
+// Two vectors of a step are one, so that one computes while the other waits for the step before.
+TEST(DefaultSchedule, StepsOfRecurrencesTakeTwoVectorsTogether) {
+    const auto columns = [](std::int64_t extent) {
+        Dim t("t", 100), b("b", extent);
+        Input a("a", f64, {t, b});
+        Func h("h"), y("y");
+        recurrence(t, {{h(t, b), cast(f64, 0)}}, [&](const Self& s) -> Tuple { return {exp(a(t, b) * s[0](t - 1, b))}; });
+        y(t, b) = h(t, b) + 1.0;
+        const Schedule made = scheduled(Algorithm({y}, {a}));
+        const auto& loops = *made.stages.at("h.recurrence").loops;
+        return loops[loops.size() - 2].tile.value_or(0);
+    };
+    const std::int64_t width = 8;
+    EXPECT_EQ(columns(3 * width), width);
+    EXPECT_EQ(columns(2 * width), 2 * width);
+    EXPECT_EQ(columns(2 * width - 1), 2 * width);
+    EXPECT_EQ(columns(1001), 2 * width);
+}
+
 // Rows of much work are not written out beside each other.
 TEST(DefaultSchedule, LargeDefinitionsRunRowByRow) {
     const auto rows = [](int terms) {

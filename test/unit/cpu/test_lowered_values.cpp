@@ -1,0 +1,105 @@
+#include "unit/cpu/expect_same.h"
+
+#include <tessera/compile.h>
+#include <tessera/schedule_default.h>
+
+// What lowering leaves of comparisons, of vectors over an edge and of values that components share: the text of a kernel, and its
+// results bit for bit.
+namespace tessera {
+namespace {
+
+using test::expect_same;
+
+int count_of(const std::string& text, const std::string& what) {
+    int count = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+    return count;
+}
+
+std::string lowered(const Algorithm& algorithm, const Schedule& schedule) {
+    return compile(algorithm, schedule, {}, {.disk_cache = false}).inspect_ir(IrLevel::tile);
+}
+
+TEST(LoweredValues, ComparisonsOfFloatsArePlain) {
+    Dim i("i", 64);
+    Input a("a", f32, {i});
+    Func y("y");
+    y(i) = exp(a(i)) + select(a(i) < 0.5f, 1.0f, a(i));
+    const Algorithm algorithm({y}, {a});
+    const Schedule schedule = default_schedule(algorithm);
+    const std::string text = lowered(algorithm, schedule);
+    EXPECT_EQ(text.find("mux("), std::string::npos) << text;
+    EXPECT_GE(count_of(text, "strict_lt("), 3) << text;
+    expect_same(algorithm, schedule, {{}});
+}
+
+// 14 values in vectors of 4: the last one reaches over the edge.
+TEST(LoweredValues, VectorsOverAnEdgeLoadWhatIsInsideAtOnce) {
+    Dim i("i", 14), row("row", 3);
+    Input a("a", f64, {i}), b("b", f32, {row, i}), h("h", f16, {i});
+    Func half("half"), y("y");
+    half(row, i) = a(i) * cast(f64, b(2, i)) + cast(f64, b(row, i)) + cast(f64, h(i));
+    y(row, i) = half(row, i) - 1.0;
+    const Algorithm algorithm({y}, {a, b, h});
+    Schedule s;
+    s.stage("half").root().serial("row").serial("i", 4, "columns").tail(Tail::round_up).vector("i");
+    s.stage("y").root();
+    const std::string text = lowered(algorithm, s);
+    EXPECT_EQ(text.find("[min(ramp"), std::string::npos) << text;
+    EXPECT_NE(text.find("<= x4(13)"), std::string::npos) << text;
+    expect_same(algorithm, s, {{}});
+}
+
+// The last value is repeated, not what lies behind it.
+TEST(LoweredValues, ClampedReadsRepeatTheLastValue) {
+    Dim i("i", 40), n("n");
+    Input a("a", f32, {i}), b("b", f64, {n});
+    Func y("y"), z("z");
+    y(i) = clamp(a)(i + 5) - clamp(a)(i - 3);
+    z(n) = clamp(b)(n + 2) * 2.0;
+    for (const Algorithm& algorithm : {Algorithm({y}, {a}), Algorithm({z}, {b})}) {
+        Schedule s = default_schedule(algorithm);
+        expect_same(algorithm, s, {{{"n", 1}}, {{"n", 37}}, {{"n", 515}}});
+    }
+}
+
+// Two states of a step and what others see of it are one computation, though the step reads the states that it writes.
+TEST(LoweredValues, StatesOfAStepShareWhatTheyCompute) {
+    Dim t("t", 50), c("c", 16);
+    Input u("u", f32, {t, c});
+    Func p("p"), q("q"), y("y");
+    recurrence(t, {{p(t, c), cast(f32, 0)}, {q(t, c), cast(f32, 1)}}, [&](const Self& s) -> Tuple {
+        const Expr e = exp(s[0](t - 1, c) * u(t, c)), f = exp(e * s[1](t - 1, c) * -0.1f);
+        return {e * 0.1f + f, f - e * s[0](t - 1, c) * 0.01f};
+    });
+    y(t, c) = p(t, c) + q(t, c);
+    const Algorithm algorithm({y}, {u});
+    Schedule s;
+    s.stage("p.recurrence").root().serial("t").vector("c");
+    s.stage("y").root().serial("t").serial("c");
+    EXPECT_EQ(count_of(lowered(algorithm, s), "1.442695"), 2) << lowered(algorithm, s);
+    expect_same(algorithm, s, {{}});
+}
+
+// A state whose place in the step before meets that of this step: it is read before it is written.
+TEST(LoweredValues, WhatIsWrittenAndReadInOnePlaceKeepsItsOrder) {
+    Dim k("k", 37), c("c", 16);
+    Input u("u", f32, {k, c});
+    Func both("both"), y("y");
+    const Monoid pair = monoid(
+        "pair",
+        [](const std::vector<DType>&) {
+            return Tuple{cast(f32, 0), cast(f32, 0)};
+        },
+        [](const Tuple& a, const Tuple& b) {
+            return Tuple{a[0] * 0.5f + exp(b[0] - a[1] * 0.01f) * 0.1f, a[1] + sin(a[0]) * exp(b[1] * a[0] * 0.1f)};
+        },
+        {});
+    both(c) = reduce(pair, {k}, {u(k, c), u(k, c) * 0.5f}, {}, {.order = Order::ascending()});
+    y(c) = both(c)[0] - both(c)[1];
+    const Algorithm algorithm({y}, {u});
+    expect_same(algorithm, default_schedule(algorithm), {{}});
+}
+
+}  // namespace
+}  // namespace tessera
