@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 namespace tessera {
 namespace {
@@ -38,6 +39,7 @@ public:
         inline_definitions();
         join_steps(bound_.graph, schedule_);
         split_shared_reductions();
+        drop_unread();
         sort_fused_together(graph(), schedule_);
         bound_.stages.resize(graph().stages.size());
         find_users();
@@ -123,6 +125,20 @@ private:
                 apply_derived_stages(graph(), one);
             }
         }
+    }
+
+    // Where clones took all the uses of a stage, nothing is left for it to compute.
+    void drop_unread() {
+        std::set<const FuncState*> unread;
+        do {
+            unread.clear();
+            for (const Stage& s : graph().stages)
+                if (!s.output && s.kind != Stage::Kind::routine &&
+                    std::none_of(graph().stages.begin(), graph().stages.end(),
+                                 [&](const Stage& u) { return u.func != s.func && reads(u, s.func.get()); }))
+                    unread.insert(s.func.get());
+            std::erase_if(graph().stages, [&](const Stage& s) { return unread.count(s.func.get()) != 0; });
+        } while (!unread.empty());
     }
 
     void find_users() {

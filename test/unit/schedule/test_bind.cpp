@@ -209,5 +209,29 @@ TEST(Bind, KeepsTheOrderOfAMonoidThatIsNotAssociative) {
     EXPECT_NO_THROW((void)bind(algorithm, kept));
 }
 
+// The extent of u is that of what is read: of a stage that nothing reads it would be unknown.
+TEST(Bind, StagesWhoseClonesTakeAllUsesAreGone) {
+    const Dim x("x"), u("u");
+    const Input a("a", i32, {x});
+    Func inner("inner"), f("f"), g("g"), h("h");
+    inner(u) = clamp(a)(u) + 1;
+    f(u) = inner(u) * 2;
+    g(x) = f(x / 2) + 1;
+    h(x) = f(x + 1) + g(x);
+    const Algorithm algorithm({h}, {a});
+    Schedule s;
+    for (const char* name : {"inner", "f", "g", "h"}) s.stage(name).root();
+    s.clone("f.of_g", "f", {"g"}).root();
+    EXPECT_EQ(bind(algorithm, s).graph.names(), (std::vector<std::string>{"inner", "f", "f.of_g", "g", "h"}));
+    s.clone("f.of_h", "f", {"h"}).root();
+    s.clone("inner.of_g", "inner", {"f.of_g"}).root();
+    s.clone("inner.of_h", "inner", {"f.of_h"}).root();
+    const BoundSchedule bound = bind(algorithm, s);
+    EXPECT_FALSE(bound.graph.find("f"));
+    EXPECT_FALSE(bound.graph.find("inner"));
+    EXPECT_EQ(bound.graph.stages.size(), 6U);
+    EXPECT_EQ(to_text(build_loop_tree(bound)).find("[0, u)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tessera
