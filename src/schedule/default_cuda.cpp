@@ -2,6 +2,7 @@
 
 #include "schedule/derived_stages.h"
 #include "schedule/inline_stages.h"
+#include "schedule/loop_split.h"
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
@@ -91,13 +92,21 @@ private:
         loops.push_back(loop(LoopKind::thread, free.back()));
         for (const Dim& t : s.update->reduction_dims)
             if (contains_dim(s.dims, t)) loops.push_back(loop(LoopKind::serial, t));
-        edit.init(loops);
+        edit.init(with_dims_left(loops, s.dims));
         for (const Dim& t : s.update->reduction_dims)
             if (!contains_dim(s.dims, t)) loops.push_back(loop(LoopKind::serial, t));
         for (const LoopSpec& l : loops) edit.loop(l);
     }
+    // Dims without a loop would get one outside the blocks.
+    static std::vector<LoopSpec> with_dims_left(std::vector<LoopSpec> loops, const std::vector<Dim>& dims) {
+        for (const Dim& d : dims)
+            if (std::none_of(loops.begin(), loops.end(), [&](const LoopSpec& l) { return l.dim == d.name(); }))
+                loops.push_back(loop(LoopKind::serial, d));
+        return loops;
+    }
 
-    // On the threads of the block that has the row of its reader; unlisted, in the thread that reads it.
+    // On the threads of the block that has the row of its reader; unlisted, in the thread that reads it; at root where its
+    // readers may need more of it than a thread holds.
     void schedule_reduction(size_t i) {
         const Stage& s = graph_.stages[i];
         double points = 1;
@@ -105,8 +114,13 @@ private:
         const Update& u = *s.update;
         const bool any_order =
             u.order.kind == Order::Kind::any && u.monoid && u.monoid->traits.associative && u.monoid->traits.commutative;
-        const auto reader = home_of_readers(i);
-        if (points <= short_reduction || !any_order || !reader || !takes_row(i, *reader)) return;
+        const std::vector<Read> all = reads_of(graph_, i);
+        const auto reader = home_of_readers(all);
+        if (points <= short_reduction || !any_order || !reader || !takes_row(i, *reader)) {
+            home_[i] = reader;
+            if (!reader && !needs_few_cells(all)) schedule_at_root(i);
+            return;
+        }
         home_[i] = *reader;
         const Stage& r = graph_.stages[*reader];
         const std::vector<LoopSpec>& loops = *out_.stages.at(r.name).loops;
@@ -114,19 +128,60 @@ private:
         for (const LoopSpec& l : loops)
             if (l.as == LoopKind::block) row = l.name;
         StageEdit edit = out_.stage(s.name).at(r.name, row);
-        for (const Dim& d : u.reduction_dims) edit.loop(loop(LoopKind::thread, d));
+        // Under a condition the extent of one dim may depend on where another one is, which threads cannot share.
+        const bool joint = !u.condition.defined();
+        for (const Dim& d : u.reduction_dims)
+            edit.loop(loop(joint || d.id() == u.reduction_dims.back().id() ? LoopKind::thread : LoopKind::serial, d));
+    }
+
+    void schedule_at_root(size_t i) {
+        const Stage& s = graph_.stages[i];
+        StageEdit edit = out_.stage(s.name).root();
+        std::vector<LoopSpec> loops;
+        for (size_t d = 0; d + 1 < s.dims.size(); ++d) loops.push_back(loop(LoopKind::block, s.dims[d], 0, s.dims[d].name()));
+        if (!s.dims.empty()) {
+            loops.push_back(loop(LoopKind::block, s.dims.back(), row_threads, "tile"));
+            loops.push_back(loop(LoopKind::thread, s.dims.back()));
+        }
+        edit.init(loops);
+        for (const LoopSpec& l : loops) edit.loop(l);
+        for (const Dim& d : s.update->reduction_dims) edit.loop(loop(LoopKind::serial, d));
+    }
+
+    // A cell of the reader reads one cell, that of the same dims.
+    bool is_own_cell(const Read& r) const {
+        if (r.in_init || !is_pointwise(r.access) || r.access->target().boundary != Boundary::none) return false;
+        const std::vector<Dim>& own = graph_.stages[r.user].dims;
+        return std::all_of(r.access->args.begin(), r.access->args.begin() + static_cast<std::ptrdiff_t>(r.access->index_count()),
+                           [&](const Expr& index) { return contains_dim(own, index->dim()); });
     }
 
     // The definition inside whose rows all readers are.
-    std::optional<size_t> home_of_readers(size_t i) const {
+    std::optional<size_t> home_of_readers(const std::vector<Read>& all) const {
         std::optional<size_t> home;
-        for (const Read& r : reads_of(graph_, i)) {
-            if (!home_[r.user] || (home && home != home_[r.user]) || r.in_init || !is_pointwise(r.access) ||
-                r.access->target().boundary != Boundary::none)
-                return std::nullopt;
+        for (const Read& r : all) {
+            if (!home_[r.user] || (home && home != home_[r.user]) || !is_own_cell(r)) return std::nullopt;
             home = home_[r.user];
         }
         return home;
+    }
+
+    // Every reader meets cells a constant way apart wherever its loops are, so that its thread holds few of them.
+    static bool needs_few_cells(const std::vector<Read>& all) {
+        std::map<size_t, const Expr*> first;
+        for (const Read& r : all) {
+            if (r.in_init || r.access->target().boundary != Boundary::none) return false;
+            const Expr& with = *first.emplace(r.user, &r.access).first->second;
+            for (size_t d = 0; d < r.access->index_count(); ++d) {
+                const Expr& index = r.access->args[d];
+                bool plain = true;
+                for_each_node({index}, [&](const Expr& n) {
+                    plain = plain && n->op != Op::access && n->op != Op::min && n->op != Op::max && n->op != Op::select;
+                });
+                if (!plain || !integer_constant(index_difference(index, with->args[d]))) return false;
+            }
+        }
+        return first.size() == 1;
     }
 
     // Gives the reader a block a row, unless its rows are others already or a thread a cell serves it better.

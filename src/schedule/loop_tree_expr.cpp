@@ -320,7 +320,7 @@ size_t TreeLine::token_end() {
         return end;
     }
     if (c == '%' && end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end])) &&
-        (at_ == 0 || std::string_view(" (*/%[{").find(text_[at_ - 1]) != std::string_view::npos)) {
+        (at_ == 0 || std::string_view(" (*+/%[{").find(text_[at_ - 1]) != std::string_view::npos)) {
         while (end < text_.size() && std::isdigit(static_cast<unsigned char>(text_[end]))) ++end;
         return end;
     }

@@ -80,16 +80,25 @@ private:
 void Environment::add_range(const Expr& variable, const Expr& extent) {
     ranges_.ranges[variable] = {index_number(0), index_difference(resolved(extent), index_number(1))};
 }
-void Environment::add_let(const Expr& variable, const Expr& value) { lets_[variable.get()] = resolved(value); }
+void Environment::add_let(const Expr& variable, const Expr& value) {
+    lets_[variable.get()] = resolved(value);
+    written_lets_[variable.get()] = value;
+}
 
 Expr Environment::resolved(const Expr& e) const {
     return is_integer(e->dtype) ? simplify_index(substitute(e, lets_)) : substitute(e, lets_);
 }
 
 std::optional<std::int64_t> Environment::constant_bound(const Expr& e) const {
-    const Expr plain = resolved(e);
-    if (const auto c = integer_constant(plain)) return c;
-    return ConstantBound(ranges_).of(IndexAnalysis().normal(plain), 12);
+    const auto bound = [&](const Expr& plain) {
+        const auto c = integer_constant(plain);
+        return c ? c : ConstantBound(ranges_).of(IndexAnalysis().normal(plain), 12);
+    };
+    if (const auto b = bound(resolved(e))) return b;
+    // What a let stands for may be long, and cancels where its name stands on both sides of a difference.
+    const Expr named = simplify_index(e);
+    if (const auto b = bound(named)) return b;
+    return bound(simplify_index(substitute(named, written_lets_)));
 }
 
 std::vector<std::int64_t> own_extent(const Alloc& alloc) {

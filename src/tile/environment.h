@@ -21,7 +21,8 @@ public:
     [[nodiscard]] std::optional<std::int64_t> constant_bound(const Expr& e) const;
 
 private:
-    std::map<const ExprNode*, Expr> lets_;
+    std::map<const ExprNode*, Expr> lets_;          // resolved
+    std::map<const ExprNode*, Expr> written_lets_;  // as they stand
     Domain ranges_;
 };
 

@@ -132,6 +132,12 @@ bool DrawnCase::is_empty() const {
     });
 }
 
+bool DrawnCase::is_hollow() const {
+    for (const char* name : {"p", "c", "y", "x"})
+        if (const auto found = extents.find(name); found != extents.end() && found->second == 0) return true;
+    return false;
+}
+
 std::string DrawnCase::difference(const interpreter::Outputs& wanted, const interpreter::Outputs& got) const {
     for (const auto& [name, buffer] : wanted) {
         const bool bits = tolerance == 0 || (buffer.dtype() != TESSERA_F64 && buffer.dtype() != TESSERA_F32);

@@ -24,6 +24,8 @@ struct DrawnCase {
     [[nodiscard]] std::string extents_text() const;
     /// There is nothing to write.
     [[nodiscard]] bool is_empty() const;
+    /// Around an empty dim that an output reduces over, a stage with a border may have cells whose inputs have none.
+    [[nodiscard]] bool is_hollow() const;
     /// What differs first; "" when nothing does. Any NaN equals any NaN where there is a tolerance.
     [[nodiscard]] std::string difference(const interpreter::Outputs& wanted, const interpreter::Outputs& got) const;
 };

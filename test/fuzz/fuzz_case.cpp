@@ -1,7 +1,11 @@
 #include "fuzz/fuzz_case.h"
 
+#include <tessera/schedule_default.h>
+#include <tessera/target.h>
+
 #include "algorithm/extent_values.h"
 #include "fuzz/drawn_case.h"
+#include "fuzz/gpu_case.h"
 #include "fuzz/nest_comparison.h"
 #include "schedule/default_schedule.h"
 #include "schedule/loop_tree.h"
@@ -55,7 +59,7 @@ public:
             fail(std::string("the oracle throws: ") + e.what(), {});
             return result_;
         }
-        if (is_hollow() && !case_.is_empty()) return result_;
+        if (case_.is_hollow() && !case_.is_empty()) return result_;
         try {
             static_cast<void>(make_stages(case_.algorithm));
         } catch (const Limit& e) {
@@ -67,6 +71,7 @@ public:
         Schedule roots;
         for (const Stage& s : make_stages(case_.algorithm).stages) roots.stage(s.name).root();
         check("all root", roots, true);
+        check_gpu();
         return result_;
     }
 
@@ -90,13 +95,6 @@ private:
             }
         }
         return schedule;
-    }
-
-    // Around an empty dim that an output reduces over, a stage with a border has cells whose inputs have none.
-    [[nodiscard]] bool is_hollow() const {
-        for (const char* name : {"p", "c", "y", "x"})
-            if (const auto found = case_.extents.find(name); found != case_.extents.end() && found->second == 0) return true;
-        return false;
     }
 
     void check(const std::string& name, const Schedule& schedule, bool must_bind) {
@@ -123,6 +121,21 @@ private:
         } catch (const std::exception& e) {
             fail(name + ": " + e.what(), schedule);
         }
+    }
+
+    // Drawn apart, so that the other schedules of a seed stay what they are.
+    void check_gpu() {
+        if (case_.is_empty() || (!compiled_ && seed_ % (case_.tolerance > 0 ? 16 : 4) != 0)) return;
+        Random random(seed_ + 1);
+        const Schedule drawn = random_gpu_schedule(random, case_.algorithm);
+        bool default_legal = false;
+        const auto on_gpu = [&](const std::string& name, const Schedule& schedule, bool must_bind, bool& legal) {
+            if (result_.failed) return;
+            const std::string found = gpu_fault(case_, schedule, wanted_, seed_, must_bind, legal);
+            if (!found.empty()) fail(name + " " + found, schedule);
+        };
+        on_gpu("random GPU schedule", drawn, false, result_.legal_on_gpu);
+        on_gpu("default GPU schedule", default_schedule(case_.algorithm, parse_target("cuda-sm_80")), true, default_legal);
     }
 
     // What is wrong; "" when nothing is.

@@ -83,7 +83,7 @@ Address KernelEmitter::address(size_t i, size_t component, const std::vector<Exp
         out.strides = dense(scratch->extent);
         out.offset = linear(relative(place, scratch->begin), out.strides);
     }
-    global(out, pointer);
+    global(out, pointer, type);
     return out;
 }
 
@@ -94,11 +94,12 @@ Expr KernelEmitter::stride(KernelParam::Kind kind, size_t index, size_t axis, si
     return out;
 }
 
-void KernelEmitter::global(Address& out, const std::string& pointer) {
+void KernelEmitter::global(Address& out, const std::string& pointer, const std::string& type) {
     out.base = pointer;
     out.pointer = pointer + " + {0}";
     out.load = fmt::format("{}({} + {{0}})", scalars_.call("ldg"), pointer);
-    out.store = fmt::format("{}({} + {{0}}, {{1}});", scalars_.call("stg"), pointer);
+    // The type is named: an index of 32 bits may be what is stored as one of 64.
+    out.store = fmt::format("{}<{}>({} + {{0}}, {{1}});", scalars_.call("stg"), type, pointer);
 }
 
 std::pair<std::string, Expr> KernelEmitter::read(const Expr& access, const std::vector<Expr>& place) {
@@ -126,7 +127,7 @@ Address KernelEmitter::source(const Expr& access, const std::vector<Expr>& place
     for (size_t d = 0; d < place.size(); ++d)
         strides.push_back(stride(KernelParam::Kind::input_stride, number, d, place.size(), input.name));
     Address a;
-    global(a, pointer);
+    global(a, pointer, type);
     a.offset = linear(place, strides);
     a.strides = std::move(strides);
     return a;

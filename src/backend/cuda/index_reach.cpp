@@ -10,6 +10,14 @@ namespace tessera::cuda {
 namespace {
 
 constexpr std::int64_t most_i32 = INT32_MAX;
+// Of a formula that a call evaluates; behind longer ones indices of 64 bits cost less than finding out.
+constexpr size_t most_nodes = 150;
+
+bool is_long(const Expr& e) {
+    size_t nodes = 0;
+    for_each_node({e}, [&](const Expr&) { ++nodes; });
+    return nodes > most_nodes;
+}
 
 Expr i64_op(Op op, const Expr& a, const Expr& b) { return simplify_index(make_op(op, DType::i64, {a, b})); }
 
@@ -32,7 +40,8 @@ void ReachScan::add_stride(const Expr& variable, KernelParam::Kind kind, size_t 
 Expr ReachScan::most(const Expr& e) {
     if (const auto known = most_.find(e.get()); known != most_.end()) return known->second;
     kept_.push_back(e);
-    const Expr found = find_most(e);
+    Expr found = find_most(e);
+    if (found.defined() && is_long(found)) found = Expr();
     return most_[e.get()] = found;
 }
 

@@ -165,7 +165,7 @@ private:
     Address address(size_t i, size_t component, const std::vector<Expr>& place);
     // The last dim is dense.
     Expr stride(KernelParam::Kind kind, size_t index, size_t axis, size_t rank, const std::string& name);
-    void global(Address& out, const std::string& pointer);
+    void global(Address& out, const std::string& pointer, const std::string& type);
 
     std::pair<std::string, Expr> read(const Expr& access, const std::vector<Expr>& place);
     Address source(const Expr& access, const std::vector<Expr>& place);
