@@ -94,7 +94,8 @@ const PrimitiveRow rows[] = {
      .words = tail_words},
     {.path = "stages.*.loops[].partition",
      .forms = form_word,
-     .doc = "splits interior from boundary",
+     .doc = "splits interior from boundary; auto: but for a loop that moves an index together with an innermost one of open "
+            "extent",
      .default_json = "\"auto\"",
      .words = partition_words},
     {.path = "stages.*.loops[].prefetch",
