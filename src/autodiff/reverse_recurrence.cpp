@@ -13,6 +13,40 @@
 namespace tessera {
 namespace {
 
+// Those of the values that are not one division away from others of them: dividing again is cheaper than one more value in memory
+// for every step.
+//
+//   e, 1 / (1 + e), tanh(x)  ->  e, tanh(x)
+std::vector<Expr> without_cheap_ones(const std::vector<Expr>& values) {
+    constexpr double one_division = 6;
+    std::unordered_set<const ExprNode*> wanted, kept;
+    for (const Expr& v : values) wanted.insert(v.get());
+    for_each_node(values, [&](const Expr& v) {
+        if (!wanted.count(v.get())) return;
+        double cost = 0;
+        bool reads = false, from_kept = false;
+        std::unordered_set<const ExprNode*> seen;
+        std::vector<Expr> open{v};
+        while (!open.empty()) {
+            const Expr n = open.back();
+            open.pop_back();
+            if (!seen.insert(n.get()).second) continue;
+            if (kept.count(n.get())) {
+                from_kept = true;
+                continue;
+            }
+            reads = reads || n->op == Op::access;
+            cost += op_cost(*n);
+            open.insert(open.end(), n->args.begin(), n->args.end());
+        }
+        if (reads || !from_kept || cost > one_division) kept.insert(v.get());
+    });
+    std::vector<Expr> out;
+    for (const Expr& v : values)
+        if (kept.count(v.get())) out.push_back(v);
+    return out;
+}
+
 std::vector<const FuncState*> funcs_read(const std::vector<Expr>& roots) {
     std::vector<const FuncState*> read;
     for_each_node(roots, [&](const Expr& n) {
@@ -220,6 +254,7 @@ std::vector<Contribution> Reverse::with_held_values(const Func& f, const std::ve
         }
     }
     if (cost < worth_storing) return contributions;
+    values = without_cheap_ones(values);
     const std::vector<Dim> dims = with_parameters(f.dims());
     const SourceLoc where = f.state()->where;
     const Func held = made_func(names_.func(options_.prefix + "/" + f.name() + "/held"), dims, values, where);

@@ -242,7 +242,12 @@ TEST(ReductionDerivatives, StepsRunBackOnValuesThatAreHeld) {
     double inside = 0;
     bool held = false;
     for (const Func& f : reachable_funcs(grad(loss, {a, w, h0}))) {
-        held = held || f.name() == "d_loss/h/held";
+        if (f.name() == "d_loss/h/held") {
+            held = true;
+            // The exponential and two tangents; the gate is one division away.
+            EXPECT_EQ(f.components(), 3);
+            for (const Expr& v : f.state()->values) EXPECT_NE(v->op, Op::div);
+        }
         if (f.name() != "d_loss/h/held" && f.name() != "h" && f.name() != "c")
             for_each_node(definition_roots(*f.state()), [&](const Expr& n) { inside += n->op == Op::exp || n->op == Op::tanh; });
     }
