@@ -12,6 +12,7 @@
 #include "harness.h"
 #include "peak.h"
 #include "rivals/halide_rivals.h"
+#include "rivals/onednn.h"
 #include "row_journal.h"
 
 namespace {
@@ -78,6 +79,7 @@ int main(int argc, char** argv) {
         {"compiler", compiler()},
         {"Halide", bench::rivals::halide_version()},
         {"OpenBLAS", blas.version()},
+        {"oneDNN", bench::rivals::onednn_version()},
         {"peak", fmt::format("{:.0f} GFLOP/s and {:.1f} GB/s on one thread, {:.0f} and {:.1f} on {}", peak.flops_one * 1e-9,
                              peak.bytes_one * 1e-9, peak.flops_all * 1e-9, peak.bytes_all * 1e-9, peak.threads)}};
     fmt::print("{}", bench::markdown_report(rows, machine, versions));

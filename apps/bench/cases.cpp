@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "algebra_cases.h"
 #include "definitions.h"
 #include "pipeline_cases.h"
 #include "rivals/halide_rivals.h"
@@ -153,52 +154,6 @@ std::vector<Case> harris_cases(Size2 size) {
                                rivals::halide_harris, per_pixel(size, 61, 16));
 }
 
-std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
-    struct Arrays {
-        MatmulSize size;
-        std::vector<float> a, b, out, rival_out;
-
-        /// Some rows against the definition: ours bit for bit, unless k is long; the rival, whose order of summation is its own,
-        /// within the error bound of any order, gamma_k * sum |a b| with entries below 1 (Higham 2002, section 3.1).
-        std::string difference() const {
-            const double tolerance = size.k * 0x1p-24 * size.k;
-            // A schedule may add a long k in blocks.
-            const double own_tolerance = size.k >= 4096 ? tolerance : 0;
-            for (int row = 0; row < size.m; row += std::max(1, size.m / 16)) {
-                const auto expected = defined_matmul_row(a, b, size, row);
-                const auto of = [&](const std::vector<float>& all) {
-                    return std::vector<float>(all.begin() + std::ptrdiff_t(row) * size.n,
-                                              all.begin() + std::ptrdiff_t(row + 1) * size.n);
-                };
-                const std::string found = either(named_difference("ours", float_difference(of(out), expected, own_tolerance)),
-                                                 named_difference("rival", float_difference(of(rival_out), expected, tolerance)));
-                if (!found.empty()) return fmt::format("row {}, {}", row, found);
-            }
-            return "";
-        }
-    };
-    const auto arrays = std::make_shared<Arrays>();
-    arrays->size = size;
-    arrays->a = random_floats(std::size_t(size.m) * size.k, -1.0f, 1.0f, 13);
-    arrays->b = random_floats(std::size_t(size.k) * size.n, -1.0f, 1.0f, 14);
-    arrays->out.resize(std::size_t(size.m) * size.n);
-    arrays->rival_out.resize(arrays->out.size());
-    const float *a = arrays->a.data(), *b = arrays->b.data();
-    Rival openblas{{"OpenBLAS", {}}, {}, blas.problem()};
-    if (blas.available()) {
-        openblas = {
-            {"OpenBLAS", blas.matmul(a, b, arrays->rival_out.data(), size), [&blas](int threads) { blas.use_threads(threads); }},
-            [arrays] { return arrays->difference(); }};
-    }
-    const Rival halide{with_halide_pool("Halide, tuned", rivals::halide_matmul(a, b, arrays->rival_out.data(), size), arrays),
-                       [arrays] { return arrays->difference(); }};
-    return case_per_schedule(fmt::format("matmul {}x{}x{}", size.m, size.n, size.k), {OurSchedule::hand, OurSchedule::standard},
-                             {openblas, halide}, arrays,
-                             [&](OurSchedule schedule) { return tessera_matmul(a, b, arrays->out.data(), size, schedule); },
-                             {.operations = 2.0 * size.m * size.n * size.k,
-                              .bytes = 4.0 * (double(size.m) * size.k + double(size.k) * size.n + double(size.m) * size.n)});
-}
-
 }  // namespace
 
 void for_each_case(const CaseOptions& options, const rivals::OpenBlas& blas, const std::function<void(const Case&)>& measure) {
@@ -217,14 +172,12 @@ void for_each_case(const CaseOptions& options, const rivals::OpenBlas& blas, con
     };
     for (PipelineCase& pipeline : pipeline_cases(photo))
         table.push_back({pipeline.name, pipeline.quick ? Tier::quick : Tier::usual, std::move(pipeline.make)});
-    const auto matmul = [&](MatmulSize size, Tier tier) {
-        table.push_back({"matmul", tier, [size, &blas] { return matmul_cases(size, blas); }});
-    };
-    matmul({.m = 1024, .n = 1024, .k = 1024}, Tier::quick);
-    matmul({.m = 1000, .n = 1000, .k = 1000}, Tier::all);
-    matmul({.m = 2048, .n = 2048, .k = 512}, Tier::all);
-    matmul({.m = 64, .n = 4096, .k = 1024}, Tier::usual);
-    matmul({.m = 512, .n = 512, .k = 8192}, Tier::usual);
+    for (AlgebraCase& algebra : algebra_cases(blas))
+        table.push_back({algebra.name,
+                         algebra.rare    ? Tier::all
+                         : algebra.quick ? Tier::quick
+                                         : Tier::usual,
+                         std::move(algebra.make)});
     const Tier asked_for = options.quick ? Tier::quick : options.usual ? Tier::usual : Tier::all;
 
     for (const Listed& row : table) {

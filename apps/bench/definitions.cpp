@@ -94,14 +94,17 @@ std::vector<float> defined_harris(const std::vector<float>& in, Size2 out) {
     return result;
 }
 
-std::vector<float> defined_matmul_row(const std::vector<float>& a, const std::vector<float>& b, MatmulSize size, int m) {
-    std::vector<float> row(size.n, 0.0f);
+template <typename T>
+std::vector<T> defined_matmul_row(const std::vector<T>& a, const std::vector<T>& b, MatmulSize size, int m) {
+    std::vector<T> row(size.n, T(0));
     for (int k = 0; k < size.k; ++k) {
-        const float scale = a[std::size_t(m) * size.k + k];
-        const float* from = &b[std::size_t(k) * size.n];
+        const T scale = a[std::size_t(m) * size.k + k];
+        const T* from = &b[std::size_t(k) * size.n];
         for (int n = 0; n < size.n; ++n) row[n] = std::fma(scale, from[n], row[n]);
     }
     return row;
 }
+template std::vector<float> defined_matmul_row(const std::vector<float>&, const std::vector<float>&, MatmulSize, int);
+template std::vector<double> defined_matmul_row(const std::vector<double>&, const std::vector<double>&, MatmulSize, int);
 
 }  // namespace bench

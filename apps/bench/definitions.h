@@ -24,7 +24,7 @@
 //   f(y,x+2) + f(y+1,x+2) + f(y+2,x+2) sxx = sum3x3(gx * gx), syy = sum3x3(gy * gy), sxy = sum3x3(gx * gy), trace = sxx + syy
 //   out(y, x) = (sxx * syy - sxy * sxy) - 0.04f * trace * trace
 //
-// matmul (f32): out(m, n) = sum over k ascending of fma(a(m, k), b(k, n), sum); a (m, k), b (k, n), out (m, n)
+// matmul (f32, f64): out(m, n) = sum over k ascending of fma(a(m, k), b(k, n), sum); a (m, k), b (k, n), out (m, n)
 //
 // Source of the three pipelines: apps/{blur,unsharp,harris} of github.com/halide/Halide at
 // abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8.
@@ -51,7 +51,8 @@ struct MatmulSize {
     int n = 0;
     int k = 0;
 };
-/// Row m of the product.
-[[nodiscard]] std::vector<float> defined_matmul_row(const std::vector<float>& a, const std::vector<float>& b, MatmulSize, int m);
+/// Row m of the product of f32 or f64 arrays.
+template <typename T>
+[[nodiscard]] std::vector<T> defined_matmul_row(const std::vector<T>& a, const std::vector<T>& b, MatmulSize, int m);
 
 }  // namespace bench

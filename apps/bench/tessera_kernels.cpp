@@ -1,10 +1,6 @@
 #include "tessera_kernels.h"
 
-#include <array>
-#include <stdexcept>
-
-#include <fmt/format.h>
-#include <tessera/tessera_runtime.h>
+#include "dense_array.h"
 
 #include <bench_blur_default.h>
 #include <bench_blur_hand.h>
@@ -12,8 +8,6 @@
 #include <bench_equalize_hand.h>
 #include <bench_harris_default.h>
 #include <bench_harris_hand.h>
-#include <bench_matmul_default.h>
-#include <bench_matmul_hand.h>
 #include <bench_max_filter_default.h>
 #include <bench_max_filter_hand.h>
 #include <bench_stencil_chain_default.h>
@@ -24,34 +18,6 @@
 namespace bench {
 namespace {
 
-int32_t dtype_of(const float*) { return TESSERA_F32; }
-int32_t dtype_of(const std::uint8_t*) { return TESSERA_U8; }
-int32_t dtype_of(const std::uint16_t*) { return TESSERA_U16; }
-
-/// A dense array and its extents, outermost first.
-template <std::size_t Rank>
-class DenseArray {
-public:
-    template <typename T>
-    DenseArray(const T* data, std::array<int64_t, Rank> extents)
-        : memory_(const_cast<T*>(data)), dtype_(dtype_of(data)), extents_(extents) {}
-
-    /// A view that is valid while this object stays where it is.
-    [[nodiscard]] tessera_buffer view() const {
-        return {.data = memory_, .extents = extents_.data(), .rank = Rank, .dtype = dtype_};
-    }
-
-private:
-    void* memory_;
-    int32_t dtype_;
-    std::array<int64_t, Rank> extents_;
-};
-
-void check(int status) {
-    if (status != TESSERA_OK)
-        throw std::runtime_error(fmt::format("our kernel failed, status {}: {}", status, tessera_last_error()));
-}
-
 using OneInput = int (*)(const tessera_buffer*, tessera_buffer*);
 
 template <std::size_t InRank, std::size_t OutRank>
@@ -59,7 +25,7 @@ OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank
     return [=] {
         const tessera_buffer from = in.view();
         tessera_buffer to = out.view();
-        check(function(&from, &to));
+        check_status(function(&from, &to));
     };
 }
 
@@ -80,16 +46,6 @@ OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule 
 OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_harris_hand : bench_harris_default,
                      DenseArray<3>(in, {3, size.height + 4, size.width + 4}), DenseArray<2>(out, {size.height, size.width}));
-}
-
-OurKernel tessera_matmul(const float* a, const float* b, float* out, MatmulSize size, OurSchedule schedule) {
-    const auto function = schedule == OurSchedule::hand ? bench_matmul_hand : bench_matmul_default;
-    return [=, left = DenseArray<2>(a, {size.m, size.k}), right = DenseArray<2>(b, {size.k, size.n}),
-            product = DenseArray<2>(out, {size.m, size.n})] {
-        const tessera_buffer from_left = left.view(), from_right = right.view();
-        tessera_buffer to = product.view();
-        check(function(&from_left, &from_right, &to));
-    };
 }
 
 OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {

@@ -28,12 +28,13 @@ OpenBlas::OpenBlas(const std::string& path) {
             path.empty() ? "no OpenBLAS was given (--openblas FILE)" : fmt::format("OpenBLAS cannot be loaded: {}", dlerror());
         return;
     }
-    Sgemm sgemm = nullptr;
+    Gemm<float> sgemm = nullptr;
     find(library, "scipy_cblas_sgemm", sgemm);
+    find(library, "scipy_cblas_dgemm", dgemm_);
     find(library, "scipy_openblas_set_num_threads", set_threads_);
     find(library, "scipy_openblas_get_config", config_);
     find(library, "scipy_openblas_get_corename", core_name_);
-    if (sgemm && set_threads_ && config_ && core_name_) {
+    if (sgemm && dgemm_ && set_threads_ && config_ && core_name_) {
         sgemm_ = sgemm;
     } else {
         problem_ = fmt::format("{} lacks a symbol of scipy-openblas32", path);
@@ -45,6 +46,12 @@ std::string OpenBlas::version() const { return available() ? fmt::format("{}; ke
 std::function<void()> OpenBlas::matmul(const float* a, const float* b, float* out, MatmulSize size) const {
     return [=, sgemm = sgemm_] {
         sgemm(row_major, not_transposed, not_transposed, size.m, size.n, size.k, 1.0f, a, size.k, b, size.n, 0.0f, out, size.n);
+    };
+}
+
+std::function<void()> OpenBlas::matmul(const double* a, const double* b, double* out, MatmulSize size) const {
+    return [=, dgemm = dgemm_] {
+        dgemm(row_major, not_transposed, not_transposed, size.m, size.n, size.k, 1.0, a, size.k, b, size.n, 0.0, out, size.n);
     };
 }
 

@@ -22,12 +22,15 @@ public:
 
     /// out = a * b, row-major and dense. The arrays must outlive the result.
     [[nodiscard]] std::function<void()> matmul(const float* a, const float* b, float* out, MatmulSize) const;
+    [[nodiscard]] std::function<void()> matmul(const double* a, const double* b, double* out, MatmulSize) const;
     void use_threads(int threads) const { set_threads_(threads); }
 
 private:
-    using Sgemm = void (*)(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float* a, int lda,
-                           const float* b, int ldb, float beta, float* c, int ldc);
-    Sgemm sgemm_ = nullptr;
+    template <typename T>
+    using Gemm = void (*)(int order, int trans_a, int trans_b, int m, int n, int k, T alpha, const T* a, int lda, const T* b,
+                          int ldb, T beta, T* c, int ldc);
+    Gemm<float> sgemm_ = nullptr;
+    Gemm<double> dgemm_ = nullptr;
     void (*set_threads_)(int) = nullptr;
     char* (*config_)() = nullptr;
     char* (*core_name_)() = nullptr;
