@@ -42,18 +42,19 @@ std::string difference(const char* whose, const std::vector<T>& got, std::size_t
 template <typename T>
 struct Arrays {
     std::vector<T> a, b, c;
-    std::vector<T> out, rival_out;
+    std::vector<T> out, kept;
 };
 
-/// Compares some rows of both outputs, of `columns` elements, with `row_of`; own_tolerance for ours.
+/// Compares some rows of what ours wrote and of what the rival wrote, of `columns` elements, with `row_of`; own_tolerance for
+/// ours.
 template <typename T, typename RowOf>
 std::string rows_difference(const Arrays<T>& arrays, int rows, int columns, double own_tolerance, double tolerance,
                             RowOf&& row_of) {
     for (int row = 0; row < rows; row += std::max(1, rows / 16)) {
         const auto expected = row_of(row);
         const std::size_t first = std::size_t(row) * columns;
-        std::string found = difference("ours", arrays.out, first, expected, own_tolerance);
-        if (found.empty()) found = difference("rival", arrays.rival_out, first, expected, tolerance);
+        std::string found = difference("ours", arrays.kept, first, expected, own_tolerance);
+        if (found.empty()) found = difference("rival", arrays.out, first, expected, tolerance);
         if (!found.empty()) return found;
     }
     return "";
@@ -64,23 +65,28 @@ Rival of_onednn(rivals::Kernel kernel, std::function<std::string()> compare) {
     return {{"oneDNN", std::move(kernel), rivals::use_onednn_threads}, std::move(compare)};
 }
 
-template <typename Ours>
-std::vector<Case> case_per_schedule(const std::string& name, const std::vector<Rival>& rivals, Ours&& ours, const Work& work) {
+template <typename T, typename Ours>
+std::vector<Case> case_per_schedule(const std::string& name, const std::shared_ptr<Arrays<T>>& arrays,
+                                    const std::vector<Rival>& rivals, Ours&& ours, const Work& work) {
     std::vector<Case> cases;
     for (const OurSchedule schedule : {OurSchedule::hand, OurSchedule::standard})
-        cases.push_back(
-            {fmt::format("{}/{}", name, name_of(schedule)), {"Tessera", ours(schedule), use_tessera_threads}, rivals, work});
+        cases.push_back({fmt::format("{}/{}", name, name_of(schedule)),
+                         {"Tessera", ours(schedule), use_tessera_threads},
+                         rivals,
+                         work,
+                         [arrays] { arrays->kept = arrays->out; }});
     return cases;
 }
 
 /// The case of a kernel that has its default schedule only.
 template <typename T>
-std::vector<Case> one_case(const std::string& name, std::shared_ptr<Arrays<T>> arrays, OurKernel ours, Rival rival,
+std::vector<Case> one_case(const std::string& name, const std::shared_ptr<Arrays<T>>& arrays, OurKernel ours, Rival rival,
                            const Work& work) {
     return {{name + "/default",
-             {"Tessera", [arrays = std::move(arrays), ours = std::move(ours)] { ours(); }, use_tessera_threads},
+             {"Tessera", [arrays, ours = std::move(ours)] { ours(); }, use_tessera_threads},
              {std::move(rival)},
-             work}};
+             work,
+             [arrays] { arrays->kept = arrays->out; }}};
 }
 
 /// The bytes of three matrices, the operations in f32 lanes.
@@ -97,7 +103,6 @@ std::shared_ptr<Arrays<T>> matmul_arrays(MatmulSize size) {
     arrays->b = random_values<T>(std::size_t(size.k) * size.n, 14);
     arrays->c = random_values<T>(std::size_t(size.n), 15);
     arrays->out.resize(std::size_t(size.m) * size.n);
-    arrays->rival_out.resize(arrays->out.size());
     return arrays;
 }
 
@@ -113,7 +118,7 @@ std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
                                [&](int row) { return defined_matmul_row(arrays->a, arrays->b, size, row); });
     };
     const T *a = arrays->a.data(), *b = arrays->b.data();
-    T* const to = arrays->rival_out.data();
+    T* const to = arrays->out.data();
     Rival openblas{{"OpenBLAS", {}}, {}, blas.problem()};
     if (blas.available())
         openblas = {{"OpenBLAS", blas.matmul(a, b, to, size), [&blas](int threads) { blas.use_threads(threads); }}, compare};
@@ -124,7 +129,7 @@ std::vector<Case> matmul_cases(MatmulSize size, const rivals::OpenBlas& blas) {
     } else {
         const rivals::Kernel halide = rivals::halide_matmul(a, b, to, size);
         return case_per_schedule(
-            "matmul " + shape,
+            "matmul " + shape, arrays,
             {openblas,
              of_onednn(rivals::onednn_matmul(a, b, to, size), compare),
              {{"Halide, tuned", [arrays, halide] { halide(); }, rivals::use_halide_threads}, compare}},
@@ -153,8 +158,8 @@ std::vector<Case> matmul_gelu_cases(MatmulSize size) {
     };
     const float *a = arrays->a.data(), *b = arrays->b.data(), *bias = arrays->c.data();
     return case_per_schedule(
-        fmt::format("matmul+bias+gelu {}x{}x{}", size.m, size.n, size.k),
-        {of_onednn(rivals::onednn_matmul_gelu(a, b, bias, arrays->rival_out.data(), size), compare)},
+        fmt::format("matmul+bias+gelu {}x{}x{}", size.m, size.n, size.k), arrays,
+        {of_onednn(rivals::onednn_matmul_gelu(a, b, bias, arrays->out.data(), size), compare)},
         [&](OurSchedule schedule) -> OurKernel {
             return [arrays, kernel = tessera_matmul_gelu(a, b, bias, arrays->out.data(), size, schedule)] { kernel(); };
         },
@@ -167,7 +172,6 @@ std::shared_ptr<Arrays<float>> row_arrays(RowsSize size) {
     arrays->b = random_values<float>(std::size_t(size.columns), 17);
     arrays->c = random_values<float>(std::size_t(size.columns), 18);
     arrays->out.resize(arrays->a.size());
-    arrays->rival_out.resize(arrays->a.size());
     return arrays;
 }
 
@@ -187,7 +191,7 @@ std::vector<Case> softmax_cases(RowsSize size) {
     };
     return one_case(fmt::format("softmax {}x{}", size.rows, size.columns), arrays,
                     tessera_softmax(arrays->a.data(), arrays->out.data(), size),
-                    of_onednn(rivals::onednn_softmax(arrays->a.data(), arrays->rival_out.data(), size), compare),
+                    of_onednn(rivals::onednn_softmax(arrays->a.data(), arrays->out.data(), size), compare),
                     {.operations = 14.0 * size.rows * size.columns, .bytes = 8.0 * size.rows * size.columns});
 }
 
@@ -209,7 +213,7 @@ std::vector<Case> layer_norm_cases(RowsSize size) {
     const float *in = arrays->a.data(), *gamma = arrays->b.data(), *beta = arrays->c.data();
     return one_case(fmt::format("layer norm {}x{}", size.rows, size.columns), arrays,
                     tessera_layer_norm(in, gamma, beta, arrays->out.data(), size),
-                    of_onednn(rivals::onednn_layer_norm(in, gamma, beta, arrays->rival_out.data(), size), compare),
+                    of_onednn(rivals::onednn_layer_norm(in, gamma, beta, arrays->out.data(), size), compare),
                     {.operations = 8.0 * size.rows * size.columns, .bytes = 8.0 * size.rows * size.columns});
 }
 
@@ -221,7 +225,6 @@ std::vector<Case> convolution_cases(ConvolutionSize size) {
     arrays->b = random_values<float>(std::size_t(terms) * size.out_channels, 20);
     arrays->c = random_values<float>(std::size_t(size.out_channels), 21);
     arrays->out.resize(std::size_t(pixels) * size.out_channels);
-    arrays->rival_out.resize(arrays->out.size());
     const auto compare = [=] {
         const double tolerance = terms * unit<float> * terms;
         return rows_difference(*arrays, pixels, size.out_channels, tolerance, tolerance, [&](int pixel) {
@@ -241,7 +244,7 @@ std::vector<Case> convolution_cases(ConvolutionSize size) {
     return one_case(
         fmt::format("conv 3x3 {}x{}x{}x{} to {}", size.batch, size.height, size.width, size.in_channels, size.out_channels),
         arrays, tessera_convolution(in, weights, bias, arrays->out.data(), size),
-        of_onednn(rivals::onednn_convolution(in, weights, bias, arrays->rival_out.data(), size), compare),
+        of_onednn(rivals::onednn_convolution(in, weights, bias, arrays->out.data(), size), compare),
         {.operations = 2.0 * pixels * terms * size.out_channels,
          .bytes = 4.0 * double(arrays->a.size() + arrays->b.size() + arrays->out.size())});
 }
