@@ -180,7 +180,7 @@ private:
         }
         check_constant_loops(s, bound_.main_nest(i), spec && spec->compute && spec->compute->kind == Compute::Kind::at);
         if (spec) b.storage = spec->store, b.method = spec->method;
-        if (spec && spec->mma) b.mma = spec->mma->atom;
+        if (spec && spec->mma) b.mma = spec->mma->atom, b.in_flight = spec->mma->in_flight;
         if (spec && spec->engine) b.engine = *spec->engine;
         place(i, spec);
     }

@@ -58,8 +58,10 @@ struct BoundStage {
     StoreSpec storage;                // space, align, fold, buffers as written; names are user names
     std::optional<Method> method;
     std::optional<std::string> mma;  // the instruction of a contraction
-    Engine engine = Engine::auto_;   // what moves a copy
-    std::vector<size_t> users;       // stages that read it, ascending
+    std::optional<std::int64_t>
+        in_flight;                  // its products that the next one does not wait for; unset: as many as its copies allow
+    Engine engine = Engine::auto_;  // what moves a copy
+    std::vector<size_t> users;      // stages that read it, ascending
 };
 
 /// An Algorithm bound to a Schedule: derived stages inserted, inline stages substituted, names resolved, legality checked.

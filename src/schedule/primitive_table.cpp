@@ -200,10 +200,9 @@ const PrimitiveRow rows[] = {
      .required = true},
     {.path = "stages.*.mma.in_flight",
      .forms = form_integer,
-     .doc = "instructions not yet waited for",
+     .doc = "products that the next one does not wait for; without it 1 where copies have 3 buffers or more",
      .low = 0,
-     .high = 64,
-     .cuda_alternative = "products that are waited for"},
+     .high = 1},
 
     {.path = "variants", .forms = form_list, .doc = "deltas under conditions; the first that matches wins"},
     {.path = "variants[]", .forms = form_record, .doc = "one variant"},

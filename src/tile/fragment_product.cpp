@@ -1,5 +1,7 @@
 #include "tile/fragment_product.h"
 
+#include <tessera/tf32.h>
+
 #include "expr/affine.h"
 #include "expr/index_analysis.h"
 #include "schedule/loop_split.h"
@@ -22,12 +24,25 @@ struct Atom {
 const std::vector<Atom>& atoms() {
     static const std::vector<Atom> all{{"m16n8k16", {DType::bf16, DType::f16}, DType::f32, 16, false},
                                        {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32, false},
+                                       {"m16n8k8", {DType::f32}, DType::f32, 8, false},
                                        {"wgmma", {DType::bf16, DType::f16}, DType::f32, 16, true}};
     return all;
 }
 
+// round_tf32(X(…)) -> X(…), which is what the instruction is given.
+Expr rounded_factor(const Expr& e) {
+    Expr read;
+    for_each_node({e}, [&](const Expr& n) {
+        if (n->op == Op::access) read = n;
+    });
+    const bool plain =
+        read.defined() && read->dtype == DType::f32 && read->target().func && read->target().boundary == Boundary::none;
+    return plain && e.same_as(round_tf32(read)) ? read : Expr();
+}
+
 // cast(f32, X(…)) -> X(…)
 Expr factor_of(const Expr& e, const Atom& atom) {
+    if (atom.factors[0] == DType::f32) return rounded_factor(e);
     const bool read = e->op == Op::cast && e->dtype == atom.sums && e->args[0]->op == Op::access && e->args[0]->target().func &&
                       e->args[0]->target().boundary == Boundary::none;
     const bool taken = read && std::find(atom.factors.begin(), atom.factors.end(), e->args[0]->dtype) != atom.factors.end();
@@ -96,8 +111,10 @@ public:
         if (stage_.update->condition.defined()) refuse_product(stage_, "it has a predicate");
         const auto [a, b] = factors_of(value, stage_.func.get(), atom_);
         if (!a.defined() || !b.defined() || a->dtype != b->dtype)
-            refuse_product(stage_, fmt::format("its factors are no reads of {} or {}", dtype_name(atom_.factors[0]),
-                                               dtype_name(atom_.factors[1])));
+            refuse_product(stage_, atom_.factors[0] == DType::f32
+                                       ? "its factors are no reads of f32 under round_tf32"
+                                       : fmt::format("its factors are no reads of {} or {}", dtype_name(atom_.factors[0]),
+                                                     dtype_name(atom_.factors[1])));
         const bool swapped = find_stances(b, a);
         if (!swapped && !find_stances(a, b)) refuse_product(stage_, "its factors are not (m, k) and (k, n), or turned ones");
         const Expr &left = swapped ? b : a, &right = swapped ? a : b;
@@ -106,9 +123,9 @@ public:
         if (extents_[2] % atom_.depth != 0)
             refuse_product(stage_, fmt::format("its frag loop over the sum covers {} positions, no multiple of {}", extents_[2],
                                                atom_.depth));
-        const bool bytes = dtype_bytes(a->dtype) == 1;
-        if (bytes && (left_ == Stance::turned || right_ == Stance::straight))
-            refuse_product(stage_, "bytes are multiplied along the last dims of both factors, (m, k) and (n, k)");
+        if (dtype_bytes(a->dtype) != 2 && (left_ == Stance::turned || right_ == Stance::straight))
+            refuse_product(stage_, fmt::format("factors of {} are multiplied along the last dims of both, (m, k) and (n, k)",
+                                               dtype_name(a->dtype)));
         if (grouped_) require_grouped(left, right);
         require_padding(left, left_ == Stance::straight ? 1 : 2);
         require_padding(right, right_ == Stance::straight ? 2 : 1);
@@ -124,8 +141,9 @@ private:
     const Atom& atom() const {
         for (const Atom& a : atoms())
             if (bound_.stages[store_.stage].mma == a.name && a.grouped == grouped_) return a;
-        refuse_product(stage_, grouped_ ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16)"
-                                        : "its mma atom is none of m16n8k16 (bf16, f16) and m16n8k32 (i8, u8)");
+        refuse_product(stage_, grouped_
+                                   ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16)"
+                                   : "its mma atom is none of m16n8k16 (bf16, f16), m16n8k8 (f32 as tf32) and m16n8k32 (i8, u8)");
     }
     void require_grouped(const Expr& left, const Expr& right) const {
         if (left_ != Stance::straight || right_ != Stance::turned)

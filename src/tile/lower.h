@@ -28,6 +28,8 @@ enum class Copies { as_scheduled, plain };
 [[nodiscard]] Program lower_kernels(const LoopTree& tree, Copies copies = Copies::as_scheduled);
 /// Loops whose copies have several buffers start them iterations ahead; every copy is committed and awaited.
 [[nodiscard]] Program pipeline_copies(Program program);
+/// Throws L0903 for a product that its schedule wants in flight and that is not.
+void check_in_flight(const Program& program);
 /// Counts the groups of copies that may be in flight at every Await.
 [[nodiscard]] Program order_copies(Program program);
 /// Throws E0503, E0508 where a kernel needs more than a block has.

@@ -102,7 +102,8 @@ private:
                 L0903_schedule, stage(stages[0]).where,
                 fmt::format("the copy engine fills buffers of {} in a loop that runs several times", stage(stages[0]).name),
                 {fix("use engine cp_async"), fix("use one serial loop around the product")});
-        const std::optional<size_t> sums = buffers > 2 ? product_alone(*halves.rest) : std::nullopt;
+        std::optional<size_t> sums = product_alone(*halves.rest);
+        if (sums && !stays_in_flight(*sums, buffers > 2)) sums.reset();
         const std::int64_t distance = buffers - (sums ? 2 : 1);
         const auto start = [&](const Expr& iteration) {
             const Expr inside = make_op(Op::lt, DType::bool_, {iteration, f.extent});
@@ -116,13 +117,17 @@ private:
         For loop = f;
         loop.body = sequence({statement(Await{stages, f.variable, {}, bytes > 0 ? buffers : 0}),
                               start(index_sum(f.variable, index_number(distance))),
-                              with_buffer(sums ? in_flight(halves.rest) : halves.rest,
+                              with_buffer(sums ? by_all(halves.rest, true) : halves.rest,
                                           simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
         std::vector<StatementPtr> parts{statement(std::move(ahead)), statement(std::move(loop))};
         if (sums) parts.push_back(statement(Settle{*sums}));
         StatementPtr out = sequence(std::move(parts));
         for (size_t i = rings.size(); i-- > 0;) out = allocated(rings[i], std::move(out));
         return out;
+    }
+    // As the schedule says, or else where that is possible.
+    bool stays_in_flight(size_t sums, bool possible) const {
+        return possible && program_.bound.stages[sums].in_flight.value_or(1) != 0;
     }
     // The sums of the product of warpgroups that is all that happens in an iteration.
     static std::optional<size_t> product_alone(const Statement& s) {
@@ -133,18 +138,18 @@ private:
     }
     // All warpgroups multiply: those behind the end of a dim multiply zeros, which nobody reads. ptxas lets products of some
     // warpgroups only wait for each other.
-    static StatementPtr in_flight(const StatementPtr& s, std::set<const ExprNode*> dealt = {}) {
+    static StatementPtr by_all(const StatementPtr& s, bool in_flight, std::set<const ExprNode*> dealt = {}) {
         if (const auto* m = std::get_if<Mma>(&s->node)) {
             Mma out = *m;
-            out.in_flight = true;
+            out.in_flight = in_flight;
             return statement(std::move(out));
         }
         if (const auto* p = std::get_if<Spread>(&s->node))
             for (const Axis& a : p->axes) dealt.insert(a.variable.get());
         const auto* guard = std::get_if<If>(&s->node);
         if (guard && guard->condition->op == Op::lt && dealt.count(guard->condition->args[0].get()) != 0)
-            return in_flight(guard->body, dealt);
-        return map_children(s, [&](const StatementPtr& child) { return in_flight(child, dealt); });
+            return by_all(guard->body, in_flight, dealt);
+        return map_children(s, [&](const StatementPtr& child) { return by_all(child, in_flight, dealt); });
     }
     // What the copy engine moves in one iteration; 0 where threads copy.
     std::int64_t engine_bytes(const Statement& copies, const std::vector<Alloc>& rings) const {
@@ -401,9 +406,12 @@ private:
             return statement(
                 If{make_op(Op::lt, DType::bool_, {none, first}), statement(Release{stages, token(iteration), buffers})});
         };
+        const bool flies = stays_in_flight(*sums, true);
         use.body = sequence({statement(Await{stages, token(f.variable), {}, buffers}),
-                             with_buffer(fresh_where(in_flight(halves.rest), f.variable), slot(token(f.variable))),
-                             release(index_difference(f.variable, index_number(1)), f.variable)});
+                             with_buffer(fresh_where(by_all(halves.rest, flies), f.variable), slot(token(f.variable))),
+                             flies ? release(index_difference(f.variable, index_number(1)), f.variable)
+                                   : statement(Release{stages, token(f.variable), buffers})});
+        if (!flies) return {statement(std::move(fill)), statement(std::move(use))};
         std::vector<StatementPtr> rest{statement(std::move(use)), statement(Settle{*sums})};
         if (round_.defined()) rest.push_back(release(last, f.extent));
         return {statement(std::move(fill)), sequence(std::move(rest))};
@@ -461,7 +469,23 @@ private:
     Expr rounds_;               // of the loop that roles share
 };
 
+void require_flight(const Program& program, const Statement& s) {
+    for (const StatementPtr& child : children(s)) require_flight(program, *child);
+    const auto* m = std::get_if<Mma>(&s.node);
+    if (!m || m->in_flight || program.bound.stages[m->stage].in_flight.value_or(0) == 0) return;
+    const Stage& sums = program.bound.graph.stages[m->stage];
+    throw Limit(L0903_schedule, sums.where,
+                fmt::format("products of {} stay in flight, but {}", sums.name,
+                            m->grouped ? "no loop of nothing else copies its factors into 3 or more buffers"
+                                       : "those of warps are waited for by the hardware"),
+                {fix("use in_flight 0"), fix("multiply by warpgroups what one serial loop copies into 3 or more buffers")});
+}
+
 }  // namespace
+
+void check_in_flight(const Program& program) {
+    for (const Kernel& k : program.kernels) require_flight(program, *k.body);
+}
 
 Program pipeline_copies(Program program) {
     for (Kernel& k : program.kernels) k.body = Pipelining(program, k).run();

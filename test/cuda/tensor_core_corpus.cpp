@@ -1,3 +1,5 @@
+#include <tessera/tf32.h>
+
 #include "cuda/corpus.h"
 #include "cuda/corpus_loops.h"
 
@@ -103,6 +105,27 @@ CorpusKernel matmul_bytes(const std::string& name, DType dtype) {
     copied(s, "A", t, "m", "k", 16);
     copied(s, "B", t, "n", "k", 16);
     return {name, Algorithm({C}, {A, B, scale}), s, {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 18}, {"k", 150}}}, 0, 16};
+}
+
+// f32 factors that are rounded to tf32.
+CorpusKernel matmul_tf32() {
+    const Tiles t{64, 64, 32, 3};
+    Dim m("m"), n("n"), k("k");
+    Input A("A", f32, {m, k}), B("B", f32, {n, k}), bias("bias", f32, {n});
+    Func C("C");
+    C(m, n) = sum({k}, round_tf32(A(m, k)) * round_tf32(B(n, k))) + bias(n);
+    Schedule s;
+    s.stage("C").root();
+    pipeline(s, t);
+    s.stage("C.sum").mma("m16n8k8");
+    copied(s, "A", t, "m", "k", 4);
+    copied(s, "B", t, "n", "k", 4);
+    return {"matmul_tf32",
+            Algorithm({C}, {A, B, bias}),
+            s,
+            {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 18}, {"k", 150}}},
+            8,
+            4};
 }
 
 CorpusKernel matmul_batched() {
@@ -227,6 +250,13 @@ CorpusKernel matmul_roles(const std::string& name, DType dtype, std::int64_t n_t
     return out;
 }
 
+// The same without products in flight.
+CorpusKernel waited_for(const std::string& name, CorpusKernel out) {
+    out.name = name;
+    out.schedule.stages.at("C.sum").mma->in_flight = 0;
+    return out;
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> tensor_core_corpus() {
@@ -237,6 +267,7 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_turned(),
             matmul_bytes("matmul_i8", i8),
             matmul_bytes("matmul_u8", u8),
+            matmul_tf32(),
             matmul_batched(),
             convolution(),
             matmul_warpgroups("matmul_warpgroups_bf16", bf16, 128, 4),
@@ -245,6 +276,8 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_two_blocks(),
             matmul_roles("matmul_roles_f16", f16, 64, 3, false),
             matmul_roles("matmul_persistent_bf16", bf16, 64, 3, true),
+            waited_for("matmul_roles_waited_f16", matmul_roles("", f16, 64, 3, true)),
+            waited_for("matmul_warpgroups_waited_bf16", matmul_warpgroups("", bf16, 64, 3)),
             matmul_roles("matmul_persistent_f16", f16, 256, 4, true)};
 }
 

@@ -9,6 +9,7 @@ namespace {
 std::pair<std::string, std::string> instruction(DType dtype) {
     switch (dtype) {
         case DType::f16: return {"mma_m16n8k16_f16", "float"};
+        case DType::f32: return {"mma_m16n8k8_tf32", "float"};
         case DType::i8: return {"mma_m16n8k32_s8", "i32"};
         case DType::u8: return {"mma_m16n8k32_u8", "i32"};
         default: return {"mma_m16n8k16_bf16", "float"};
@@ -59,6 +60,12 @@ void write_product(Lines& lines, const std::function<std::string(const std::stri
     // A register of a lane holds cells that follow each other along the sum: rows of sums are transposed as they are loaded.
     const bool left_turned = p.left.rows_are_summed, right_turned = p.right.rows_are_summed;
     const auto load = [&](bool turned) { return call(turned ? "ldmatrix_x4_trans" : "ldmatrix_x4"); };
+    const auto round = [&](const std::string& registers, std::int64_t count) {
+        if (p.dtype != DType::f32) return;
+        lines.add("TSR_UNROLL");
+        lines.add(fmt::format("for (int i = 0; i < {0}; ++i) {1}[i % 4] = {2}({3}(static_cast<i32>({1}[i % 4])));", count,
+                              registers, call("f32_to_tf32"), call("float_of")));
+    };
     const MatrixLoads left(lines, load(left_turned), p.left, lane, !left_turned);
     const MatrixLoads right(lines, load(right_turned), p.right, lane, right_turned);
     lines.add("TSR_UNROLL");
@@ -68,10 +75,12 @@ void write_product(Lines& lines, const std::function<std::string(const std::stri
     lines.add(
         fmt::format("for (int i = 0; i < {}; ++i) {}", p.m / 16,
                     left_turned ? left.at("a[i]", "k", "i * 32") : left.at("a[i]", "i * 16", fmt::format("k * {}", bytes))));
+    round("a[i / 4]", p.m / 4);
     lines.add("TSR_UNROLL");
     lines.open(fmt::format("for (int j = 0; j < {}; j += 2) {{", p.n / 8));
     lines.add("u32 b[4];");
     lines.add(right_turned ? right.at("b", "k", "j * 16") : right.at("b", "j * 8", fmt::format("k * {}", bytes)));
+    round("b", 4);
     lines.add("TSR_UNROLL");
     lines.open(fmt::format("for (int i = 0; i < {}; ++i) {{", p.m / 16));
     lines.add("TSR_UNROLL");

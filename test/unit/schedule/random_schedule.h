@@ -56,7 +56,7 @@ public:
         if (chance(6)) s.engine = Engine(below(6));
         if (chance(6)) s.vector_width = 1 + below(16);
         if (chance(6)) s.method = Method(below(7));
-        if (chance(6)) s.mma = Mma{"wgmma.n256", chance(2) ? std::optional<std::int64_t>(below(3)) : std::nullopt};
+        if (chance(6)) s.mma = Mma{"wgmma.n256", chance(2) ? std::optional<std::int64_t>(below(2)) : std::nullopt};
         if (chance(8)) s.axes["m"] = {"b", "y"};
         if (chance(8)) s.kernel = "main";
         return s;

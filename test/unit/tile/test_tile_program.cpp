@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <tessera/schedule_default.h>
+#include <tessera/tf32.h>
 #include "cuda/corpus_run.h"
 #include "tessera_paths.h"
 #include "tile/lower.h"
@@ -268,6 +269,42 @@ TEST(TileLimits, ProductsOfFragments) {
     Func c("C");
     c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n)), where(kk != 3)) + bias(n));
     expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule), "it has a predicate");
+}
+
+TEST(TileLimits, FactorsThatAreRoundedToTf32) {
+    const CorpusKernel k = corpus_kernel("matmul_tf32");
+    EXPECT_EQ(refusal(k.algorithm, k.schedule), "accepted");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", f32, {m, kk}), b("B", f32, {n, kk}), bias("bias", f32, {n});
+    Func plain("C");
+    plain(m, n) = sum({kk}, a(m, kk) * b(n, kk)) + bias(n);
+    expect_refused(refusal(Algorithm({plain}, {a, b, bias}), k.schedule), "its factors are no reads of f32 under round_tf32");
+}
+
+// The schedule's own field against what the buffers allow.
+TEST(TileLimits, ProductsInFlight) {
+    const auto with = [&](const std::string& name, std::optional<std::int64_t> in_flight, std::int64_t buffers) {
+        const CorpusKernel k = corpus_kernel(name);
+        Schedule s = k.schedule;
+        s.stages.at("C.sum").mma->in_flight = in_flight;
+        for (const char* copy : {"A.s", "B.s"}) s.stages.at(copy).store.buffers = buffers;
+        try {
+            const Target target = parse_target(k.target);
+            const std::string text = to_text(tile::lower(build_loop_tree(bind(k.algorithm, s, target)), target));
+            return std::string(text.find("settle") != std::string::npos ? "in flight" : "waited for");
+        } catch (const Exception& e) {
+            return std::string(e.what());
+        }
+    };
+    for (const char* name : {"matmul_warpgroups_bf16", "matmul_persistent_bf16"}) {
+        EXPECT_EQ(with(name, {}, 3), "in flight");
+        EXPECT_EQ(with(name, 1, 3), "in flight");
+        EXPECT_EQ(with(name, 0, 3), "waited for");
+    }
+    EXPECT_EQ(with("matmul_warpgroups_bf16", {}, 2), "waited for");
+    expect_refused(with("matmul_warpgroups_bf16", 1, 2), "no loop of nothing else copies its factors into 3 or more buffers");
+    expect_refused(with("matmul_pipelined_bf16", 1, 3), "those of warps are waited for by the hardware");
+    EXPECT_EQ(with("matmul_pipelined_bf16", 0, 3), "waited for");
 }
 
 TEST(TileLimits, Roles) {
