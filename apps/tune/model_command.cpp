@@ -1,3 +1,4 @@
+#include "cold_start.h"
 #include "session_store.h"
 #include "shipped_model.h"
 #include "subcommands.h"
@@ -105,8 +106,10 @@ int run_show(const ModelLine& line) {
 }
 
 int run_eval(const ModelLine& line) {
-    print_scores(line.file.empty() ? line.db : line.file,
-                 LearnedModel::read(model_text(line)).evaluate(groups_of(line.db, line.journals)));
+    const LearnedModel model = LearnedModel::read(model_text(line));
+    const auto groups = groups_of(line.db, line.journals);
+    print_scores(line.file.empty() ? line.db : line.file, model.evaluate(groups));
+    fmt::print("{}", cold_start_text(model, groups));
     return 0;
 }
 

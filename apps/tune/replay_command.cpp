@@ -17,7 +17,7 @@ using namespace tessera::tune;
 struct ReplayLine {
     std::string spaces, strategy = "hybrid";
     int seeds = 20;
-    std::size_t batch = 16;
+    std::size_t batch = 4;
     bool siblings = false;
 };
 struct Record {

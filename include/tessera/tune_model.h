@@ -17,6 +17,9 @@ struct ModelGroup {
     std::vector<double> seconds;
 };
 
+/// The analytic model's answer to rows of loop_features(), higher for faster: what is there before anything is learned.
+[[nodiscard]] std::vector<float> analytic_ranks(const std::vector<std::vector<float>>& features);
+
 /// How well a model orders trials that it has not seen. Chance is a pairwise accuracy of .5.
 struct ModelScores {
     double pairwise = 0;       // the share of a group's pairs, more than 3 % apart, in the right order; the mean of groups

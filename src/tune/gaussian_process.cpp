@@ -9,17 +9,35 @@ namespace {
 
 constexpr size_t fitted_points = 160;  // more do not change the weights, and the cost is cubic
 
-double covariance_at(const std::vector<float>& a, const std::vector<float>& b, const std::vector<double>& squared_weights) {
-    double square = 0;
-    const size_t width = squared_weights.size();
-    for (size_t d = 0; d < width; ++d) {
-        const float x = d < a.size() ? a[d] : Placement::absent, y = d < b.size() ? b[d] : Placement::absent;
-        if (x == y) continue;
-        const double apart = x == Placement::absent || y == Placement::absent ? 1 : static_cast<double>(x - y);
-        square += squared_weights[d] * apart * apart;
-    }
+// Of a log squared weight and of the log noise: normal, wide.
+struct Prior {
+    double mean, variance;
+    [[nodiscard]] double log_density(double x) const { return -(x - mean) * (x - mean) / (2 * variance); }
+    [[nodiscard]] double slope(double x) const { return -(x - mean) / variance; }
+};
+constexpr Prior weight_prior{-1, 8}, noise_prior{-5, 9};
+
+double squared_apart(const std::vector<float>& a, const std::vector<float>& b, size_t column) {
+    const float x = column < a.size() ? a[column] : Placement::absent, y = column < b.size() ? b[column] : Placement::absent;
+    if (x == y) return 0;
+    if (x == Placement::absent || y == Placement::absent) return 1;
+    return static_cast<double>(x - y) * static_cast<double>(x - y);
+}
+
+double matern(double square) {
     const double distance = std::sqrt(5 * square);
     return (1 + distance + distance * distance / 3) * std::exp(-distance);
+}
+// By the square of the distance.
+double matern_slope(double square) {
+    const double distance = std::sqrt(5 * square);
+    return -5.0 / 6 * (1 + distance) * std::exp(-distance);
+}
+
+double covariance_at(const std::vector<float>& a, const std::vector<float>& b, const std::vector<double>& squared_weights) {
+    double square = 0;
+    for (size_t c = 0; c < squared_weights.size(); ++c) square += squared_weights[c] * squared_apart(a, b, c);
+    return matern(square);
 }
 
 // Four sums, which the processor adds at once.
@@ -64,16 +82,17 @@ std::vector<double> backward(const std::vector<std::vector<double>>& lower, std:
 struct Factor {
     std::vector<std::vector<double>> lower;
     std::vector<double> alpha;
-    double likelihood = -std::numeric_limits<double>::infinity();
+    double signal = 1;
+    double posterior = -std::numeric_limits<double>::infinity();
 };
 
 std::vector<double> weights_of(const std::vector<double>& parameters) {
     std::vector<double> out;
-    for (size_t d = 0; d + 1 < parameters.size(); ++d) out.push_back(std::exp(2 * parameters[d]));
+    for (size_t c = 0; c + 1 < parameters.size(); ++c) out.push_back(std::exp(parameters[c]));
     return out;
 }
 
-// The likelihood with the signal's variance at its optimum, and a wide prior on the parameters.
+// The posterior with the signal's variance at its optimum.
 Factor factor(const std::vector<std::vector<float>>& places, const std::vector<double>& values,
               const std::vector<double>& parameters) {
     Factor f;
@@ -88,17 +107,57 @@ Factor factor(const std::vector<std::vector<float>>& places, const std::vector<d
     }
     if (!cholesky(f.lower)) return f;
     const auto half = forward(f.lower, values);
-    double square = 0, log_determinant = 0, prior = 0;
+    double square = 0, log_determinant = 0, prior = noise_prior.log_density(parameters.back());
     for (size_t i = 0; i < n; ++i) {
         square += half[i] * half[i];
         log_determinant += std::log(f.lower[i][i]);
     }
-    for (size_t d = 0; d + 1 < parameters.size(); ++d) prior += (parameters[d] + 0.5) * (parameters[d] + 0.5) / 4;
-    prior += (parameters.back() + 5) * (parameters.back() + 5) / 18;
+    for (size_t c = 0; c + 1 < parameters.size(); ++c) prior += weight_prior.log_density(parameters[c]);
     f.alpha = backward(f.lower, half);
-    f.likelihood =
-        -0.5 * static_cast<double>(n) * std::log(std::max(square / static_cast<double>(n), 1e-12)) - log_determinant - prior;
+    f.signal = std::max(square / static_cast<double>(n), 1e-12);
+    f.posterior = -0.5 * static_cast<double>(n) * std::log(f.signal) - log_determinant + prior;
     return f;
+}
+
+// The rows of the transposed inverse of a lower triangle: [j][i] is its element (i, j), i >= j.
+std::vector<std::vector<double>> transposed_inverse(const std::vector<std::vector<double>>& lower) {
+    const size_t n = lower.size();
+    std::vector<std::vector<double>> out(n, std::vector<double>(n));
+    for (size_t j = 0; j < n; ++j) {
+        out[j][j] = 1 / lower[j][j];
+        for (size_t i = j + 1; i < n; ++i) out[j][i] = -dot(lower[i].data() + j, out[j].data() + j, i - j) / lower[i][i];
+    }
+    return out;
+}
+
+// Of the posterior by each parameter: half the trace of (a a' / signal - K^-1) dK.
+std::vector<double> slopes(const Factor& f, const std::vector<std::vector<float>>& places,
+                           const std::vector<double>& parameters) {
+    const auto weights = weights_of(parameters);
+    const auto inverse = transposed_inverse(f.lower);
+    const size_t n = places.size();
+    std::vector<double> out(parameters.size()), square(weights.size());
+    for (size_t i = 0; i < n; ++i) {
+        for (size_t j = 0; j < i; ++j) {
+            double sum = 0;
+            for (size_t c = 0; c < weights.size(); ++c) sum += square[c] = weights[c] * squared_apart(places[i], places[j], c);
+            const double precision = dot(inverse[i].data() + i, inverse[j].data() + i, n - i);
+            const double factor = (f.alpha[i] * f.alpha[j] / f.signal - precision) * matern_slope(sum);
+            for (size_t c = 0; c < weights.size(); ++c) out[c] += factor * square[c];
+        }
+        const double precision = dot(inverse[i].data() + i, inverse[i].data() + i, n - i);
+        out.back() += 0.5 * std::exp(parameters.back()) * (f.alpha[i] * f.alpha[i] / f.signal - precision);
+    }
+    for (size_t c = 0; c < weights.size(); ++c) out[c] += weight_prior.slope(parameters[c]);
+    out.back() += noise_prior.slope(parameters.back());
+    return out;
+}
+
+// In [0, 1]: 0 for powers of two, log2 of the largest odd divisor over three for others.
+float oddness(std::int64_t value) {
+    if (value <= 0) return 0;
+    while (value % 2 == 0) value /= 2;
+    return static_cast<float>(std::min(1.0, std::log2(static_cast<double>(value)) / 3));
 }
 
 }  // namespace
@@ -108,19 +167,21 @@ std::vector<float> Placement::places(const Point& point) {
     for (const Choice& c : point.choices) {
         if (c.decision >= column_.size()) column_.resize(c.decision + 1, -1);
         if (column_[c.decision] < 0) {
-            column_[c.decision] = static_cast<std::int32_t>(width_++);
-            out.push_back(absent);
+            column_[c.decision] = static_cast<std::int32_t>(width_);
+            width_ += 2;
+            out.resize(width_, absent);
         }
         out[static_cast<size_t>(column_[c.decision])] = c.place;
+        out[static_cast<size_t>(column_[c.decision]) + 1] = oddness(c.value);
     }
     return out;
 }
 
 void GaussianProcess::fit(const std::vector<std::vector<float>>& places, const std::vector<double>& values, size_t width,
                           int steps, Random& random) {
-    const double noise = parameters_.empty() ? -5 : parameters_.back();
+    const double noise = parameters_.empty() ? noise_prior.mean : parameters_.back();
     if (!parameters_.empty()) parameters_.pop_back();
-    parameters_.resize(width, -0.5);
+    parameters_.resize(width, weight_prior.mean);
     parameters_.push_back(noise);
     mean_ = 0;
     for (const double v : values) mean_ += v / static_cast<double>(values.size());
@@ -144,22 +205,34 @@ void GaussianProcess::fit(const std::vector<std::vector<float>>& places, const s
         some.push_back(places_[i]);
         some_values.push_back(values_[i]);
     }
-    double likelihood = factor(some, some_values, parameters_).likelihood;
-    for (int step = 0; step < steps; ++step) {
-        std::vector<double> proposal = parameters_;
-        // One parameter or all of them.
-        if (random.chance(0.7)) {
-            double& p = proposal[static_cast<size_t>(random.below(static_cast<std::int64_t>(proposal.size())))];
-            p += 1.2 * random.normal();
-        } else
-            for (double& p : proposal) p += 0.3 * random.normal();
-        const double next = factor(some, some_values, proposal).likelihood;
-        if (next > likelihood) {
-            likelihood = next;
-            parameters_ = std::move(proposal);
+    climb(some, some_values, steps);
+    solve();
+}
+
+// Steps by the signs of the slopes, each with a length of its own (Riedmiller & Braun 1993, "RPROP").
+void GaussianProcess::climb(const std::vector<std::vector<float>>& places, const std::vector<double>& values, int steps) {
+    std::vector<double> best = parameters_, length(parameters_.size(), 0.3), last(parameters_.size());
+    double highest = -std::numeric_limits<double>::infinity();
+    for (int step = 0; step <= steps; ++step) {
+        const Factor f = factor(places, values, parameters_);
+        if (f.alpha.empty()) {  // not positive definite
+            parameters_ = best;
+            parameters_.back() += 1;
+            continue;
+        }
+        if (f.posterior > highest) {
+            highest = f.posterior;
+            best = parameters_;
+        }
+        const auto slope = slopes(f, places, parameters_);
+        for (size_t p = 0; p < parameters_.size(); ++p) {
+            const double same = slope[p] * last[p];
+            length[p] = same > 0 ? std::min(1.3 * length[p], 1.0) : same < 0 ? 0.5 * length[p] : length[p];
+            last[p] = same < 0 ? 0 : slope[p];
+            if (last[p] != 0) parameters_[p] += std::copysign(length[p], last[p]);
         }
     }
-    solve();
+    parameters_ = std::move(best);
 }
 
 void GaussianProcess::solve() {
@@ -168,16 +241,13 @@ void GaussianProcess::solve() {
         if (f.alpha.size() == values_.size()) {
             lower_ = std::move(f.lower);
             alpha_ = std::move(f.alpha);
+            signal_ = f.signal;
             break;
         }
         parameters_.back() += 1;
     }
     squared_weights_ = weights_of(parameters_);
     noise_ = std::exp(parameters_.back());
-    const auto half = forward(lower_, values_);
-    double square = 0;
-    for (const double h : half) square += h * h;
-    signal_ = std::max(square / static_cast<double>(values_.size()), 1e-12);
 }
 
 Prediction GaussianProcess::predict(const std::vector<float>& places) const {

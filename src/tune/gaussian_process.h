@@ -6,10 +6,11 @@
 
 namespace tessera::tune {
 
-/// Points as vectors: one place per decision, nothing where a decision was not made. Distances see only decisions that vary.
+/// Points as vectors, two columns for each decision: its place, and what is odd in its value, as divisors and powers of two
+/// decide about edges and alignment. Nothing stands where a decision was not made. Distances see only columns that vary.
 class Placement {
 public:
-    /// Column of a decision, made when it is met for the first time.
+    /// The columns of a decision are made when it is met for the first time.
     [[nodiscard]] std::vector<float> places(const Point& point);
     [[nodiscard]] size_t width() const { return width_; }
     static constexpr float absent = -1;
@@ -23,11 +24,12 @@ struct Prediction {
     double mean = 0, deviation = 0;
 };
 
-/// Regression by a Gaussian process, Matern 5/2, with a weight for each decision found by maximum likelihood (Rasmussen &
+/// Regression by a Gaussian process, Matern 5/2, with a weight for each column where the posterior is highest (Rasmussen &
 /// Williams 2006, ch. 2, 4, 5).
 class GaussianProcess {
 public:
-    /// Fits values at places. The weights start from those of the last fit; `steps` proposals are tried to improve them.
+    /// Fits values at places. The weights start from those of the last fit and climb for so many steps; what is random is which
+    /// points they are fitted to, where there are many.
     void fit(const std::vector<std::vector<float>>& places, const std::vector<double>& values, size_t width, int steps,
              Random& random);
     [[nodiscard]] Prediction predict(const std::vector<float>& places) const;
@@ -35,11 +37,12 @@ public:
     void add(const std::vector<float>& places, double value);
 
 private:
+    void climb(const std::vector<std::vector<float>>& places, const std::vector<double>& values, int steps);
     void solve();
 
     std::vector<std::vector<float>> places_;
     std::vector<double> values_;      // standardized
-    std::vector<double> parameters_;  // log weights, then log noise
+    std::vector<double> parameters_;  // log squared weights, then log noise
     std::vector<std::vector<double>> lower_;
     std::vector<double> alpha_;
     std::vector<double> squared_weights_;

@@ -207,6 +207,12 @@ ModelScores LearnedModel::evaluate(const std::vector<ModelGroup>& groups) const 
     return out;
 }
 
+std::vector<float> analytic_ranks(const std::vector<std::vector<float>>& features) {
+    std::vector<float> out;
+    for (const auto& row : features) out.push_back(static_cast<float>(analytic_score(row)));
+    return out;
+}
+
 std::string training_set_hash(const std::vector<ModelGroup>& groups) {
     std::vector<std::string> lines;
     for (const ModelGroup& g : groups)

@@ -11,13 +11,15 @@ namespace tessera::tune {
 namespace {
 
 // Chosen by replaying the recorded spaces, see docs/autotuning.md.
-constexpr size_t cold_points = 8;        // beside those that are given, before the first model
-constexpr double near_share = 0.12;      // of a batch: neighbours of the best
-constexpr double random_share = 0.06;    // of a batch
-constexpr double tree_share = 0.5;       // of what models choose; the process chooses the others
-constexpr size_t tree_candidates = 160;  // features cost a lowering each
+constexpr size_t cold_points = 8;      // beside those that are given, before the first model
+constexpr double near_share = 0.12;    // of a batch: neighbours of the best
+constexpr double random_share = 0.06;  // of a batch
+constexpr double tree_share = 0.5;     // of what models choose; the process chooses the others
+// What choosing costs is for each point that is asked for, up to a batch of four.
+constexpr size_t pool_shares = 4;
+constexpr size_t tree_candidates = 160;  // of a whole pool; features cost a lowering each
 constexpr double slow = 2;               // log(time / best) from which on it only counts that a point is slow
-constexpr int likelihood_steps = 12;
+constexpr size_t likelihood_steps = 12;
 constexpr size_t estimated_starts = 6;  // random points for each that the estimate chooses at the start
 
 struct Scored {
@@ -92,6 +94,8 @@ private:
         for (size_t attempt = 0; attempt < 20; ++attempt)
             if (claim(space().neighbour(top(3 + attempt / 4), random_), out)) return;
     }
+    // Of what a batch of four takes, or more than four.
+    static size_t part_of(size_t whole, size_t batch) { return whole * std::min(batch, pool_shares) / pool_shares; }
     // A share of `count`, rounded so that it is met on average.
     size_t share_of(size_t count, double share) {
         return std::min(count, static_cast<size_t>(static_cast<double>(count) * share + random_.uniform()));
@@ -102,20 +106,20 @@ private:
         const size_t near = hybrid_ ? share_of(left, near_share) : 0, random = share_of(left, random_share);
         const size_t modelled = left - std::min(left, near + random);
         if (modelled > 0) {
-            std::vector<Point> points = pool();
+            std::vector<Point> points = pool(part_of(static_cast<size_t>(options_.pool), count));
             const size_t by_trees = hybrid_ ? share_of(modelled, tree_share) : modelled;
-            if (hybrid_) fit_process();
-            if (by_trees > 0) choose_by_trees(points, by_trees, out);
+            if (hybrid_) fit_process(static_cast<int>(part_of(likelihood_steps, count)));
+            if (by_trees > 0) choose_by_trees(points, part_of(tree_candidates, count), by_trees, out);
             if (by_trees < modelled) choose_by_process(points, modelled - by_trees, out);
         }
         for (size_t i = 0; i < near && out.size() < count; ++i) add_neighbour(out);
     }
 
     // Around the best, between the best, and anywhere.
-    std::vector<Point> pool() {
+    std::vector<Point> pool(size_t size) {
         std::vector<Point> out;
         std::set<std::string> seen;
-        for (int i = 0; i < options_.pool; ++i) {
+        for (size_t i = 0; i < size; ++i) {
             const double kind = random_.uniform();
             Point p = kind < 0.35   ? space().neighbour(top(8), random_)
                       : kind < 0.6  ? space().mutate(top(16), 0.15, random_)
@@ -126,31 +130,30 @@ private:
         return out;
     }
 
-    void fit_process() {
+    void fit_process(int steps) {
         std::vector<std::vector<float>> places;
         for (const Outcome& o : history_.outcomes()) places.push_back(placement_.places(o.point));
         std::vector<double> values = history_.log_times();
         best_ = std::log(history_.best());
         for (double& v : values)
             if (v - best_ > slow) v = best_ + slow + 0.3 * std::log1p(v - best_ - slow);
-        process_.fit(places, values, placement_.width(), likelihood_steps, random_);
+        process_.fit(places, values, placement_.width(), steps, random_);
     }
 
     // The trees rank the points that the process finds promising, and as many others.
-    std::vector<size_t> tree_subset(const std::vector<Point>& points) {
+    std::vector<size_t> tree_subset(const std::vector<Point>& points, size_t size) {
         std::vector<size_t> out;
-        if (points.size() <= tree_candidates || !hybrid_) {
-            for (size_t i = 0; i < std::min(points.size(), tree_candidates); ++i) out.push_back(i);
+        if (points.size() <= size || !hybrid_) {
+            for (size_t i = 0; i < std::min(points.size(), size); ++i) out.push_back(i);
             return out;
         }
         std::vector<Scored> scored;
         for (size_t i = 0; i < points.size(); ++i) scored.push_back({-process_.predict(placement_.places(points[i])).mean, i});
         sort_best_first(scored);
-        for (size_t i = 0; i < tree_candidates; ++i)
-            out.push_back(scored[i < tree_candidates / 2
-                                     ? i
-                                     : tree_candidates / 2 + static_cast<size_t>(random_.below(
-                                                                 static_cast<std::int64_t>(points.size() - tree_candidates / 2)))]
+        for (size_t i = 0; i < size; ++i)
+            out.push_back(scored[i < size / 2 ? i
+                                              : size / 2 + static_cast<size_t>(random_.below(
+                                                               static_cast<std::int64_t>(points.size() - size / 2)))]
                               .index);
         return out;
     }
@@ -159,7 +162,7 @@ private:
         if (fresh) at->second = space().features(p);
         return at->second;
     }
-    void choose_by_trees(const std::vector<Point>& points, size_t count, std::vector<Point>& out) {
+    void choose_by_trees(const std::vector<Point>& points, size_t candidates, size_t count, std::vector<Point>& out) {
         std::vector<std::vector<float>> rows, pool_rows;
         std::vector<float> labels, weights;
         for (const Outcome& o : history_.outcomes()) {
@@ -167,7 +170,7 @@ private:
             labels.push_back(o.seconds ? static_cast<float>(history_.best() / *o.seconds) : 0.0f);
             weights.push_back(0.05f + labels.back());
         }
-        const std::vector<size_t> subset = tree_subset(points);
+        const std::vector<size_t> subset = tree_subset(points, candidates);
         for (const size_t i : subset) pool_rows.push_back(space().features(points[i]));
         BoostedTrees trees;
         trees.train(rows, labels, weights, {.seed = static_cast<unsigned>(random_.next() & 0xffff)});

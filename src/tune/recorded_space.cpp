@@ -246,8 +246,12 @@ std::string RecordedSpace::key(const Point& point) const {
 
 std::vector<float> RecordedSpace::features(const Point& point) const {
     std::vector<float> out;
-    for (const Choice& c : point.choices)
+    for (const Choice& c : point.choices) {
         out.push_back(static_cast<float>(std::log2(1.0 + std::abs(static_cast<double>(c.value)))));
+        std::int64_t odd = std::max<std::int64_t>(std::abs(c.value), 1);
+        while (odd % 2 == 0) odd /= 2;
+        out.push_back(static_cast<float>(std::log2(static_cast<double>(odd))));
+    }
     return out;
 }
 

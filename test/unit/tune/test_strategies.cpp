@@ -4,6 +4,8 @@
 #include "tune/boosted_trees.h"
 #include "tune/gaussian_process.h"
 
+#include "tessera_paths.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -95,6 +97,23 @@ TEST(Strategies, TheModelsAreBetterThanRandom) {
     EXPECT_GT(mean["hybrid"], 0.97);
 }
 
+// Every schedule of blur over 384 x 512 pixels on one core, times by this library: tessera-tune run --strategy grid with
+// --constraint "blur.tasks == 0", "blur.x.outer == 0", "blur.y.outer == 0", "blur.y.unroll <= 6", "blur.order == 0",
+// "blur.x.vector == rows.x.vector", "rows.x.unroll == 1", "rows.y.unroll == 1", "rows.order == 0", on an AMD EPYC with AVX-512.
+TEST(Strategies, TheInitialOneFindsTheBestOfASpaceMeasuredWhole) {
+    const RecordedSpace space(std::string(TESSERA_SOURCE_DIR) + "/test/unit/tune/blur_512x384.csv");
+    ASSERT_EQ(space.size().points, 557);
+    double at64 = 0, at_random = 0;
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+        const auto reached = replay(space, seed, {.trials = 128, .batch = 2, .first = {}}).reached;
+        EXPECT_GE(reached[127], 0.95) << "seed " << seed;
+        at64 += reached[63] / 8;
+        at_random += replay(space, seed, {.strategy = "random", .trials = 64, .batch = 2, .first = {}}).reached[63] / 8;
+    }
+    EXPECT_GE(at64, 0.96);
+    EXPECT_GT(at64, at_random);
+}
+
 TEST(Strategies, TryTheFirstPointsFirst) {
     Random random(9);
     std::vector<Point> first{small_space().sample(random), small_space().sample(random)};
@@ -153,6 +172,26 @@ TEST(GaussianProcess, FindsTheDecisionThatMatters) {
     }
     // It is sure where it has seen values, and less so far away.
     EXPECT_LT(process.predict(places[0]).deviation, process.predict({3.0f, 3.0f}).deviation / 3);
+}
+
+// Block sizes as kernels see them: powers of two are fast, what lies between them is slow.
+TEST(GaussianProcess, KnowsPowersOfTwoFromWhatLiesBetween) {
+    Random random(6);
+    Placement placement;
+    const auto place = [&](int block) {
+        return placement.places({{{.decision = 0, .value = block, .place = static_cast<float>(block) / 256}}});
+    };
+    std::vector<std::vector<float>> places;
+    std::vector<double> values;
+    for (const int block : {16, 48, 64, 80, 96, 112, 144, 160, 192, 208, 240, 256}) {
+        places.push_back(place(block));
+        values.push_back((block & (block - 1)) == 0 ? 0 : 1);
+    }
+    GaussianProcess process;
+    process.fit(places, values, placement.width(), 40, random);
+    EXPECT_LT(process.predict(place(128)).mean, 0.3);
+    EXPECT_LT(process.predict(place(32)).mean, 0.3);
+    EXPECT_GT(process.predict(place(176)).mean, 0.7);
 }
 
 TEST(BoostedTrees, LearnAndSurviveTheirJson) {
