@@ -2,7 +2,6 @@
 #include "backend/cpu/halide_ir.h"
 #include "backend/cpu/loop_nest.h"
 #include "backend/cpu/memory_plan.h"
-#include "backend/cpu/stage_profile.h"
 #include "base/check.h"
 #include "schedule/routine_stages.h"
 #include "types/runtime_dtype.h"

@@ -84,5 +84,11 @@ void share_tuple_values(Halide::Pipeline& pipeline);
 void show_comparisons(Halide::Pipeline& pipeline);
 /// Makes vectors that reach over the edge of a tensor load what is inside at once.
 void load_edges_whole(Halide::Pipeline& pipeline);
+/// Lets the kernel tell the runtime which stage each thread is in, and what each call has to do:
+///     produce f {for x {produce g {...} ...}}
+///  -> let p = tessera_profile_begin("kernel\nf\n...g\n..."); tessera_profile_work(p, 0, operations, bytes) ...
+///     enter(p, 0) for x {enter(p, 1) ... leave(p) ...} leave(p)  tessera_profile_end(p)
+/// Tasks of parallel loops enter the stage of the loop on the thread that runs them.
+void profile_stages(Halide::Pipeline& pipeline, const BoundSchedule& bound, const Translation& translation);
 
 }  // namespace tessera::cpu
