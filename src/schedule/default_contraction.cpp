@@ -152,9 +152,11 @@ private:
         StageEdit edit = out.stage(c_.name);
         edit.root();
         for (const Dim& d : outer_) edit.parallel(d.name());
-        if (blocks_) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
+        // A block that is partly filled computes all of its tiles: none where other dims make the tasks and nothing is packed.
+        const bool in_blocks = blocks_ && (outer_.empty() || packed);
+        if (in_blocks) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
         // Few blocks of columns: blocks of rows keep all threads busy.
-        double blocks = blocks_ ? estimated_extent(n_) / static_cast<double>(n_block_) : 1;
+        double blocks = in_blocks ? estimated_extent(n_) / static_cast<double>(n_block_) : 1;
         for (const Dim& d : outer_) blocks *= estimated_extent(d);
         const bool packed_inside = packed && placed_inside(*packed);
         if (blocks < least_blocks && !packed_inside && estimated_extent(m_) > static_cast<double>(8 * tile_.rows))

@@ -97,6 +97,21 @@ TEST(DefaultContractions, ConvolutionsOfTheLibraryAreContractions) {
     expect_same({out});
 }
 
+// A block of columns that is partly filled computes tiles that nobody reads: products that pack a factor have blocks, others with
+// dims for their tasks have none.
+TEST(DefaultContractions, BlocksOfColumnsOnlyWherePanelsArePacked) {
+    const auto has_blocks = [](const Func& out) {
+        return to_json(default_schedule(Algorithm({out}, arguments_of({out})))).find("\"nb\"") != std::string::npos;
+    };
+    const Dim b("b"), x("x"), o("o"), i("i"), t("t", 3), in_x("in_x", x.extent() + 2);
+    const Input in("in", f32, {b, in_x, i}), taps("taps", f32, {t, i, o}), left("left", f32, {x, i}), right("right", f32, {i, o});
+    Func convolved("convolved"), product("product");
+    convolved(b, x, o) = sum({t, i}, in(b, x + t, i) * taps(t, i, o));
+    product(x, o) = sum({i}, left(x, i) * right(i, o));
+    EXPECT_FALSE(has_blocks(convolved));
+    EXPECT_TRUE(has_blocks(product));
+}
+
 // A recurrence whose step is large when it is written out as a tree: parts that are shared are computed once, and named.
 TEST(DefaultContractions, StepsWithSharedParts) {
     Dim t("t", 7), b("b", 5);

@@ -63,6 +63,19 @@ TEST(LoweredValues, ClampedReadsRepeatTheLastValue) {
     }
 }
 
+TEST(LoweredValues, ValuesBehindTheEdgeAreTheLastOne) {
+    Dim i("i", 48);
+    Input a("a", f32, {i}), b("b", f64, {i});
+    Func y("y");
+    y(i) = cast(f64, clamp(a)(i + 5)) * clamp(b)(i + 11);
+    const Algorithm algorithm({y}, {a, b});
+    Schedule s;
+    s.stage("y").root().serial("i", 8, "columns").vector("i");
+    const std::string text = lowered(algorithm, s);
+    EXPECT_NE(text.find("<= x8(47)"), std::string::npos) << text;
+    expect_same(algorithm, s, {{}});
+}
+
 // Two states of a step and what others see of it are one computation, though the step reads the states that it writes.
 TEST(LoweredValues, StatesOfAStepShareWhatTheyCompute) {
     Dim t("t", 50), c("c", 16);
