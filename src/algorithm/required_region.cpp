@@ -21,6 +21,11 @@ bool is_large(const Interval& i) {
 
 constexpr std::int64_t most_beyond = 4;
 
+bool is_inside(const Interval& read, const Interval& whole) {
+    return read.bounded() && proves_nonnegative(read.low) &&
+           proves_nonnegative(simplified_op(Op::sub, whole.high, read.high), {.extents_positive = true});
+}
+
 Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     if (mode == Boundary::none) return read;
     const Interval whole = whole_dim(d);
@@ -30,9 +35,7 @@ Interval after_boundary(const Interval& read, Boundary mode, const Dim& d) {
     const Facts positive{.extents_positive = true};
     const auto least = [&](const Expr& a, const Expr& b) { return lesser(a, b, positive); };
     const auto most = [&](const Expr& a, const Expr& b) { return greater(a, b, positive); };
-    const bool inside = read.bounded() && proves_nonnegative(read.low) &&
-                        proves_nonnegative(simplified_op(Op::sub, whole.high, read.high), positive);
-    if (inside) return read;
+    if (is_inside(read, whole)) return read;
     if (!read.bounded() || mode == Boundary::periodic) {
         if (mode == Boundary::periodic || mode == Boundary::mirror || mode == Boundary::mirror_interior) return whole;
         return {read.low.defined() ? most(least(read.low, whole.high), whole.low) : whole.low,
@@ -68,13 +71,24 @@ Interval simpler_region(const Interval& region, const Dim& d) {
 
 Interval whole_dim(const Dim& d) { return {number(0), simplified_op(Op::sub, Expr(d.extent()), number(1))}; }
 
-std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads) {
+std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads, const std::vector<bool>* inside) {
     const AccessTarget& target = access->target();
     const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
     std::vector<Interval> region;
-    for (size_t i = 0; i < dims.size(); ++i)
-        region.push_back(after_boundary(bounds(access->args[i], domain, reads), target.boundary, dims[i]));
+    for (size_t i = 0; i < dims.size(); ++i) {
+        const Boundary mode = inside && (*inside)[i] ? Boundary::none : target.boundary;
+        region.push_back(after_boundary(bounds(access->args[i], domain, reads), mode, dims[i]));
+    }
     return region;
+}
+
+std::vector<bool> indices_inside(const Expr& access, const Domain& domain, InputReads reads) {
+    const AccessTarget& target = access->target();
+    const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
+    std::vector<bool> inside;
+    for (size_t i = 0; i < dims.size(); ++i)
+        inside.push_back(is_inside(bounds(access->args[i], domain, reads), whole_dim(dims[i])));
+    return inside;
 }
 
 Domain reduced_domain(const Expr& reduction, const Domain& domain) {

@@ -15,9 +15,12 @@ namespace tessera {
 [[nodiscard]] Interval whole_dim(const Dim& d);
 
 /// The cells of a Func or Input that `access` reads while its dims take the values of `domain`, one interval per dim: indices
-/// after the boundary condition was applied. An end that is not known to be finite is undefined.
-[[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain,
-                                                InputReads reads = InputReads::by_range);
+/// after the boundary condition was applied. An end that is not known to be finite is undefined. `inside`: dims whose index is
+/// known to stay inside.
+[[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads = InputReads::by_range,
+                                                const std::vector<bool>* inside = nullptr);
+/// Per dim whether the index of `access` stays in [0, extent), for extents >= 1: there the boundary condition does nothing.
+[[nodiscard]] std::vector<bool> indices_inside(const Expr& access, const Domain& domain, InputReads reads);
 
 /// The region itself, or where an end of it is a large expression, a simple one that holds it: that of the whole dim, or a few
 /// cells further out.

@@ -14,7 +14,7 @@ std::optional<ConstantRange> constant_range(RegionsInside& regions, size_t stage
 }  // namespace
 
 ConstantRegions::ConstantRegions(const BoundSchedule& bound)
-    : bound_(bound), regions_(bound, {}, {}), wide_(bound, {}, {}, nullptr, ReadConditions::ignored) {}
+    : bound_(bound), regions_(bound, {}, {}), wide_(bound, {}, {}, nullptr, nullptr, ReadConditions::ignored) {}
 
 std::optional<ConstantRange> ConstantRegions::of(size_t stage, size_t dim) {
     if (const auto exact = constant_range(regions_, stage, dim)) return exact;

@@ -71,9 +71,8 @@ public:
     explicit TreeBuilder(BoundSchedule bound) : tree_{std::move(bound), nullptr} {}
 
     LoopTree run() {
-        RegionsInside regions(bound(), {}, {});
-        note_memory_around(std::nullopt, regions);
-        tree_.root = place_stages({}, regions, nullptr, nullptr);
+        note_memory_around(std::nullopt, whole_);
+        tree_.root = place_stages({}, whole_, nullptr, nullptr);
         note_derived_extents();
         if (!derived_.empty()) tree_.root = with_known_extents(tree_.root);
         return std::move(tree_);
@@ -443,7 +442,7 @@ private:
             tile.set(nest.dims[i],
                      (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
         const auto outside = around_;
-        RegionsInside regions(bound(), here, tile, &outside);
+        RegionsInside regions(bound(), here, tile, &outside, &whole_);
         note_memory_around(here, regions);
         StatementPtr inner = loops_from(nest, at + 1);
         around_ = outside;
@@ -527,6 +526,7 @@ private:
     }
 
     LoopTree tree_;
+    RegionsInside whole_{bound(), {}, {}};
     std::map<size_t, std::vector<Interval>> around_;  // stage -> what is required of it where its memory is taken
     std::map<Expr, Expr, NodeOrder> derived_;         // extent -> what it is made of
 };

@@ -69,8 +69,9 @@ Expr end_of_range(const Expr& begin, const Expr& extent) { return extent_of({num
 Expr extent_of_range(const Expr& begin, const Expr& end) { return extent_of({begin, sum_of(end, number(-1))}); }
 
 RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
-                             const std::map<size_t, std::vector<Interval>>* around, ReadConditions conditions)
-    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around), conditions_(conditions) {}
+                             const std::map<size_t, std::vector<Interval>>* around, RegionsInside* whole,
+                             ReadConditions conditions)
+    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around), whole_(whole), conditions_(conditions) {}
 
 Domain RegionsInside::no_points() const {
     Domain out;
@@ -127,7 +128,12 @@ void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_
     const Stage& s = bound_.graph.stages[stage];
     AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
         if (access->target().func != s.func) return;
-        const std::vector<Interval> read = read_region(access, d, InputReads::symbolic);
+        const std::vector<bool>* inside = nullptr;
+        if (whole_ && access->target().boundary != Boundary::none) {
+            const InsideReads& known = whole_->inside_reads(user);
+            if (const auto found = known.find(access.get()); found != known.end()) inside = &found->second;
+        }
+        const std::vector<Interval> read = read_region(access, d, InputReads::symbolic, inside);
         for (size_t i = 0; i < read.size(); ++i)
             if (!read[i].bounded()) throw_unbounded(bound_.graph.stages[user], s, access, i);
         if (region.empty()) {
@@ -136,6 +142,31 @@ void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_
         }
         for (size_t i = 0; i < read.size(); ++i) region[i] = hull(region[i], read[i]);
     });
+}
+
+// Of one iteration less may be proved than of all together, as that an index needs no wrapping; and where a condition lets
+// nothing through, wrapping would make cells of none.
+const RegionsInside::InsideReads& RegionsInside::inside_reads(size_t user) {
+    if (const auto found = inside_reads_.find(user); found != inside_reads_.end()) return found->second;
+    const Stage& u = bound_.graph.stages[user];
+    const std::vector<Interval>& cells = computed(user);
+    Domain points = no_points();
+    for (size_t d = 0; d < u.dims.size(); ++d) points.set(u.dims[d], cells[d]);
+    InsideReads& known = inside_reads_[user];
+    const auto note = [&](const Expr& access, const Domain& d) {
+        if (!access->target().func || access->target().boundary == Boundary::none) return;
+        const std::vector<bool> inside = indices_inside(access, d, InputReads::symbolic);
+        const auto [at, first] = known.emplace(access.get(), inside);
+        for (size_t i = 0; i < inside.size() && !first; ++i) at->second[i] = at->second[i] && inside[i];
+    };
+    AccessWalk(points).run(u.values, note);
+    if (!u.update) return known;
+    for (const Dim& d : u.update->reduction_dims) points.set(d, whole_dim(d));
+    std::vector<Expr> always = u.update->place;
+    if (u.update->condition.defined()) always.push_back(u.update->condition);
+    AccessWalk(points).run(always, note);
+    AccessWalk(u.update->condition.defined() ? points.narrowed(u.update->condition) : points).run(u.update->values, note);
+    return known;
 }
 
 // A read of the stage by itself. What stays inside a dim that the region holds whole adds nothing.
@@ -155,14 +186,16 @@ void RegionsInside::add_own_read(std::vector<Interval>& region, const Stage& s, 
 // Ends that are known to be tighter further out hold here too: what is proved for all iterations of a loop together, as that an
 // index needs no wrapping, may not be proved for one.
 void RegionsInside::keep_within(std::vector<Interval>& region, size_t stage) const {
-    if (around_ == nullptr) return;
-    const auto found = around_->find(stage);
-    if (found == around_->end()) return;
+    const std::vector<Interval>* around = nullptr;
+    if (around_ != nullptr)
+        if (const auto found = around_->find(stage); found != around_->end()) around = &found->second;
+    if (around == nullptr && whole_ != nullptr) around = &whole_->required(stage);
+    if (around == nullptr) return;
     const auto below = [](const Expr& a, const Expr& b) {
         return !a.same_as(b) && proves_nonnegative(sum_of(b, make_op(Op::neg, DType::i64, {a})));
     };
     for (size_t d = 0; d < region.size(); ++d) {
-        const Interval& outer = found->second[d];
+        const Interval& outer = (*around)[d];
         if (below(region[d].low, outer.low)) region[d].low = outer.low;
         if (below(outer.high, region[d].high)) region[d].high = outer.high;
     }

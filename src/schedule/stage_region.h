@@ -16,9 +16,10 @@ enum class ReadConditions { kept, ignored };
 class RegionsInside {
 public:
     /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole
-    /// program. `around`: what is required of stages inside a level further out, where their memory is taken.
+    /// program. `around`: what is required of stages inside a level further out, where their memory is taken. `whole`: the
+    /// regions of the whole program.
     RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
-                  const std::map<size_t, std::vector<Interval>>* around = nullptr,
+                  const std::map<size_t, std::vector<Interval>>* around = nullptr, RegionsInside* whole = nullptr,
                   ReadConditions conditions = ReadConditions::kept);
 
     /// What the uses inside read of `stage`, and what computing that needs of the stage itself.
@@ -27,7 +28,10 @@ public:
     const std::vector<Interval>& computed(size_t stage);
 
 private:
+    using InsideReads = std::map<const ExprNode*, std::vector<bool>>;
+
     [[nodiscard]] Domain no_points() const;
+    const InsideReads& inside_reads(size_t user);
     void add_use(std::vector<Interval>& region, size_t stage, size_t user);
     void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
                    const Domain& domain);
@@ -39,8 +43,10 @@ private:
     std::optional<LoopPosition> level_;
     Domain tile_;
     const std::map<size_t, std::vector<Interval>>* around_;
+    RegionsInside* whole_;
     ReadConditions conditions_;
     std::map<size_t, std::vector<Interval>> required_, computed_;
+    std::map<size_t, InsideReads> inside_reads_;
 };
 
 /// The tile that the region of `stage` along its dim number `dim` is rounded up to; 1: none.

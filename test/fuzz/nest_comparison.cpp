@@ -3,6 +3,7 @@
 #include "backend/cpu/loop_nest.h"
 #include "base/match.h"
 #include "expr/bounds.h"
+#include "schedule/kept_values.h"
 
 #include <fmt/format.h>
 
@@ -77,8 +78,11 @@ private:
             },
             [&](const Allocate& a) {
                 const BoundStage& b = bound_.stages[a.stage];
-                // Halide says where values are stored when that is further out than where they are computed.
-                if (b.compute_at && (b.store_root || (b.store_at && *b.store_at != *b.compute_at))) note("store", a.stage);
+                // Halide says where values are stored when that is further out than where they are computed. Under a condition
+                // only memory is.
+                if (b.compute_at && !kept_under_condition(bound_, a.stage) &&
+                    (b.store_root || (b.store_at && *b.store_at != *b.compute_at)))
+                    note("store", a.stage);
                 walk(a.body);
             },
             [&](const Produce& p) {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "schedule/derived_stages.h"
 #include "schedule/in_place.h"
+#include "schedule/kept_values.h"
 
 #include <fmt/format.h>
 
@@ -243,11 +244,23 @@ private:
             return;
         }
         f.compute_at(level(*b.compute_at));
-        if (b.store_root)
-            f.store_root();
-        else if (b.store_at)
-            f.store_at(level(*b.store_at));
+        if (b.store_root || b.store_at) keep_around(i, f);
         if (b.alloc_at) f.hoist_storage(level(*b.alloc_at));
+    }
+
+    // The memory of values that are computed further in. What an iteration has computed Halide leaves out of the next, also where
+    // it stood under a condition that did not hold: there only the memory is shared, and everything is computed again.
+    void keep_around(size_t i, Halide::Func& f) {
+        const BoundStage& b = bound_.stages[i];
+        const bool again = kept_under_condition(bound_, i);
+        if (again && !b.storage.fold.empty())
+            throw Limit(L0903_schedule, stage(i).where,
+                        fmt::format("{} is folded while it is computed under a condition", stage(i).name),
+                        {fix("remove the fold"), fix("store it at the loop where it is computed")});
+        if (b.store_root)
+            again ? f.hoist_storage_root() : f.store_root();
+        else
+            again ? f.hoist_storage(level(*b.store_at)) : f.store_at(level(*b.store_at));
     }
 
     void share_loops(size_t i) {

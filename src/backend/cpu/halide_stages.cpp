@@ -518,6 +518,7 @@ private:
             else if (self && (!width_.is_affine(at) || (scope.stage->update && at.same_as(scope.stage->update->place[d]))))
                 i = place_index(at, dims[d], scope);
             if (target.func && !self) i = in_held_dim(e, d, i, scope);
+            if (target.input && target.boundary != Boundary::none && checks_ == KernelChecks::all) i = shown_inside(i, dims[d]);
             args[rank - 1 - d] = i;
         }
         E loaded;
@@ -527,6 +528,15 @@ private:
             loaded = component(out_.stages[stage_of(target, e)].func, args, static_cast<size_t>(e->component()));
         if (target.boundary != Boundary::constant || !outside.defined()) return loaded;
         return Halide::select(outside, scope.values.at(e->args[rank]), Halide::likely(loaded));
+    }
+
+    // Where conditions trim loops Halide drops what holds an index, and then does not see any more that it is inside: kernels
+    // with checks hold it once more, at ends that look as if they were not known.
+    [[nodiscard]] E shown_inside(const E& i, const Dim& d) {
+        const E unknown = never();
+        if (!unknown.defined()) return i;
+        const E none = Halide::select(unknown, 1, 0);
+        return Halide::max(Halide::min(i, extent_of(d) - 1 - none), none);
     }
 
     // The index `i` of a read of a stage along its dim, inside what is computed of the stage.

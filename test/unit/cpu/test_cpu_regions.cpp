@@ -281,5 +281,70 @@ outputs blur
     EXPECT_EQ(text.substr(first, consumed - first).find("min("), std::string::npos) << text.substr(first, consumed - first);
 }
 
+// g is kept over all x, and computed under a condition that holds for none of the first ones.
+TEST(CpuRegions, ValuesKeptUnderACondition) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim x
+dim j = extent(x)
+dim l
+input a : i32[l, j]
+input b : i32[l, x]
+g(l, j) : i32 = a(l, j) * 2i32
+f(x, j) : i32 = sum({l}, g(l, j) * b(l, x), where = j < x, order = ascending)
+arguments a, b
+outputs f
+)");
+    const auto kept = [](const std::string& store) {
+        return parse_schedule(R"({"tessera_schedule": 1, "stages": {"f": {"compute": "root"},
+            "f.sum": {"compute": "root", "loops": [{"name": "jb", "dim": "j", "tile": 4, "tail": "guard"}, {"dim": "x"}, {"name": "jj", "dim": "j"}, {"dim": "l"}]},
+            "g": {"compute": {"at": "f.sum", "loop": "jj"}, "store": )" +
+                              store + "}}}");
+    };
+    const test::Shapes shapes{{{"x", 39}, {"j", 39}, {"l", 3}}, {{"x", 1}, {"j", 1}, {"l", 2}}};
+    expect_same(a, kept(R"({"at": "f.sum", "loop": "jb"})"), shapes);
+    expect_same(a, kept(R"({"at": "root"})"), shapes);
+}
+
+// Conditions trim the loop over x, in which x - n is inside then; nothing says so where the buffer is checked.
+TEST(CpuRegions, ReadsInsideByTwoConditions) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim n
+dim x
+dim j = extent(n)
+dim l = 3
+dim few = min(extent(x) - 1, 2) + 1
+input a : f32[l, n, x]
+f(n) : f32 = sum({few}, constant(a, 0.25f32)(few - n, n + 1, few), where = n < extent(j) && n < few, order = ascending)
+arguments a
+outputs f
+)");
+    expect_same(a, test::roots(a), {{{"n", 4}, {"x", 28}, {"j", 4}, {"l", 3}}, {{"n", 1}, {"x", 2}, {"j", 1}, {"l", 3}}});
+}
+
+// A condition lets none of a block's rows through: wrapping the indices of none must not make rows of them.
+TEST(CpuRegions, NoRowsWrappedUnderACondition) {
+    for (const std::string boundary : {"mirror_interior", "periodic", "mirror"}) {
+        const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim p
+dim y
+dim x
+input a : i32[p, y, x]
+dim s = 2
+rows(p, y, x) : i32 = sum({s}, mirror(a)(p, y + s, x) * 3i32)
+f(p, y, x) : i32 = select(x % 3 == 0 && 1 < p, )" +
+                                            boundary + R"((rows)(p, y, x), 7i32) - a(p, y, x)
+arguments a
+outputs f
+)");
+        const Schedule s = parse_schedule(
+            R"({"tessera_schedule": 1, "stages": {"f": {"compute": "root", "loops": [{"dim": "p"}, {"name": "row", "dim": "y"}, {"dim": "x"}]},
+            "rows": {"compute": {"at": "f", "loop": "row"}}, "rows.sum": {"compute": "root"}}})");
+        expect_same(a, s, {{{"p", 2}, {"y", 3}, {"x", 12}, {"s", 2}}, {{"p", 4}, {"y", 1}, {"x", 19}, {"s", 2}}});
+    }
+}
+
 }  // namespace
 }  // namespace tessera
