@@ -49,7 +49,7 @@ private:
     InputReads reads_;
     int depth_;
     int budget_ = 400;
-    int splits_ = 256;  // of sums of minima and maxima
+    int splits_ = 2048;  // of sums of minima and maxima
     int nesting_ = 0;
     std::vector<Polynomial> facts_;
     std::map<Expr, Polynomial, NodeOrder> normal_;
