@@ -1,4 +1,5 @@
 // What Halide finds out about regions, extents and ranges must be what the schedule relies on.
+#include "thrown.h"
 #include "unit/cpu/expect_same.h"
 
 #include <tessera/schedule_default.h>
@@ -304,6 +305,8 @@ outputs f
     const test::Shapes shapes{{{"x", 39}, {"j", 39}, {"l", 3}}, {{"x", 1}, {"j", 1}, {"l", 2}}};
     expect_same(a, kept(R"({"at": "f.sum", "loop": "jb"})"), shapes);
     expect_same(a, kept(R"({"at": "root"})"), shapes);
+    EXPECT_EQ(thrown([&] { (void)cpu::jit(bind(a, kept(R"({"at": "f.sum", "loop": "jb", "fold": {"j": 4}})"))); }),
+              L0903_schedule);
 }
 
 // Conditions trim the loop over x, in which x - n is inside then; nothing says so where the buffer is checked.
