@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
-#include <set>
 
 namespace tessera {
 namespace {
@@ -15,7 +14,6 @@ namespace {
 constexpr size_t many_reads = 4;
 
 struct WrappedReads {
-    std::set<size_t> users;
     size_t most = 0;  // by one stage
     size_t row = 0;   // the index that moves with rows
     std::int64_t low = 0, high = 0;
@@ -70,17 +68,26 @@ std::optional<WrappedReads> wrapped_reads(const StageGraph& graph, const RowPlac
         });
         if (count == 0) continue;
         good = good && !plain;
-        out.users.insert(i);
         out.most = std::max(out.most, count);
     }
     if (!good || out.most < many_reads) return {};
     return out;
 }
 
-void add_copy(const StageGraph& graph, const WrappedReads& reads, const InputState& input, std::int64_t vector_bytes,
+// The stages that read the Input as the algorithm is written: a copy is made before cheap definitions are inlined.
+std::vector<std::string> readers(const StageGraph& written, const InputState& input) {
+    std::vector<std::string> out;
+    for (const Stage& s : written.stages) {
+        bool reads = false;
+        for_each_node(exprs_of(s), [&](const Expr& n) { reads |= n->op == Op::access && n->target().input.get() == &input; });
+        if (reads) out.push_back(s.name);
+    }
+    return out;
+}
+
+void add_copy(const StageGraph& written, const WrappedReads& reads, const InputState& input, std::int64_t vector_bytes,
               Schedule& schedule) {
-    std::vector<std::string> users;
-    for (const size_t i : reads.users) users.push_back(graph.stages[i].name);
+    const std::vector<std::string> users = readers(written, input);
     StageEdit copy = schedule.copy(input.name + ".rows", input.name, users);
     copy.at(reads.home, "row");
     for (size_t d = 0; d + 1 < input.dims.size(); ++d) copy.serial(input.dims[d].name());
@@ -95,7 +102,8 @@ void add_copy(const StageGraph& graph, const WrappedReads& reads, const InputSta
 
 }  // namespace
 
-void copy_wrapped_inputs(const StageGraph& graph, const RowPlaces& places, std::int64_t vector_bytes, Schedule& schedule) {
+void copy_wrapped_inputs(const StageGraph& graph, const StageGraph& written, const RowPlaces& places, std::int64_t vector_bytes,
+                         Schedule& schedule) {
     for (const Argument& argument : graph.algorithm.arguments()) {
         const auto& input = argument.state();
         if (input->scalar || input->dims.size() < 2) continue;
@@ -103,7 +111,7 @@ void copy_wrapped_inputs(const StageGraph& graph, const RowPlaces& places, std::
         if (!reads || reads->row + 1 >= input->dims.size()) continue;
         const auto root = schedule.stages.find(reads->home);
         if (root == schedule.stages.end() || !loop_named(root->second, "row") || !loop_named(root->second, "columns")) continue;
-        add_copy(graph, *reads, *input, vector_bytes, schedule);
+        add_copy(written, *reads, *input, vector_bytes, schedule);
     }
 }
 

@@ -18,6 +18,8 @@ struct RowPlaces {
 
 /// An Input that stencils read beyond its edge many times at each point is copied row by row, so that the boundary condition is
 /// worked out once for an element: read clamp(f)(y + 0..4, x + 0..4) -> c(y, x) = clamp(f)(y, x) in a window; read c.
-void copy_wrapped_inputs(const StageGraph& graph, const RowPlaces& places, std::int64_t vector_bytes, Schedule& schedule);
+/// `written` is the graph before definitions were inlined.
+void copy_wrapped_inputs(const StageGraph& graph, const StageGraph& written, const RowPlaces& places, std::int64_t vector_bytes,
+                         Schedule& schedule);
 
 }  // namespace tessera

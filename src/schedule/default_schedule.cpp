@@ -48,7 +48,7 @@ public:
         // Consumers first: a producer's place is a loop of a stage that has its loops.
         for (size_t i = count; i-- > 0;) schedule_stage(i);
         share_row_loops(graph_, out_);
-        copy_wrapped_inputs(graph_, {rows_, steps_}, model_.vector_bytes, out_);
+        copy_wrapped_inputs(graph_, *written_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, out_);
         share_all_loops(graph_, shared, out_);
         unroll_only_constant(algorithm_, graph_, out_);

@@ -60,6 +60,26 @@ private:
     }
 };
 
+// ---- pairs of floats
+
+// Halide writes two scalars side by side as a ramp, also where they are floats: a + (b - a) is not b, but nearly.
+//
+//   ramp(a, b - a, 2)  ->  concat(a, b)
+
+class FloatPairs : public ir::IRMutator {
+private:
+    using E = Halide::Expr;
+    using ir::IRMutator::visit;
+
+    E visit(const ir::Ramp* op) override {
+        if (!op->type.is_float() && !op->type.is_bfloat()) return ir::IRMutator::visit(op);
+        const auto* difference = op->stride.as<ir::Sub>();
+        if (op->lanes != 2 || difference == nullptr || !ir::equal(difference->b, op->base))
+            throw Bug(B0951_internal, {}, "a ramp of floats is not a pair of values");
+        return ir::Shuffle::make_concat({mutate(op->base), mutate(difference->a)});
+    }
+};
+
 // ---- routines
 
 // Halide asks an extern stage first which regions it needs and computes, in buffers without memory (".bounds_query"), and reads
@@ -301,9 +321,11 @@ Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profili
     apply_schedule(bound, t);
     Lowered lowered{Halide::Pipeline(t.outputs), t.arguments, t.parameters};
     lowered.pipeline.add_custom_lowering_pass(new ZeroDivisors);
+    lowered.pipeline.add_custom_lowering_pass(new FloatPairs);
     call_routines(lowered.pipeline, t);
     share_tuple_values(lowered.pipeline);
     show_comparisons(lowered.pipeline);
+    if (checks == KernelChecks::all) allow_reads_ahead(lowered.pipeline);
     load_edges_whole(lowered.pipeline);
     plan_memory(lowered.pipeline, lowered.memory);
     if (profiling == Profiling::stages) profile_stages(lowered.pipeline, bound, t);

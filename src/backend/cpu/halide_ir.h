@@ -82,6 +82,8 @@ void call_routines(Halide::Pipeline& pipeline, const Translation& translation);
 void share_tuple_values(Halide::Pipeline& pipeline);
 /// Makes comparisons of floats plain again once no interval of Halide's is asked about them.
 void show_comparisons(Halide::Pipeline& pipeline);
+/// Lets whole blocks read folded values ahead of those that are needed, in kernels with checks.
+void allow_reads_ahead(Halide::Pipeline& pipeline);
 /// Makes vectors that reach over the edge of a tensor load what is inside at once.
 void load_edges_whole(Halide::Pipeline& pipeline);
 /// Lets the kernel tell the runtime which stage each thread is in, and what each call has to do:

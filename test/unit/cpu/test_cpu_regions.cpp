@@ -349,5 +349,37 @@ outputs f
     }
 }
 
+// A block of `wide` is computed whole, and so reads more of the ring than its reader needs of it at the last rows.
+TEST(CpuRegions, WholeBlocksReadAheadInARing) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim c
+dim y
+dim x
+input a : u16[c, y, x]
+dim j = extent(x)
+dim r = 4
+ring(c, y) : u16 = max({j}, min(constant(a, 3u16)(c, y, j), 8u16))
+wide(c, y, x) : i16 = cast(i16, ring(extent(c) - 1 - c, y))
+f(c, y, x) : i16 = sum({r}, wide(c, y + r - 1, x) * select(1 < r, 2i16, 1i16))
+arguments a
+outputs f
+)");
+    const Schedule s = parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "wide": {"compute": {"at": "f", "loop": "columns"},
+                 "loops": [{"dim": "c"}, {"dim": "y", "as": "unroll"}, {"dim": "x", "as": "vector"}]},
+        "f": {"compute": "root", "loops": [{"dim": "c", "as": "parallel"}, {"name": "task", "dim": "y", "tile": 64, "as": "parallel"},
+                {"name": "row", "dim": "y", "tile": 4}, {"name": "columns", "dim": "x", "tile": 16},
+                {"name": "line", "dim": "y", "as": "unroll"}, {"dim": "x", "as": "vector"}]},
+        "f.sum": {"compute": {"at": "f", "loop": "line"}, "store": {"space": "register"},
+                  "loops": [{"dim": "c"}, {"dim": "y"}, {"dim": "r", "as": "unroll"}, {"dim": "x", "as": "vector"}]},
+        "ring": {"compute": {"at": "f", "loop": "row"}, "loops": [{"dim": "c"}, {"dim": "y"}],
+                 "store": {"at": "f", "loop": "task", "fold": {"y": 8}}},
+        "ring.max": {"compute": {"at": "f", "loop": "row"}}}})");
+    test::Shapes shapes;
+    for (const std::int64_t y : {1, 12, 13, 70}) shapes.push_back({{"c", 3}, {"y", y}, {"x", 18}, {"j", 18}});
+    expect_same(a, s, shapes);
+}
+
 }  // namespace
 }  // namespace tessera

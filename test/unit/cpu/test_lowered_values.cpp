@@ -114,5 +114,32 @@ TEST(LoweredValues, WhatIsWrittenAndReadInOnePlaceKeepsItsOrder) {
     expect_same(algorithm, default_schedule(algorithm), {{}});
 }
 
+// Two scalars side by side, which Halide writes as a ramp: a, a + (b - a).
+TEST(LoweredValues, PairsOfFloatsAreThePairItself) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim p = 2
+dim n = 7
+dim d
+input a : f64[p, n, d]
+dim x
+dim z
+input b : f64[x, z]
+f(p, n, x) : f64 = {
+  %0 : f64 = mirror_interior(b)(x, (x + 3) / 2 - 1)
+  %1 : f64 = mirror_interior(a)(x - n, n, p * 2 - n + 1)
+  scan(sum, n, max(%0, %1) + min(%0 * 2f64, %1), exclusive, reverse)
+}
+arguments a, b
+outputs f
+)");
+    const Schedule s =
+        parse_schedule(R"({"tessera_schedule": 1, "stages": {"f": {"compute": "root"}, "f.scan": {"compute": "root",
+        "loops": [{"dim": "p", "as": "parallel"}, {"name": "block", "dim": "x", "tile": 4, "tail": "round_up"},
+                  {"name": "pair", "dim": "x", "tile": 2}, {"name": "part", "dim": "n", "tile": 3, "tail": "guard"}, {"dim": "n"},
+                  {"dim": "x", "as": "vector"}]}}})");
+    expect_same(a, s, {{{"d", 4}, {"x", 3}, {"z", 3}}, {{"d", 4}, {"x", 9}, {"z", 5}}});
+}
+
 }  // namespace
 }  // namespace tessera

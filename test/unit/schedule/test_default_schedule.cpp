@@ -334,5 +334,24 @@ outputs t
     EXPECT_EQ(loop_over_l("2"), LoopKind::unroll);
 }
 
+TEST(DefaultSchedule, CopyOfAnInputIsForTheDefinitionThatIsWrittenToReadIt) {
+    const Algorithm a = parse_algorithm(R"(
+tessera graph 1
+algorithm wide
+dim y
+dim x
+input a : f32[y, x]
+both(y, x) : f32 = clamp(a)(y + 3, x - 2) + clamp(a)(y, x)
+wide(y, x) : f32 = both(y + 1, x - 3) + both(y, x)
+arguments a
+outputs wide
+)");
+    const Schedule s = default_schedule(a);
+    ASSERT_EQ(s.stages.count("a.rows"), 1u) << to_json(s);
+    EXPECT_EQ(s.stages.count("both"), 0u);  // it is inlined
+    EXPECT_EQ(s.stages.at("a.rows").for_uses, std::vector<std::string>{"both"});
+    EXPECT_NO_THROW(static_cast<void>(bind(a, s)));
+}
+
 }  // namespace
 }  // namespace tessera
