@@ -2,6 +2,7 @@
 
 #include "algorithm/required_region.h"
 #include "autodiff/custom_rule.h"
+#include "autodiff/extreme_place.h"
 #include "autodiff/monoid_derivative.h"
 #include "autodiff/rule_batch.h"
 #include "autodiff/scalar_partials.h"
@@ -165,11 +166,16 @@ void Forward::define_reduction(const Func& f, const Expr& root) {
     if (r.has_where) condition.condition = root->where_condition();
     const auto at = [&](const Expr& e) { return Operand(e, root->where); };
     // The value's place is known: the tangent is the one there.
-    if (root->op == Op::reduce && n == 2 && (r.monoid->name == "argmax" || r.monoid->name == "argmin")) {
-        const Expr here = make_op(Op::eq, DType::bool_,
-                                  {read_at(f, dims_as_indices(f.dims()), root->where, 1), converted(DType::i64, operands[1])});
+    const bool pair = root->op == Op::reduce && n == 2 && (r.monoid->name == "argmax" || r.monoid->name == "argmin");
+    if (pair || is_extreme(*root)) {
+        const Expr here =
+            pair ? make_op(Op::eq, DType::bool_,
+                           {read_at(f, dims_as_indices(f.dims()), root->where, 1), converted(DType::i64, operands[1])})
+                 : is_first_extreme(f, root, names_);
         const Expr picked = chosen(here, tangents[0], zero_of(tangents[0].dtype()));
-        return define(f, {{{}, reduce(plus, r.dims, {at(picked)}, condition)[0]}, {}});
+        std::vector<Guarded> values{{{}, reduce(plus, r.dims, {at(picked)}, condition)[0]}};
+        if (pair) values.emplace_back();
+        return define(f, values);
     }
     const bool adds = r.monoid == plus.shared();
     const DualMonoid both_monoid = adds ? DualMonoid{plus, {0}} : dual(r);

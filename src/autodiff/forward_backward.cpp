@@ -56,7 +56,7 @@ std::vector<Func> renamed_results(Reverse& reverse, const std::vector<Wrt>& wrt)
 
 Algorithm value_and_grad(const Algorithm& algorithm, const std::vector<std::string>& wrt_names, const GradOptions& options) {
     const std::vector<Wrt> wrt = wrt_of(algorithm, wrt_names);
-    NormalGraph g = normal_graph(algorithm.outputs(), wrt, algorithm.arguments());
+    NormalGraph g = normal_graph(algorithm.outputs(), wrt, algorithm.arguments(), false);
     const Func& loss = g.outputs[0];
     check_scalar(loss, options);
     Reverse reverse(*g.graph, {options.order, "d", options.per});
@@ -70,7 +70,7 @@ Algorithm value_and_grad(const Algorithm& algorithm, const std::vector<std::stri
 
 ForwardBackward vjp(const Algorithm& algorithm, const VjpOptions& options) {
     const std::vector<Wrt> wrt = wrt_of(algorithm, options.wrt);
-    NormalGraph g = normal_graph(algorithm.outputs(), wrt, algorithm.arguments());
+    NormalGraph g = normal_graph(algorithm.outputs(), wrt, algorithm.arguments(), true);
     Reverse reverse(*g.graph, {options.order, "d"});
     for (const Func& y : g.outputs) {
         if (y.components() > 1 || !is_float(y.dtype())) continue;

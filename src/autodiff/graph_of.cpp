@@ -108,7 +108,7 @@ std::vector<Func> with_operands(const std::vector<Func>& beside, const std::vect
 }
 
 NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt, const std::vector<Argument>& arguments,
-                        bool keep_names) {
+                        NormalFormOptions options) {
     check_differentiable(outputs, wrt);
     const Variables variables = variables_of(wrt);
     std::vector<Func> beside = operands_beside(outputs);
@@ -121,7 +121,7 @@ NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>
     for (const Func& f : given.funcs())
         if (f.state()->rule) check_captures(f, variables.inputs, variables.funcs);
     const Activity activity(given.funcs(), outputs, variables);
-    const NormalForm normal(given.funcs(), activity, names, keep_names);
+    const NormalForm normal(given.funcs(), activity, names, options);
     NormalGraph out;
     for (const Func& y : outputs) out.outputs.push_back(normal.of(y));
     for (Func& f : beside) f = normal.of(f);
@@ -135,10 +135,11 @@ NormalGraph made_normal(const std::vector<Func>& outputs, const std::vector<Wrt>
 }  // namespace
 
 NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt) {
-    return made_normal(outputs, wrt, arguments_of(outputs), false);
+    return made_normal(outputs, wrt, arguments_of(outputs), {});
 }
-NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt, const std::vector<Argument>& arguments) {
-    return made_normal(outputs, wrt, arguments, true);
+NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt, const std::vector<Argument>& arguments,
+                         bool in_two_calls) {
+    return made_normal(outputs, wrt, arguments, {.keep_names = true, .pairs_of_extremes = in_two_calls});
 }
 
 void check_scalar(const Func& y, const GradOptions& options) {

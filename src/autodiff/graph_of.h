@@ -29,9 +29,10 @@ struct NormalGraph {
     std::unique_ptr<DerivativeGraph> graph;
 };
 [[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt);
-/// The same for what replaces an algorithm with these arguments: Funcs keep their names.
+/// The same for what replaces an algorithm with these arguments: Funcs keep their names. `in_two_calls`: what the outputs read is
+/// kept for a later call, or computed again there.
 [[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt,
-                                       const std::vector<Argument>& arguments);
+                                       const std::vector<Argument>& arguments, bool in_two_calls);
 
 /// E1003 unless y has no dims but those of `per`.
 void check_scalar(const Func& y, const GradOptions& options);

@@ -2,6 +2,7 @@
 
 #include "algorithm/called_routine.h"
 #include "autodiff/custom_rule.h"
+#include "autodiff/extreme_place.h"
 #include "autodiff/scalar_partials.h"
 #include "base/check.h"
 
@@ -24,10 +25,6 @@ std::vector<const void*> definition_key(const std::vector<Dim>& dims, const std:
     return key;
 }
 
-bool is_extreme(const ExprNode& n) {
-    return n.op == Op::reduce && (n.reduction().monoid == maximum.shared() || n.reduction().monoid == minimum.shared());
-}
-
 bool reads(const FuncState& f, const std::unordered_set<const FuncState*>& any_of) {
     bool found = false;
     for_each_node(definition_roots(f), [&](const Expr& n) {
@@ -47,19 +44,23 @@ Expr structured_root(const FuncState& f) {
     return root;
 }
 
+bool NormalForm::becomes_pair(const Expr& node) const {
+    return is_extreme(*node) && (options_.pairs_of_extremes || !found_by_equality(node));
+}
+
 bool NormalForm::is_normal(const FuncState& f) const {
     if (!activity_.varies(f)) return true;
     const std::vector<Expr> roots = definition_roots(f);
     const auto carrying = carrying_nodes(roots, activity_.varying_nodes(roots));
     const Expr root = structured_root(f);
-    if (root.defined() && is_extreme(*root) && carrying.count(root.get())) return false;
+    if (root.defined() && carrying.count(root.get()) && becomes_pair(root)) return false;
     bool flat = true;
     for_each_node(root.defined() ? root->args : roots, [&](const Expr& n) { flat = flat && !is_structured(n->op); });
     return flat;
 }
 
-NormalForm::NormalForm(const std::vector<Func>& funcs, const Activity& activity, NameSupply& names, bool keep_names)
-    : activity_(activity), names_(names), keep_names_(keep_names) {
+NormalForm::NormalForm(const std::vector<Func>& funcs, const Activity& activity, NameSupply& names, NormalFormOptions options)
+    : activity_(activity), names_(names), options_(options) {
     find_changed(funcs);
     for (const Func& f : funcs)
         if (!changed_.count(f.state().get())) {
@@ -109,7 +110,7 @@ void NormalForm::find_changed(const std::vector<Func>& funcs) {
 Func NormalForm::shell(const FuncState& f) {
     if (const auto found = map_.find(&f); found != map_.end()) return found->second;
     const auto made = [&](const FuncState& from) {
-        Func copy(keep_names_ ? from.name : names_.func(from.name), from.where);
+        Func copy(options_.keep_names ? from.name : names_.func(from.name), from.where);
         FuncState& to = *copy.state();
         to.declared = from.declared;
         to.numerics = from.numerics;
@@ -133,14 +134,15 @@ Func NormalForm::shell(const FuncState& f) {
 
 void NormalForm::rewrite(const Func& f) {
     const FuncState& from = *f.state();
-    const bool own_root = structured_root(from).defined() && (is_normal(from) || !is_extreme(*from.values[0]));
+    const bool own_root = structured_root(from).defined() && (is_normal(from) || !becomes_pair(from.values[0]));
     const std::vector<Expr> values = flattened(f, definition_roots(from), own_root);
     if (!map_.count(&from) && !from.recurrence) {
         const auto key = definition_key(from.dims, values, from.rule.get(), from.routine.get());
         auto same = known_.find(key);
         if (same == known_.end()) {
-            const Func made = keep_names_ ? made_func(from.name, from.dims, values, from.where)
-                                          : shared_func(from.name, from.dims, values, from.where, names_, from.rule.get());
+            const Func made = options_.keep_names
+                                  ? made_func(from.name, from.dims, values, from.where)
+                                  : shared_func(from.name, from.dims, values, from.where, names_, from.rule.get());
             made.state()->declared = from.declared;
             made.state()->numerics = from.numerics;
             if (!made.state()->rule) made.state()->rule = from.rule;
@@ -184,7 +186,7 @@ std::vector<Expr> NormalForm::flattened(const Func& f, const std::vector<Expr>& 
             made = with_args(n, args);
         }
         if (is_structured(n->op) && !kept.count(n.get()))
-            made = is_extreme(*n) && carrying.count(n.get()) ? selected_place(made, args) : made;
+            made = carrying.count(n.get()) && becomes_pair(n) ? selected_place(made, args) : made;
         if (is_structured(n->op) && !kept.count(n.get())) made = lifted(f, made);
         done[n.get()] = made;
     });
@@ -196,11 +198,7 @@ std::vector<Expr> NormalForm::flattened(const Func& f, const std::vector<Expr>& 
 // The pair of the extreme value and its place (row-major over the reduced dims), the first one on ties.
 Expr NormalForm::selected_place(const Expr& node, const std::vector<Expr>& args) {
     const Reduction& r = node->reduction();
-    Expr place;
-    for (const Dim& d : r.dims) {
-        const Expr at = make_dim(d);
-        place = place.defined() ? place * index_expr(d.extent()) + at : at;
-    }
+    const Expr place = flat_place(r.dims);
     const std::string_view wanted = r.monoid == maximum.shared() ? "argmax" : "argmin";
     for (const Monoid& m : builtin_monoids()) {
         if (m.name() != wanted) continue;

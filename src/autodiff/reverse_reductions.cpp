@@ -1,3 +1,4 @@
+#include "autodiff/extreme_place.h"
 #include "autodiff/monoid_derivative.h"
 #include "autodiff/reverse.h"
 #include "base/check.h"
@@ -19,15 +20,6 @@ bool is_builtin(const Reduction& r, std::string_view name) {
     return false;
 }
 
-// The number of a point, row-major over its dims.
-Expr flat_place(const std::vector<Dim>& dims) {
-    Expr place;
-    for (const Dim& d : dims) {
-        const Expr at = make_dim(d);
-        place = place.defined() ? place * index_expr(d.extent()) + at : at;
-    }
-    return place.defined() ? place : zero_of(DType::i64);
-}
 Expr equal(const Expr& a, const Expr& b) { return make_op(Op::eq, DType::bool_, {a, b}); }
 
 std::vector<Expr> components_at(const Func& f, const std::vector<Expr>& at, SourceLoc where) {
@@ -52,6 +44,8 @@ void Reverse::spread_reduce(const Func& f, const Expr& root, const std::vector<E
     } else if (is_builtin(r, "argmax") || is_builtin(r, "argmin")) {
         // The value is the one at the chosen place.
         seeds[0] = restricted(as_guarded(given[0]), equal(read_at(f, own, root->where, 1), converted(DType::i64, operands[1])));
+    } else if (is_extreme(*root)) {
+        seeds[0] = restricted(as_guarded(given[0]), is_first_extreme(f, root, names_));
     } else if (is_builtin(r, "welford") && is_number(operands[0], 1) && is_number(operands[2], 0)) {
         // d mean / dx = 1 / n, d M2 / dx = 2 (x - mean)
         const DType t = derivative_dtype(operands[1].dtype());

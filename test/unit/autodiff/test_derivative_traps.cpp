@@ -289,9 +289,13 @@ TEST(DerivativeTraps, ShiftsWithoutDerivativeAreNotChanged) {
     const Func y = ops::softmax("y", x, j), l = ops::logsumexp("l", x, {j});
     loss() = sum({i, j}, y(i, j) * y(i, j)) + sum({i}, l(i));
     const std::vector<Func> g = grad(loss, {x});
-    EXPECT_EQ(Algorithm(g, {x}).text().find("argmax"), std::string::npos) << Algorithm(g, {x}).text();
+    const auto has_places = [&](const std::vector<Func>& of) {
+        const std::string text = Algorithm(of, {x}).text();
+        return text.find("argmax") != std::string::npos || text.find("/first") != std::string::npos;
+    };
+    EXPECT_FALSE(has_places(g)) << Algorithm(g, {x}).text();
     total() = sum({i}, max({j}, x(i, j)));
-    EXPECT_NE(Algorithm(grad(total, {x}), {x}).text().find("argmax"), std::string::npos);
+    EXPECT_TRUE(has_places(grad(total, {x})));
 }
 
 TEST(DerivativeTraps, T17ChecksSeeWhatSquareShapesAndOnesHide) {
