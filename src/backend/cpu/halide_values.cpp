@@ -381,14 +381,10 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
     return is_half(to) ? f32_to_half(to, result) : result;
 }
 
-// Of Halide's operators the remainder is never negative, and both are 0 where the divisor is: its intervals follow them, as they do
-// not follow divide() above. Nothing overflows in an index.
-E floor_division(const E& a, const E& b) {
-    return is_positive_constant(b) ? a / b : a / b - select(b < 0 && a % b != 0, 1, 0);
-}
-E floor_remainder(const E& a, const E& b) {
-    return is_positive_constant(b) ? a % b : a % b + select(b < 0 && a % b != 0, b, 0);
-}
+// Of Halide's operators the remainder is never negative, and both are 0 where the divisor is: its intervals follow them, as they
+// do not follow divide() above. Nothing overflows in an index.
+E floor_division(const E& a, const E& b) { return is_positive_constant(b) ? a / b : a / b - select(b < 0 && a % b != 0, 1, 0); }
+E floor_remainder(const E& a, const E& b) { return is_positive_constant(b) ? a % b : a % b + select(b < 0 && a % b != 0, b, 0); }
 
 E show_domain(const Halide::RDom& domain, const E& v) {
     if (!domain.defined()) return v;
