@@ -20,7 +20,10 @@ public:
         if (p.overflowed() || depth == 0 || --budget_ < 0) return {};
         if (const auto c = p.constant()) return c;
         Bound best;
-        for (const Expr& atom : atoms_of(p)) {
+        // Minima first: taken apart they cancel against what stands inside others, and nothing is lost.
+        std::vector<Expr> atoms = atoms_of(p);
+        std::stable_partition(atoms.begin(), atoms.end(), [](const Expr& a) { return a->op == Op::min || a->op == Op::max; });
+        for (const Expr& atom : atoms) {
             const auto split = split_linear(p, atom);
             const auto factor = split ? split->factor.constant() : std::nullopt;
             if (!factor || *factor == 0) continue;

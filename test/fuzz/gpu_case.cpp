@@ -54,7 +54,7 @@ Schedule random_gpu_schedule(Random& random, const Algorithm& algorithm, double 
 }
 
 std::string gpu_fault(const DrawnCase& c, const Schedule& schedule, const interpreter::Outputs& wanted, std::uint64_t seed,
-                      bool must_bind, bool& legal) {
+                      bool& legal) {
     const Target target = parse_target("cuda-sm_80");
     legal = false;
     try {
@@ -68,11 +68,6 @@ std::string gpu_fault(const DrawnCase& c, const Schedule& schedule, const interp
         return found;
     } catch (const Bug& e) {
         return e.what();
-    } catch (const Limit& e) {
-        // The GPU has no conversions that would round twice.
-        return must_bind && e.code() != L0901_not_on_target ? fmt::format("is refused: {}", e.what()) : "";
-    } catch (const Exception& e) {
-        return must_bind ? fmt::format("is refused: {}", e.what()) : "";
     }
 }
 

@@ -11,8 +11,8 @@ namespace tessera::fuzz {
 [[nodiscard]] Schedule random_gpu_schedule(Random& random, const Algorithm& algorithm, double share = 1);
 
 /// What is wrong with a schedule on sm_80: its loop tree executed against `wanted`, its tile program with all checks, printed and
-/// parsed, and the text emitted. "" when nothing is, or where it is refused and need not be legal; `legal`: it was not refused.
+/// parsed, and the text emitted; "" when nothing is. Throws what refuses the schedule; `legal`: nothing did.
 [[nodiscard]] std::string gpu_fault(const DrawnCase& c, const Schedule& schedule, const interpreter::Outputs& wanted,
-                                    std::uint64_t seed, bool must_bind, bool& legal);
+                                    std::uint64_t seed, bool& legal);
 
 }  // namespace tessera::fuzz
