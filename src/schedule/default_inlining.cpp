@@ -9,12 +9,15 @@
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace tessera {
 namespace {
 
 constexpr double cheaper_than_memory = 32;  // operations that are not worth a store to memory and a load from there
+constexpr double cheaper_than_cache = 12;   // the same where the next passes find it in the first two caches
+constexpr double longest_row = 32768;       // elements that stay there
 constexpr double most_reads_in_pass = 4;    // of a cell, on average; products of matrices read it more often
 constexpr double once_a_row = 8;            // operations that a row of vectors begins with
 
@@ -83,6 +86,26 @@ size_t passes_over(const Reading& in, size_t definition) {
         }
     }
     return passes.size();
+}
+
+// Whether all that is read of it for a row of one output is that row, which is then summed and read again while it is in a cache.
+bool is_read_in_rows(const Reading& in, size_t i) {
+    const Stage& s = in.stage(i);
+    if (s.dims.size() < 2 || estimated_extent(s.dims.back()) > longest_row) return false;
+    std::optional<size_t> output;
+    for (const Read& r : in.by_producer[i]) {
+        const Stage& user = in.stage(r.user);
+        const bool whole_row = user.kind == Stage::Kind::reduction && !r.in_init && user.dims.size() + 1 == s.dims.size() &&
+                               user.update->reduction_dims.size() == 1;
+        const bool again = user.output && !user.update && user.dims.size() == s.dims.size() && output.value_or(r.user) == r.user;
+        if (!is_pointwise(r.access) || (!whole_row && !again)) return false;
+        std::vector<Dim> at = user.dims;
+        if (whole_row) at.push_back(user.update->reduction_dims[0]);
+        for (size_t d = 0; d < at.size(); ++d)
+            if (r.access->args[d]->dim().id() != at[d].id()) return false;
+        if (again) output = r.user;
+    }
+    return output.has_value();
 }
 
 // Whether one other definition alone reads it, at its own points: what is worth storing is that one, which has this inside.
@@ -163,7 +186,7 @@ bool keeps(const Reading& in, size_t i) {
     const size_t passes = is_read_at_own_points(in, i) ? passes_over(in, i) : 0;
     if (passes > 1 && is_part_of_reader(in, i)) return false;
     if (passes > 1 && reuse <= most_reads_in_pass * static_cast<double>(passes))
-        return cost * static_cast<double>(passes - 1) > cheaper_than_memory;
+        return cost * static_cast<double>(passes - 1) > (is_read_in_rows(in, i) ? cheaper_than_cache : cheaper_than_memory);
     return cost * (reuse - 1) > cheap_recompute && cost > 2;
 }
 

@@ -319,6 +319,10 @@ private:
         edit.at(where->first, "row");
         bool shifted = false;
         for (const Read& r : reads_[i]) shifted = shifted || !is_pointwise(r.access);
+        // The memory of a row of unknown length is asked for once a task.
+        if (!shifted && !s.update && !s.dims.back().extent().constant() && has_task_loop(where->first) &&
+            where->second + 1 != s.dims.size())
+            edit.alloc_at(where->first, "task");
         // A sliding window: rows computed once per task are kept while later rows read them.
         if (shifted && has_task_loop(where->first)) {
             edit.store_at(where->first, "task");
@@ -483,26 +487,37 @@ private:
             u.reduction_dims.empty() || !reduces_contiguously(s))
             return false;
         const Dim& k = u.reduction_dims.back();
-        const std::int64_t width = lanes(s) * 2;
-        if (estimated_extent(k) < static_cast<double>(2 * width)) return false;
+        const std::int64_t width = lanes(s), chains = chains_of(s, width);
+        if (estimated_extent(k) < static_cast<double>(4 * width)) return false;
         if (root && s.dims.empty()) return false;
-        const std::string kept = k.name() + "%" + std::to_string(width);
-        const std::string name = s.name + ".lanes";
-        if (root) {
-            const std::string inside = parallel_outside(edit, s.dims);
-            edit.serial(kept);
-            out_.partial(name, s.name, {kept}).at(s.name, inside);
-        } else {
+        const std::string lane = k.name() + "%" + std::to_string(width), chain = k.name() + "%" + std::to_string(chains);
+        const std::string vectors = s.name + ".lanes", parts = s.name + ".chains";
+        std::string outside;
+        if (root)
+            outside = parallel_outside(edit, s.dims);
+        else
             for (const Dim& d : s.dims) edit.serial(d.name());
-            edit.serial(kept);
-            const StageSpec& placed = out_.stages.at(s.name);
-            out_.partial(name, s.name, {kept}).at(placed.compute->at.stage, placed.compute->at.loop);
-        }
-        StageEdit part = out_.stage(name);
-        for (const Dim& d : s.dims) part.serial(d.name());
+        edit.serial(lane);
+        const StageSpec& placed = out_.stages.at(s.name);
+        const LoopRef at = root ? LoopRef{s.name, outside} : placed.compute->at;
+        out_.partial(vectors, s.name, {lane}).at(at.stage, at.loop);
+        out_.partial(parts, vectors, {chain}).at(at.stage, at.loop);
+        StageEdit sum = out_.stage(vectors), part = out_.stage(parts);
+        for (const Dim& d : s.dims) sum.serial(d.name()), part.serial(d.name());
         for (const Dim& d : u.reduction_dims) part.serial(d.name());
-        part.vector(kept);
+        sum.serial(chain).vector(lane);
+        part.unroll(chain).vector(lane);
         return true;
+    }
+
+    // Vectors of partial results: each addition waits for the one before it in its vector, unless the terms take longer anyway.
+    static std::int64_t chains_of(const Stage& s, std::int64_t width) {
+        constexpr double slow_terms = 8;  // operations
+        double cost = 0;
+        for (const Expr& e : s.update->values) cost += expression_cost(e);
+        const bool is_long = estimated_extent(s.update->reduction_dims.back()) >= static_cast<double>(8 * width);
+        // Lanes and chains of one number would have one name.
+        return is_long && cost < slow_terms && s.dtypes.size() == 1 && width != 4 ? 4 : 2;
     }
 
     const Algorithm& algorithm_;

@@ -340,11 +340,9 @@ private:
         part.update->condition = condition.defined() ? substitute(condition, inside) : Expr();
         // The whole combines partials: combine(self, P(dims, kept)).
         std::vector<Expr> left, right;
-        std::vector<Expr> at = dim_exprs(whole.dims);
-        for (const Dim& d : outer) at.push_back(make_dim(d));
         for (size_t c = 0; c < whole.dtypes.size(); ++c) {
             left.push_back(read_stage(whole.func, dim_exprs(whole.dims), static_cast<int>(c)));
-            right.push_back(read_stage(part.func, at, static_cast<int>(c)));
+            right.push_back(read_stage(part.func, place, static_cast<int>(c)));
         }
         Update combine;
         combine.reduction_dims = outer;
@@ -365,9 +363,16 @@ private:
         return out;
     }
 
-    static void split_dim(const std::string& name, const Dim& d, const LayoutEntry& entry, const std::string& text, Stage& part,
-                          std::vector<Dim>& outer, std::map<const ExprNode*, Expr>& inside, std::vector<Expr>& alive,
-                          Expr& condition, bool commutative) {
+    // Lanes that were kept of a dim before lie closer together than what is kept of their steps, and stay innermost.
+    static std::vector<Dim>::iterator first_lane_of(std::vector<Dim>& dims, const Dim& d) {
+        auto at = dims.end();
+        while (at != dims.begin() && std::prev(at)->name().starts_with(d.name() + "%")) --at;
+        return at;
+    }
+
+    void split_dim(const std::string& name, const Dim& d, const LayoutEntry& entry, const std::string& text, Stage& part,
+                   std::vector<Dim>& outer, std::map<const ExprNode*, Expr>& inside, std::vector<Expr>& alive, Expr& condition,
+                   bool commutative) {
         const Extent whole = d.extent();
         const auto key = make_dim(d);
         alive.push_back(key);
@@ -394,11 +399,13 @@ private:
                             {fix(fmt::format("keep blocks: \"{}/{}\"", d.name(), entry.mod))});
             const Dim kept = inner_dim(text, Extent(entry.mod), d.state().where);
             const Dim rest = inner_dim(d.name(), (whole + (entry.mod - 1)) / entry.mod, d.state().where);
-            part.dims.push_back(kept);
+            part.dims.insert(first_lane_of(part.dims, d), kept);
             outer.push_back(kept);
             part.update->reduction_dims.push_back(rest);
             position = make_dim(rest) * i64(entry.mod) + make_dim(kept);
             exact = whole.constant() ? *whole.constant() % entry.mod == 0 : d.state().multiple_of % entry.mod == 0;
+            exact = exact || ended_.count(d.id()) != 0;
+            if (!exact || ended_.count(d.id()) != 0) ended_.insert(rest.id());
         } else {
             throw Limit(L0903_schedule, {}, fmt::format("partial {} keeps {}: a block and a remainder at once", name, text),
                         {fix("keep one of them and make a partial of the partial")});
@@ -530,6 +537,7 @@ private:
 
     StageGraph& graph_;
     Schedule& schedule_;
+    std::set<const void*> ended_;  // steps of lanes: the condition that ends the lanes ends them too
 };
 
 }  // namespace

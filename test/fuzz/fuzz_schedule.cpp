@@ -215,6 +215,10 @@ private:
         if (k.find_first_of("/%") != std::string::npos) return;  // blocks of an order are not split once more
         const std::string kept = k + (chance(random_, 0.5) ? "/" : "%") + std::to_string(draw(random_, 2, 8));
         out_.partial(s.name + ".part", s.name, {kept}).root();
+        // Lanes of lanes.
+        const std::string again = k + "%" + std::to_string(draw(random_, 2, 4));
+        if (kept.find('%') != std::string::npos && again != kept && chance(random_, 0.5))
+            out_.partial(s.name + ".again", s.name + ".part", {again}).root();
         StageEdit edit = out_.stage(s.name);
         edit.root();
         edit.spec().loops = std::vector<LoopSpec>{};

@@ -221,24 +221,34 @@ private:
         for (size_t d = 0; d < s.dims.size(); ++d)
             place[static_cast<size_t>(halide_dim(s, d))] = place_index(u.place[d], s.dims[d], scope);
         std::vector<E> values;
-        E condition = inside;
-        if (u.condition.defined()) {
-            const E wanted = value(u.condition, scope);
-            condition = condition.defined() ? condition && wanted : wanted;
+        E condition = inside, edges;
+        for (const Expr& c : conjuncts(u.condition)) {
+            E& of = width_.is_edge(c) ? edges : condition;
+            of = both(of, value(c, scope));
         }
         for (size_t c = 0; c < u.values.size(); ++c) {
             E v = show_reads(s, made, c, place, with_named_parts(u.values[c], value(u.values[c], scope)));
-            if (condition.defined() && !made.domain.defined()) v = Halide::select(condition, v, component(made.func, place, c));
+            if (u.condition.defined() && !made.domain.defined())
+                v = Halide::select(both(condition, edges), v, component(made.func, place, c));
             values.push_back(c == 0 ? show_domain(made.domain, v) : v);
         }
         // Halide simplifies a predicate when it gets it, before it makes the program strict: x - x is 0 there, also of
         // infinities.
         if (condition.defined() && made.domain.defined())
             made.domain.where(Halide::strict_float(reads_promised(u.values) ? Comparison::hidden(condition) : condition));
+        if (edges.defined() && made.domain.defined()) made.domain.where(Halide::likely(edges));
         if (values.size() == 1)
             made.func(place) = values[0];
         else
             made.func(place) = Halide::Tuple(values);
+    }
+
+    static std::vector<Expr> conjuncts(const Expr& condition) {
+        if (!condition.defined()) return {};
+        if (condition->op != Op::and_) return {condition};
+        std::vector<Expr> all = conjuncts(condition->args[0]);
+        for (const Expr& c : conjuncts(condition->args[1])) all.push_back(c);
+        return all;
     }
 
     // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <string>
 
 namespace tessera::cpu {
 namespace {
@@ -31,14 +32,16 @@ double IndexWidth::compute(const Expr& e) {
     static const std::set<Op> plain_ops{Op::add, Op::sub, Op::neg, Op::min, Op::max};
     if (e->op == Op::constant) return std::abs(static_cast<double>(e->integer())) / int32_range;
     if (e->op == Op::dim || e->op == Op::extent) {
-        const auto extent = e->dim().extent().constant();
-        return extent && e->op == Op::extent ? static_cast<double>(*extent) / int32_range : 1;
+        const auto& extent = e->dim().state().extent;
+        return extent ? weight(Expr(*extent)) : 1;
     }
     if (e->op == Op::mul) return is_constant(e->args[0]) || is_constant(e->args[1]) ? arg(0) * arg(1) * int32_range : wide;
     if (e->op == Op::select) return std::max(arg(1), arg(2));
     if (e->op == Op::cast) return is_integer(e->args[0]->dtype) ? arg(0) : wide;
-    if ((e->op == Op::div || e->op == Op::mod) && arg(0) <= most_int32_ranges && arg(1) <= most_int32_ranges)
-        return e->op == Op::mod ? std::min(arg(0), arg(1)) : arg(0);
+    if ((e->op == Op::div || e->op == Op::mod) && arg(0) <= most_int32_ranges && arg(1) <= most_int32_ranges) {
+        if (e->op == Op::mod) return std::min(arg(0), arg(1));
+        return is_constant(e->args[1]) ? arg(0) / std::max(arg(1) * int32_range, 1.0) + 1 / int32_range : arg(0);
+    }
     if (e->op == Op::access && e->target().input && (e->target().input->values || e->target().input->scalar)) return 1;
     if (!plain_ops.count(e->op)) return wide;
     double sum = 0;
@@ -59,6 +62,23 @@ bool IndexWidth::is_affine(const Expr& e) {
         affine = affine && !wide && (scalar || widened || seen.count(n->op));
     });
     return affine;
+}
+
+bool IndexWidth::is_edge(const Expr& condition) {
+    if (condition->op != Op::lt || !fits_int32(condition->args[0])) return false;
+    if (condition->args[1]->op != Op::extent && condition->args[1]->op != Op::constant) return false;
+    static const std::set<Op> of_positions{Op::add, Op::mul, Op::dim, Op::constant};
+    bool position = true, divided = false;
+    std::set<std::string> dims;
+    for_each_node({condition->args[0]}, [&](const Expr& n) {
+        position = position && of_positions.count(n->op) && (n->op != Op::constant || n->integer() > 0);
+        if (n->op != Op::dim) return;
+        const std::string& name = n->dim().name();
+        const size_t end = name.find_first_of("/%");
+        dims.insert(name.substr(0, end));
+        divided = divided || end != std::string::npos;
+    });
+    return position && divided && dims.size() == 1;
 }
 
 }  // namespace tessera::cpu

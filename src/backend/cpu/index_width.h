@@ -15,6 +15,10 @@ public:
     /// Made of dims, extents, scalars and constants by the arithmetic whose bounds Halide sees; not what is divided in 64 bits.
     [[nodiscard]] bool is_affine(const Expr& e);
 
+    /// The end of a dim that a partial divides: rest*32 + lane < extent. It cuts the last block alone, so that the loop runs
+    /// without it before, and it leaves out no element of what is read, so that Halide's bounds may see it.
+    [[nodiscard]] bool is_edge(const Expr& condition);
+
 private:
     double compute(const Expr& e);
 

@@ -10,6 +10,7 @@ using test::roots;
 using test::Shapes;
 
 const Dim y("y"), x("x"), k("k"), t("t");
+const Dim same("same", k.extent());
 const Shapes sums{{{"x", 1}, {"k", 1}},   {{"x", 3}, {"k", 4}},  {{"x", 16}, {"k", 5}},
                   {{"x", 33}, {"k", 37}}, {{"x", 20}, {"k", 0}}, {{"x", 8}, {"k", 1000}}};
 const std::vector<Order> orders{Order::ascending(), Order::kahan(),      Order::pairwise(4), Order::pairwise(1),
@@ -96,6 +97,39 @@ TEST(cpu_orders, pairwise_sums_in_tiles) {
     EXPECT_THROW((void)cpu::jit(bind(algorithm, s), "host", cpu::KernelChecks::all), Limit);  // registers are of known number
     s.stage("f.sum").space(Space::heap);
     expect_same(algorithm, s, {{{"y", 3}, {"x", 5}, {"k", 6}}, {{"y", 8}, {"x", 17}, {"k", 33}}, {{"y", 5}, {"x", 8}, {"k", 4}}});
+}
+
+// Lanes of which four vectors run side by side, of an input and of rows that are stored: the last vectors are cut anywhere.
+TEST(cpu_orders, lanes_of_lanes) {
+    const Input a("a", i32, {y, k}), b("b", f32, {y, k});
+    Func square("square"), top("top"), f("f"), g("g");
+    square(y, k) = a(y, k) * a(y, k) + 1;
+    top(y) = max({same}, b(y, same));
+    f(y, k) = square(y, k) - sum({same}, square(y, same), where(b(y, same) < 1.5f));
+    g(y, k) = select(b(y, k) < top(y), 0.0f, b(y, k));
+    const Algorithm algorithm({f, g}, {a, b});
+    for (const std::int64_t chains : {2, 3, 4}) {
+        Schedule s;
+        s.stage("f").root().serial("y", 0, "row").serial("k", 8, "columns").vector("k");
+        s.stage("g").root().serial("y", 0, "row").serial("k");
+        s.stage("square").at("f", "row").serial("y").serial("k", 8, "columns").tail(Tail::round_up).vector("k");
+        s.stage("top").at("g", "row");
+        for (const auto& [sum, root] : {std::pair{"f.sum", "f"}, {"top.max", "g"}}) {
+            const std::string lanes = std::string(sum) + ".lanes", chain = "same%" + std::to_string(chains);
+            s.stage(sum).at(root, "row").serial("y").serial("same%8");
+            s.partial(lanes, sum, {"same%8"}).at(root, "row").serial("y").serial(chain).vector("same%8");
+            s.partial(std::string(sum) + ".chains", lanes, {chain})
+                .at(root, "row")
+                .serial("y")
+                .serial("same")
+                .unroll(chain)
+                .vector("same%8");
+        }
+        Shapes shapes;
+        for (const std::int64_t columns : {1, 7, 8, 9, 16, 31, 32, 33, 63, 64, 65, 100})
+            shapes.push_back({{"y", 3}, {"k", columns}});
+        expect_same(algorithm, s, shapes);
+    }
 }
 
 TEST(cpu_orders, a_scatter_of_floats_in_blocks_is_a_limit) {

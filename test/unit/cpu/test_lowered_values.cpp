@@ -3,6 +3,8 @@
 #include <tessera/compile.h>
 #include <tessera/schedule_default.h>
 
+#include <sstream>
+
 // What lowering leaves of comparisons, of vectors over an edge and of values that components share: the text of a kernel, and its
 // results bit for bit.
 namespace tessera {
@@ -139,6 +141,32 @@ outputs f
                   {"name": "pair", "dim": "x", "tile": 2}, {"name": "part", "dim": "n", "tile": 3, "tail": "guard"}, {"dim": "n"},
                   {"dim": "x", "as": "vector"}]}}})");
     expect_same(a, s, {{{"d", 4}, {"x", 3}, {"z", 3}}, {{"d", 4}, {"x", 9}, {"z", 5}}});
+}
+
+// Before the last block of a dim that lanes divide, no test of its end is left, also where what is read is a stored row.
+TEST(LoweredValues, LanesAreTestedAtTheEndAlone) {
+    Dim y("y"), k("k"), j("j", k.extent());
+    Input a("a", f32, {y, k});
+    Func e("e"), f("f");
+    e(y, k) = exp(a(y, k));
+    f(y, k) = e(y, k) * sum({j}, e(y, j));
+    Schedule s;
+    s.stage("f").root().serial("y", 0, "row").serial("k", 8, "columns").vector("k");
+    s.stage("e").at("f", "row").serial("y").serial("k", 8, "columns").vector("k");
+    s.stage("f.sum").at("f", "row").serial("y").serial("j%8");
+    s.partial("f.sum.lanes", "f.sum", {"j%8"}).at("f", "row").serial("y").serial("j%2").vector("j%8");
+    s.partial("f.sum.chains", "f.sum.lanes", {"j%2"}).at("f", "row").serial("y").serial("j").unroll("j%2").vector("j%8");
+    const std::string text = lowered(Algorithm({f}, {a}), s);
+    std::istringstream lines(text);
+    std::string line;
+    while (std::getline(lines, line) && line.find("for (f_f_sum_chains") == std::string::npos) {
+    }
+    for (int chain = 0; chain < 2; ++chain) {
+        std::getline(lines, line);
+        EXPECT_NE(line.find("strict_add("), std::string::npos) << line;
+        EXPECT_EQ(line.find(" if "), std::string::npos) << line;
+    }
+    EXPECT_EQ(text.find("int64x"), std::string::npos) << text;
 }
 
 }  // namespace

@@ -157,6 +157,29 @@ TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
     EXPECT_TRUE(s.stages.count("y.sum.lanes")) << to_json(s);
 }
 
+// Powers are stored for the row that is summed and divided next; what is cheap, or read of other rows, is computed again.
+TEST(DefaultSchedule, RowsThatAreReadAgainAreStored) {
+    Dim i("i"), j("j"), k("k", j.extent()), r("r", i.extent());
+    Input x("x", f32, {i, j});
+    Func top("top"), e("e"), y("y");
+    top(i) = max({k}, x(i, k));
+    e(i, j) = exp(x(i, j) - top(i));
+    y(i, j) = e(i, j) / sum({k}, e(i, k));
+    const Schedule s = scheduled(Algorithm({y}, {x}));
+    ASSERT_TRUE(s.stages.count("e")) << to_json(s);
+    EXPECT_EQ(s.stages.at("e").compute->at, (LoopRef{"y", "row"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("e").store.alloc, (LoopRef{"y", "task"})) << to_json(s);
+    // Four vectors of maxima side by side, which are put together before their lanes are.
+    EXPECT_EQ(s.stages.at("top.max.chains").keep, std::vector<std::string>{"k%4"}) << to_json(s);
+    Func shifted("shifted"), z("z"), power("power"), columns("columns");
+    shifted(i, j) = x(i, j) - top(i);
+    z(i, j) = shifted(i, j) / sum({k}, shifted(i, k));
+    EXPECT_FALSE(scheduled(Algorithm({z}, {x})).stages.count("shifted"));
+    power(i, j) = exp(x(i, j));
+    columns(i, j) = power(i, j) / sum({r}, power(r, j));
+    EXPECT_FALSE(scheduled(Algorithm({columns}, {x})).stages.count("power"));
+}
+
 // `count` sums over (2 reach + 1) rows, one after the other, of planes.
 Algorithm row_sums(int count, int reach) {
     Dim c("c", 3), y("y"), x("x");
