@@ -41,6 +41,11 @@ int compare_atoms(const std::vector<Expr>& a, const std::vector<Expr>& b) {
     return 0;
 }
 
+// Exprs are interned: what compares equal is one node.
+bool same_atoms(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Expr& x, const Expr& y) { return x.same_as(y); });
+}
+
 bool too_large(__int128 v) { return v > largest_factor || v < -largest_factor; }
 
 Expr product(const Term& term, std::int64_t factor) {
@@ -80,7 +85,7 @@ Polynomial::Polynomial(const Expr& atom) { terms_.push_back({{atom}, 1}); }
 Polynomial::Polynomial(std::vector<Term> terms) {
     std::sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) { return compare_atoms(a.atoms, b.atoms) < 0; });
     for (Term& t : terms) {
-        if (terms_.empty() || compare_atoms(terms_.back().atoms, t.atoms) != 0) {
+        if (terms_.empty() || !same_atoms(terms_.back().atoms, t.atoms)) {
             terms_.push_back(std::move(t));
             continue;
         }
@@ -151,15 +156,46 @@ Polynomial Polynomial::replaced(const Expr& atom, const Polynomial& value) const
     return sum + Polynomial(std::move(kept));
 }
 
-Polynomial operator+(const Polynomial& a, const Polynomial& b) {
-    std::vector<Term> terms = a.terms_;
-    terms.insert(terms.end(), b.terms_.begin(), b.terms_.end());
-    Polynomial p(std::move(terms));
-    p.overflowed_ = p.overflowed_ || a.overflowed_ || b.overflowed_;
-    return p;
+Polynomial Polynomial::scaled(std::int64_t by) const {
+    if (by == 1) return *this;
+    Polynomial out;
+    out.overflowed_ = overflowed_ || too_large(by);
+    if (by == 0) return out;
+    out.terms_ = terms_;
+    for (Term& t : out.terms_) {
+        const __int128 factor = static_cast<__int128>(t.factor) * by;
+        out.overflowed_ = out.overflowed_ || too_large(factor);
+        t.factor = static_cast<std::int64_t>(factor);
+    }
+    return out;
 }
-Polynomial operator-(const Polynomial& a, const Polynomial& b) { return a + b * Polynomial(-1); }
+
+// Both are in canonical order: one pass.
+Polynomial operator+(const Polynomial& a, const Polynomial& b) {
+    Polynomial out;
+    out.overflowed_ = a.overflowed_ || b.overflowed_;
+    out.terms_.reserve(a.terms_.size() + b.terms_.size());
+    auto x = a.terms_.begin(), y = b.terms_.begin();
+    while (x != a.terms_.end() && y != b.terms_.end()) {
+        const int c = compare_atoms(x->atoms, y->atoms);
+        if (c != 0) {
+            out.terms_.push_back(c < 0 ? *x++ : *y++);
+            continue;
+        }
+        const __int128 sum = static_cast<__int128>(x->factor) + y->factor;
+        out.overflowed_ = out.overflowed_ || too_large(sum);
+        if (sum != 0) out.terms_.push_back({x->atoms, static_cast<std::int64_t>(sum)});
+        ++x, ++y;
+    }
+    out.terms_.insert(out.terms_.end(), x, a.terms_.end());
+    out.terms_.insert(out.terms_.end(), y, b.terms_.end());
+    out.overflowed_ = out.overflowed_ || out.terms_.size() > most_terms;
+    return out;
+}
+Polynomial operator-(const Polynomial& a, const Polynomial& b) { return a + b.scaled(-1); }
 Polynomial operator*(const Polynomial& a, const Polynomial& b) {
+    if (const auto c = b.constant(); c && !b.overflowed_) return a.scaled(*c);
+    if (const auto c = a.constant(); c && !a.overflowed_) return b.scaled(*c);
     std::vector<Term> terms;
     bool overflowed = a.overflowed_ || b.overflowed_ || a.terms_.size() * b.terms_.size() > most_terms * most_terms;
     if (!overflowed)
@@ -180,7 +216,7 @@ Polynomial operator*(const Polynomial& a, const Polynomial& b) {
 bool operator==(const Polynomial& a, const Polynomial& b) {
     if (a.terms_.size() != b.terms_.size() || a.overflowed_ || b.overflowed_) return false;
     for (size_t i = 0; i < a.terms_.size(); ++i)
-        if (a.terms_[i].factor != b.terms_[i].factor || compare_atoms(a.terms_[i].atoms, b.terms_[i].atoms) != 0) return false;
+        if (a.terms_[i].factor != b.terms_[i].factor || !same_atoms(a.terms_[i].atoms, b.terms_[i].atoms)) return false;
     return true;
 }
 

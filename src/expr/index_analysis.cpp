@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
-#include <set>
+#include <unordered_set>
 
 namespace tessera {
 namespace {
@@ -45,7 +45,8 @@ bool term_divisible(const Term& t, std::int64_t c) {
 }  // namespace
 
 bool is_large(const Expr& e) {
-    std::set<const ExprNode*> seen{e.get()};
+    std::unordered_set<const ExprNode*> seen(2 * large);
+    seen.insert(e.get());
     std::vector<const ExprNode*> open{e.get()};
     while (!open.empty() && seen.size() <= large) {
         const ExprNode* const node = open.back();
