@@ -152,7 +152,7 @@ private:
         StageEdit edit = out.stage(c_.name);
         edit.root();
         for (const Dim& d : outer_) edit.parallel(d.name());
-        // A block that is partly filled computes all of its tiles: none where other dims make the tasks and nothing is packed.
+        // Blocks make tasks and hold panels: none where other dims make the tasks and nothing is packed.
         const bool in_blocks = blocks_ && (outer_.empty() || packed);
         if (in_blocks) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
         // Few blocks of columns: blocks of rows keep all threads busy.

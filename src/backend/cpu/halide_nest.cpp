@@ -84,8 +84,13 @@ private:
         std::vector<VarOrRVar> loops;
         std::map<const void*, VarOrRVar> rest;  // what the loops of a dim left over
         std::map<const void*, std::int64_t> outer_tile;
+        std::set<size_t> dealt;  // loops over the tiles of a block
         for (size_t l = 0; l < nest.size(); ++l) {
             const BoundLoop& loop = nest[l];
+            if (dealt.count(l)) {
+                loops.push_back(Halide::Var(loop_variable(l, nest_name)));
+                continue;
+            }
             if (update && f.domain_position.count(l)) {
                 const Halide::RVar r = f.domain[static_cast<int>(f.domain_position.at(l))];
                 const Halide::RVar named(loop_variable(l, nest_name));
@@ -108,15 +113,40 @@ private:
                     tail = tail == TailStrategy::Predicate ? tail : TailStrategy::GuardWithIf;
                 else if (!first && outer_tile.at(id) % loop.tile == 0)
                     tail = TailStrategy::RoundUp;
-                target.split(whole, named, inner, tile_of(loop, nest, l), tail);
+                const auto tiles = first && tail == TailStrategy::GuardWithIf ? loop_over_tiles(i, nest, l) : std::nullopt;
+                if (tiles) {
+                    const Halide::Var all(loop_variable(l, nest_name) + "t"), of_block(loop_variable(*tiles, nest_name));
+                    target.split(whole, all, inner, static_cast<int>(nest[*tiles].tile), tail);
+                    target.split(all, named, of_block, static_cast<int>(loop.tile / nest[*tiles].tile), tail);
+                    dealt.insert(*tiles);
+                } else
+                    target.split(whole, named, inner, tile_of(loop, nest, l), tail);
                 rest.insert_or_assign(id, VarOrRVar(inner));
-                outer_tile[id] = loop.tile;
+                outer_tile[id] = tiles ? nest[*tiles].tile : loop.tile;
             }
             loops.push_back(named);
         }
         std::vector<VarOrRVar> order(loops.rbegin(), loops.rend());
         if (order.size() > 1) target.reorder(order);
         set_kinds(i, target, nest, loops, update);
+    }
+
+    // The loop over the tiles inside a block whose end is guarded. Where tiles are cut first and dealt out to blocks, the guard
+    // is one of whole tiles: a block that the extent cuts runs over those that it has.
+    //
+    //   for block: for tile in [0, 4): if (block*4 + tile)*64 + ... < n: S
+    //   ->  for block: for tile in [0, 4): if block*4 + tile < (n + 63)/64: ... if ... < n: S
+    [[nodiscard]] std::optional<size_t> loop_over_tiles(size_t i, const std::vector<BoundLoop>& nest, size_t block) const {
+        const bool leads = std::any_of(bound_.stages.begin(), bound_.stages.end(),
+                                       [&](const BoundStage& o) { return o.fused && o.fused->leader == i; });
+        if (nest[block].parts || leads || bound_.stages[i].fused) return {};
+        for (size_t l = block + 1; l < nest.size(); ++l) {
+            if (nest[l].dim.id() != nest[block].dim.id()) continue;
+            const bool runs = nest[l].kind == LoopKind::serial || nest[l].kind == LoopKind::parallel;
+            const bool cuts = !nest[l].parts && nest[l].tile > 1 && nest[l].tile < nest[block].tile;
+            return runs && cuts && nest[block].tile % nest[l].tile == 0 ? std::optional(l) : std::nullopt;
+        }
+        return {};
     }
 
     [[nodiscard]] Halide::Var variable_of(size_t i, const Dim& d) const {

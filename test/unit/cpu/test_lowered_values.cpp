@@ -11,6 +11,7 @@ namespace tessera {
 namespace {
 
 using test::expect_same;
+using test::Shapes;
 
 int count_of(const std::string& text, const std::string& what) {
     int count = 0;
@@ -167,6 +168,44 @@ TEST(LoweredValues, LanesAreTestedAtTheEndAlone) {
         EXPECT_EQ(line.find(" if "), std::string::npos) << line;
     }
     EXPECT_EQ(text.find("int64x"), std::string::npos) << text;
+}
+
+// Blocks whose ends are guarded run over the tiles that they have, with what is computed for each: 130 columns are three tiles of
+// the last block, and not four.
+TEST(LoweredValues, BlocksRunOverTheTilesThatTheyHave) {
+    Dim m("m"), n("n"), k("k", 5);
+    Input a("a", i32, {m, k}), b("b", i32, {k, n});
+    Func twice("twice"), f("f");
+    twice(k, n) = b(k, n) * 2;
+    f(m, n) = sum({k}, a(m, k) * twice(k, n));
+    const Algorithm algorithm({f}, {a, b});
+    for (const bool parallel : {false, true}) {
+        const LoopKind kind = parallel ? LoopKind::parallel : LoopKind::serial;
+        Schedule s;
+        s.stage("f").root();
+        s.stage("f").spec().loops = {{.dim = "n", .tile = 64, .as = kind, .name = "nb", .tail = Tail::guard},
+                                     {.dim = "m", .tile = 12, .as = kind, .name = "mb", .tail = Tail::guard},
+                                     {.dim = "n", .tile = 16, .name = "nt", .tail = Tail::guard},
+                                     {.dim = "m", .tile = 4, .name = "mt"},
+                                     {.dim = "m", .as = LoopKind::unroll},
+                                     {.dim = "n", .as = LoopKind::vector}};
+        s.stage("f.sum").at("f", "mt").space(Space::register_).serial("k").unroll("m").vector("n");
+        s.stage("twice").at("f", parallel ? "nt" : "mb");
+        const std::string text = lowered(algorithm, s);
+        int whole = 0, cut = 0;
+        std::istringstream lines(text);
+        for (std::string line; std::getline(lines, line);) {
+            const size_t loop = line.find(".l2, 0, ");
+            if (line.find("for (f_f_s") == std::string::npos || loop == std::string::npos) continue;
+            ++(line.compare(loop + 8, 2, "4)") == 0 ? whole : cut);
+        }
+        EXPECT_EQ(whole > 0, !parallel) << text;
+        EXPECT_GT(cut, 0) << text;
+        Shapes shapes;
+        for (const std::int64_t columns : {1, 15, 16, 17, 63, 64, 65, 130})
+            for (const std::int64_t rows : {1, 5, 12, 13, 31}) shapes.push_back({{"m", rows}, {"n", columns}});
+        expect_same(algorithm, s, shapes);
+    }
 }
 
 }  // namespace
