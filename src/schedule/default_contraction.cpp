@@ -96,6 +96,11 @@ public:
 
     void run(Schedule& out) const {
         const auto packed = packed_factor(out), rows = gathered_factor(out);
+        if (rows && !packed && !wide_ && vectors_ && reduced_.size() == 1 && c_.dtypes == s_.dtypes &&
+            !s_.update->condition.defined() && estimated_extent(reduced_[0]) > static_cast<double>(steps)) {
+            stepped(out);
+            return;
+        }
         if (!packed || !packed->in_place || c_.dims.size() != 2 || reduced_.size() != 1 || s_.update->condition.defined()) {
             whole(out, packed, rows);
             return;
@@ -215,6 +220,37 @@ private:
         Packed rows_of_part = *rows;
         rows_of_part.use = part + rows->use.substr(s_.name.size());
         gather_rows(out, rows_of_part);
+    }
+
+    // A factor whose rows are gathered for one tile of columns is not worth a copy. Register tiles over a few steps of the sum
+    // find its lines in the first cache, where the last tile left them; the sum lives in the result.
+    void stepped(Schedule& out) const {
+        const std::string k = reduced_[0].name(), kept = fmt::format("{}/{}", k, steps), part = s_.name + ".part";
+        const auto over_outer = [&](StageEdit& edit) {
+            for (const Dim& d : outer_) edit.parallel(d.name());
+        };
+        StageEdit edit = out.stage(c_.name);
+        over_outer(edit.root());
+        edit.serial(m_.name()).serial(n_.name(), width_, "nv").tail(Tail::guard).vector(n_.name());
+        StageEdit sum = out.stage(s_.name);
+        over_outer(sum.root());
+        double tasks = 1;
+        for (const Dim& d : outer_) tasks *= estimated_extent(d);
+        if (tasks < least_blocks && estimated_extent(m_) > static_cast<double>(8 * tile_.rows))
+            sum.parallel(m_.name(), 8 * tile_.rows, "mb").tail(Tail::guard);
+        sum.serial(kept, 0, "kb").serial(m_.name(), tile_.rows, "mt").tail(Tail::guard).unroll(m_.name(), 0, "mi");
+        vectors(sum, Tail::guard);
+        sum.live_in(c_.name);
+        std::vector<LoopSpec> init;
+        for (const Dim& d : outer_) init.push_back({.dim = d.name(), .as = LoopKind::parallel});
+        init.push_back({.dim = m_.name()});
+        init.push_back({.dim = n_.name(), .tile = width_, .name = "nv", .tail = Tail::guard});
+        init.push_back({.dim = n_.name(), .as = LoopKind::vector});
+        sum.init(init);
+        out.partial(part, s_.name, {kept}).at(s_.name, "mt").space(Space::register_).serial(k).unroll(m_.name());
+        StageEdit inner = out.stage(part);
+        vectors(inner);
+        copy_bounded(out);
     }
 
     void vectors(StageEdit& edit, std::optional<Tail> tail = {}) const {
@@ -363,6 +399,7 @@ private:
     }
 
     static constexpr double least_blocks = 8;
+    static constexpr std::int64_t steps = 128;  // of a sum, whose lines and pages are in the nearest caches together
     static constexpr std::int64_t square = 16;  // elements along a side: lines of 64 bytes
     static constexpr double far_bytes = 4096;   // a page, and as many lines as share a set of the cache
     const Stage &c_, &s_, &written_;

@@ -123,16 +123,19 @@ private:
                            [](const Stage& p) { return !p.update && !p.output && p.dims.size() >= 2; });
     }
 
-    // Whether something is computed once for several positions of the leading dims; where there are no stored definitions, inputs
-    // are.
-    bool reads_what_lacks_leading_dims(const Stage& s) const {
-        bool all = false;
+    // Whether something is computed once for all positions of a leading dim; where there are no stored definitions, inputs are.
+    bool reads_what_lacks(const Stage& s, const Dim& d) const {
+        bool lacks = false, stored = false;
         for (const Stage& p : graph_.stages) {
             if (p.name == s.name || p.dims.size() < 2 || !reads(s, p.func.get())) continue;
-            if (p.update || p.dims.size() < s.dims.size()) return true;
-            all = true;
+            if (p.update) return true;
+            for_each_node(exprs_of(s), [&](const Expr& e) {
+                lacks = lacks || (e->op == Op::access && e->target().func == p.func && !contains_dim(free_dims(e), d));
+            });
+            if (lacks) return true;
+            stored = true;
         }
-        return !all;
+        return !stored;
     }
 
     // Parallel over blocks of rows (or of elements), vectors along the last dim.
@@ -149,8 +152,9 @@ private:
         }
         const Dim& y = s.dims[rank - 2];
         // Small leading dims (colours) run inside a row, so that what does not depend on them is computed once.
-        const bool shared = reads_what_lacks_leading_dims(s);
-        const auto small = [&](const Dim& d) { return shared && d.extent().constant() && *d.extent().constant() <= 16; };
+        const auto small = [&](const Dim& d) {
+            return d.extent().constant() && *d.extent().constant() <= 16 && reads_what_lacks(s, d);
+        };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
         const std::int64_t together =

@@ -5,6 +5,7 @@
 #include "backend/cpu/index_width.h"
 #include "backend/cpu/placed_extents.h"
 #include "backend/cpu/recurrence_start.h"
+#include "backend/cpu/zero_rows.h"
 #include "base/check.h"
 #include "expr/bounds.h"
 #include "schedule/in_place.h"
@@ -177,7 +178,9 @@ private:
         note_divided(bound_.stages[i].pure, scope);
         note_guarded(s.values, scope);
         std::vector<E> values;
-        for (const Expr& v : s.values) values.push_back(started(s, made.vars, with_named_parts(v, value(v, scope))));
+        for (const Expr& v : s.values)
+            values.push_back(
+                started(s, made.vars, filled_forwards(bound_, i, out_.images, with_named_parts(v, value(v, scope)))));
         define_as(made.func, {made.vars.rbegin(), made.vars.rend()}, values);
         if (s.update) define_update(i);
     }

@@ -5,6 +5,8 @@
 #include <tessera/schedule_default.h>
 #include <tessera/tessera.h>
 
+#include "unit/cpu/expect_same.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -75,6 +77,38 @@ TEST(DefaultContractions, RowsFarApart) {
     C(h, k, n) = sum({m}, A(h, m, k) * G(h, m, n));
     EXPECT_TRUE(default_schedule(Algorithm({C}, {A, G})).stages.count("A.rows"));
     expect_same({C});
+}
+
+// For one tile of columns they are not: the sum goes in steps whose lines stay in the first cache, and lives in the result.
+TEST(DefaultContractions, RowsFarApartForFewColumns) {
+    for (const auto& [heads, steps, rows, columns] :
+         std::vector<std::array<std::int64_t, 4>>{{1, 140, 1030, 33}, {8, 129, 1024, 16}}) {
+        Dim h("h", heads), m("m", steps), k("k", rows), n("n", columns);
+        const Input A("A", f32, {h, m, k}), G("G", f32, {h, m, n}), B("B", f32, {m, k}), D("D", f32, {m, n}),
+            bias("bias", f32, {n});
+        Func C("C"), F("F");
+        C(h, k, n) = sum({m}, A(h, m, k) * G(h, m, n));
+        F(k, n) = relu(sum({m}, B(m, k) * D(m, n)) + bias(n));
+        const Schedule s = default_schedule(Algorithm({C, F}, {A, G, B, D, bias}));
+        for (const std::string name : {"C", "F"}) {
+            EXPECT_EQ(s.stages.at(name + ".sum").store.in, name) << to_json(s);
+            EXPECT_EQ(s.stages.at(name + ".sum.part").keep, std::vector<std::string>{"m/128"});
+        }
+        EXPECT_FALSE(s.stages.count("A.rows"));
+        expect_same({C, F});
+    }
+}
+
+TEST(DefaultContractions, RowsFarApartOfAnyNumber) {
+    Dim m("m"), k("k"), n("n", 40);
+    const Input A("A", i32, {m, k}), G("G", i32, {m, n});
+    Func C("C");
+    C(k, n) = sum({m}, A(m, k) * G(m, n)) + 1;
+    const Algorithm algorithm({C}, {A, G});
+    const Schedule s = default_schedule(algorithm);
+    EXPECT_TRUE(s.stages.count("C.sum.part")) << to_json(s);
+    test::expect_same(algorithm, s,
+                      {{{"m", 1}, {"k", 1}}, {{"m", 131}, {"k", 7}}, {{"m", 256}, {"k", 61}}, {{"m", 0}, {"k", 5}}});
 }
 
 TEST(DefaultContractions, ConvolutionsAndTheirGradients) {

@@ -97,6 +97,21 @@ TEST(LoweredValues, StatesOfAStepShareWhatTheyCompute) {
     expect_same(algorithm, s, {{}});
 }
 
+// As a memset of a few vectors they would be written from the last to the first.
+TEST(LoweredValues, RowsOfZerosAreNoKnownZeros) {
+    Dim v("v", 50), e("e", 64), t("t", 20);
+    Input at("at", i32, {t}), given("given", f32, {t, e}), words("words", i16, {t, e});
+    Func table("table"), counts("counts");
+    table(v, e) = scatter(plus, {to(v, at(t))}, {t}, given(t, e));
+    counts(v, e) = scatter(plus, {to(v, at(t))}, {t}, words(t, e));
+    for (const Algorithm& algorithm : {Algorithm({table}, {at, given}), Algorithm({counts}, {at, words})}) {
+        const Schedule schedule = default_schedule(algorithm);
+        EXPECT_EQ(count_of(lowered(algorithm, schedule), "= x16(0.0"), 0) << lowered(algorithm, schedule);
+        EXPECT_EQ(count_of(lowered(algorithm, schedule), "= x32((int16)0)"), 0) << lowered(algorithm, schedule);
+        expect_same(algorithm, schedule, {{}});
+    }
+}
+
 // A state whose place in the step before meets that of this step: it is read before it is written.
 TEST(LoweredValues, WhatIsWrittenAndReadInOnePlaceKeepsItsOrder) {
     Dim k("k", 37), c("c", 16);

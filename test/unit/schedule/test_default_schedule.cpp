@@ -330,6 +330,22 @@ TEST(DefaultSchedule, EverythingElseBinds) {
     scheduled(Algorithm({h}, {z}));
 }
 
+// Where all that a definition reads varies along a small leading dim, its rows are those of one position, as they lie in memory;
+// what some of it lacks is computed once for all positions.
+TEST(DefaultSchedule, SmallLeadingDimsStandInsideWhereSomethingLacksThem) {
+    Dim c("c", 4), y("y"), x("x");
+    Input in("in", f32, {c, y, x}), grey("grey", f32, {y, x});
+    Func wave("wave"), level("level"), own("own"), shade("shade"), tinted("tinted");
+    wave(c, y, x) = exp(in(c, y, x));
+    level(c, y) = max({x}, wave(c, y, x));
+    own(c, y, x) = wave(c, y, x) / level(c, y);
+    shade(y, x) = exp(grey(y, x));
+    tinted(c, y, x) = wave(c, y, x) * shade(y, x) + shade(y, x + 0) * level(c, y);
+    const Schedule one = scheduled(Algorithm({own}, {in})), two = scheduled(Algorithm({tinted}, {in, grey}));
+    EXPECT_EQ(one.stages.at("own").loops->front().dim, "c") << to_json(one);
+    EXPECT_EQ(two.stages.at("tinted").loops->front().dim, "y") << to_json(two);
+}
+
 // Tasks over k, which has at most 2 elements, reach further than the 2 of l that are read by k.
 TEST(DefaultSchedule, UnrollsADimOnlyWhereWhatIsComputedOfItIsConstant) {
     const auto loop_over_l = [](const std::string& k) {
