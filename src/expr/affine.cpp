@@ -220,6 +220,19 @@ bool operator==(const Polynomial& a, const Polynomial& b) {
     return true;
 }
 
+std::optional<std::int64_t> constant_difference(const Polynomial& a, const Polynomial& b) {
+    if (a.overflowed() || b.overflowed()) return std::nullopt;
+    const auto symbols = [](const Polynomial& p) {
+        return p.terms().size() - (p.terms().empty() || !p.terms().back().atoms.empty() ? 0 : 1);
+    };
+    const size_t count = symbols(a);
+    if (count != symbols(b)) return std::nullopt;
+    for (size_t i = 0; i < count; ++i)
+        if (a.terms()[i].factor != b.terms()[i].factor || !same_atoms(a.terms()[i].atoms, b.terms()[i].atoms))
+            return std::nullopt;
+    return a.offset() - b.offset();
+}
+
 std::optional<LinearSplit> split_linear(const Polynomial& p, const Expr& atom) {
     std::vector<Term> factor, rest;
     for (const Term& t : p.terms()) {
@@ -237,13 +250,26 @@ std::optional<LinearSplit> split_linear(const Polynomial& p, const Expr& atom) {
     return LinearSplit{Polynomial(std::move(factor)), Polynomial(std::move(rest))};
 }
 
-std::vector<Expr> atoms_of(const Polynomial& p) {
+namespace {
+
+template <class Wanted>
+std::vector<Expr> atoms_where(const Polynomial& p, const Wanted& wanted) {
     std::vector<Expr> atoms;
     for (const Term& t : p.terms())
         for (const Expr& a : t.atoms)
-            if (std::none_of(atoms.begin(), atoms.end(), [&](const Expr& b) { return b.same_as(a); })) atoms.push_back(a);
+            if (wanted(a) && std::none_of(atoms.begin(), atoms.end(), [&](const Expr& b) { return b.same_as(a); }))
+                atoms.push_back(a);
     std::sort(atoms.begin(), atoms.end(), [](const Expr& a, const Expr& b) { return compare_exprs(a, b) < 0; });
     return atoms;
+}
+
+}  // namespace
+
+std::vector<Expr> atoms_of(const Polynomial& p) {
+    return atoms_where(p, [](const Expr&) { return true; });
+}
+std::vector<Expr> atoms_of(const Polynomial& p, Op op) {
+    return atoms_where(p, [op](const Expr& a) { return a->op == op; });
 }
 
 }  // namespace tessera

@@ -48,6 +48,9 @@ private:
 [[nodiscard]] Polynomial operator*(const Polynomial& a, const Polynomial& b);
 [[nodiscard]] bool operator==(const Polynomial& a, const Polynomial& b);
 
+/// a - b where that is a constant.
+[[nodiscard]] std::optional<std::int64_t> constant_difference(const Polynomial& a, const Polynomial& b);
+
 /// p = factor * atom + rest, both free of `atom`; none when the atom stands in a product with itself.
 struct LinearSplit {
     Polynomial factor, rest;
@@ -56,6 +59,8 @@ struct LinearSplit {
 
 /// The distinct atoms of `p`, in canonical order.
 [[nodiscard]] std::vector<Expr> atoms_of(const Polynomial& p);
+/// Those of one kind.
+[[nodiscard]] std::vector<Expr> atoms_of(const Polynomial& p, Op op);
 
 /// A total order of Exprs by kind, names and args: the same in every run for Exprs that differ in more than the identity of
 /// equally named dims or variables.

@@ -199,8 +199,8 @@ Polynomial IndexAnalysis::least(Op op, const Expr& e) {
     std::optional<int> splits;  // sums of several minima have a product of cases
     const auto add = [&](const auto& self, const Polynomial& p) -> void {
         // min(min(a, b) + c, d) = min(a + c, b + c, d)
-        for (const Expr& atom : atoms_of(p)) {
-            if (atom->op != op || operands.size() > 8 || splits_ <= 0 || splits == 0) continue;
+        for (const Expr& atom : atoms_of(p, op)) {
+            if (operands.size() > 8 || splits_ <= 0 || splits == 0) break;
             const auto split = split_linear(p, atom);
             if (!split || !(split->factor == Polynomial(1))) continue;
             if (!splits) splits = is_large(e) ? 0 : 32;
@@ -211,7 +211,7 @@ Polynomial IndexAnalysis::least(Op op, const Expr& e) {
             return;
         }
         for (Polynomial& q : operands)
-            if (const auto difference = (p - q).constant()) {
+            if (const auto difference = constant_difference(p, q)) {
                 if ((*difference < 0) == (op == Op::min)) q = p;
                 return;
             }
