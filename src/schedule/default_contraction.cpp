@@ -26,7 +26,7 @@ struct RegisterTile {
 // Fewer columns leave registers for more rows.
 RegisterTile register_tile(const CpuModel& model, std::int64_t vectors) {
     constexpr std::int64_t wide_rows[] = {14, 12, 8, 6}, narrow_rows[] = {8, 6, 4, 3};
-    if (model.vector_bytes >= 64) return {wide_rows[vectors - 1], vectors, 256};
+    if (model.vector_bytes >= 64) return {wide_rows[vectors - 1], vectors, 128};
     return {narrow_rows[vectors - 1], vectors, 64};
 }
 
@@ -106,7 +106,7 @@ public:
             return;
         }
         const Dim& k = reduced_[0];
-        const std::int64_t long_k = 8 * k_block_;
+        const std::int64_t long_k = 4 * k_block_;  // panels of twice the second level of cache
         if (const auto extent = k.extent().constant()) {
             if (*extent >= long_k)
                 blocked(out, *packed, rows);
