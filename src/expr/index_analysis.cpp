@@ -131,6 +131,7 @@ Polynomial IndexAnalysis::divide(const Polynomial& a, const Polynomial& c, bool 
     const auto opaque = [&](const Polynomial& p) {
         return Polynomial(make_op(remainder ? Op::mod : Op::div, DType::i64, {p.expr(), c.expr()}));
     };
+    if (a.terms().empty()) return a;
     if (const auto value = c.constant()) {
         if (*value == 0) return Polynomial(0);
         if (*value > 0) return divide_by_constant(a, *value, remainder);

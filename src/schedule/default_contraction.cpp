@@ -417,6 +417,8 @@ double tiled_cost(const Stage& sum) {
     return cost;
 }
 
+}  // namespace
+
 // A sum of products with reuse in both directions of a register tile, read at its own point by one definition.
 bool is_contraction(const StageGraph& graph, size_t sum) {
     const Stage& s = graph.stages[sum];
@@ -438,7 +440,12 @@ bool is_contraction(const StageGraph& graph, size_t sum) {
     return row_dim_of_contraction(s).has_value();
 }
 
-}  // namespace
+bool computes_row_factor(const StageGraph& graph, size_t sum, const Expr& access, double operations) {
+    constexpr double few_columns = 64;
+    const Stage& s = graph.stages[sum];
+    return is_contraction(graph, sum) && !varies_along(access, s.dims.back()) && s.dims.back().extent().constant() &&
+           estimated_extent(s.dims.back()) <= few_columns && tiled_cost(s) - op_cost(*access) + operations <= most_tiled;
+}
 
 std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition) {
     for (size_t p = 0; p < definition; ++p)

@@ -16,4 +16,10 @@ namespace tessera {
 /// into it; copies are of what it reads itself.
 void schedule_contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model, Schedule& out);
 
+/// Whether a sum of products is a contraction.
+[[nodiscard]] bool is_contraction(const StageGraph& graph, size_t sum);
+/// Whether the contraction has what `access` reads as a factor of its rows, for few columns, and stays one where cells of it cost
+/// so many operations instead of a load: every tile of columns computes it once.
+[[nodiscard]] bool computes_row_factor(const StageGraph& graph, size_t sum, const Expr& access, double operations);
+
 }  // namespace tessera

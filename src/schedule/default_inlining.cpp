@@ -19,6 +19,7 @@ constexpr double cheaper_than_memory = 32;  // operations that are not worth a s
 constexpr double cheaper_than_cache = 12;   // the same where the next passes find it in the first two caches
 constexpr double longest_row = 32768;       // elements that stay there
 constexpr double most_reads_in_pass = 4;    // of a cell, on average; products of matrices read it more often
+constexpr double far_bytes = 4 << 20;       // of a tensor that leaves the second level of cache
 constexpr double once_a_row = 8;            // operations that a row of vectors begins with
 
 /// A graph and who reads what in it.
@@ -134,6 +135,24 @@ bool is_once_a_row(const Reading& in, size_t i, double cost) {
     });
 }
 
+// Whether sums alone read it, at its own points, register tiles of few columns among them: they compute it where they would load
+// it from far away.
+bool is_factor_of_rows(const Reading& in, size_t i, double cost) {
+    const Stage& s = in.stage(i);
+    if (s.update || s.values.size() > 1 || !is_read_at_own_points(in, i)) return false;
+    double bytes = static_cast<double>(dtype_bytes(s.dtypes[0]));
+    for (const Dim& d : s.dims) bytes *= estimated_extent(d);
+    if (bytes < far_bytes) return false;
+    bool factor = false;
+    for (const Read& r : in.by_producer[i]) {
+        if (in.stage(r.user).kind != Stage::Kind::reduction) return false;
+        const bool here = computes_row_factor(in.graph, r.user, r.access, cost);
+        if (!here && is_contraction(in.graph, r.user)) return false;
+        factor = factor || here;
+    }
+    return factor;
+}
+
 // Whether one other stage alone reads it, all components at one place: there it is computed once.
 bool is_read_at_one_place(const Reading& in, size_t i) {
     const auto& reads = in.by_producer[i];
@@ -182,6 +201,7 @@ bool keeps(const Reading& in, size_t i) {
     // A scatter runs element by element: what it reads is computed in vectors before.
     if (cost > 2 && is_scattered(in, i)) return true;
     if (is_once_a_row(in, i, cost)) return false;
+    if (is_factor_of_rows(in, i, cost)) return false;
     // Passes over the same points at different times: in between, values are in memory.
     const size_t passes = is_read_at_own_points(in, i) ? passes_over(in, i) : 0;
     if (passes > 1 && is_part_of_reader(in, i)) return false;

@@ -161,24 +161,32 @@ TEST(GradientFuzz, BothModesAgreeOnRandomDefinitions) {
     }
 }
 
+void expect_agreement_of_second(unsigned seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RandomProgram random(seed);
+    Program p = random.program();
+    const Expr value = p.y.at(std::vector<Index>(p.y.dims().begin(), p.y.dims().end())).read();
+    Func loss("loss");
+    loss() = sum(p.y.dims(), value * (value + 2.0));
+    try {
+        p.y = grad(loss, {p.wrt[0]})[0];
+        check_derivative(p, seed, false);
+    } catch (const Error& e) {
+        ADD_FAILURE() << e.what();
+    }
+    if (testing::Test::HasFailure()) FAIL() << Algorithm({loss}, arguments_of({loss})).text();
+}
+
 // Of even seeds, whose extents are static: what is required of chains of boundary conditions is a longer and longer expression of
 // symbolic ones.
 TEST(GradientFuzz, BothModesAgreeOnGradientsOfRandomDefinitions) {
-    for (unsigned seed = 2; seed <= 24; seed += 2) {
-        SCOPED_TRACE("seed " + std::to_string(seed));
-        RandomProgram random(seed);
-        Program p = random.program();
-        const Expr value = p.y.at(std::vector<Index>(p.y.dims().begin(), p.y.dims().end())).read();
-        Func loss("loss");
-        loss() = sum(p.y.dims(), value * (value + 2.0));
-        try {
-            p.y = grad(loss, {p.wrt[0]})[0];
-            check_derivative(p, seed, false);
-        } catch (const Error& e) {
-            ADD_FAILURE() << e.what();
-        }
-        if (testing::Test::HasFailure()) FAIL() << Algorithm({loss}, arguments_of({loss})).text();
-    }
+    for (unsigned seed = 2; seed <= 24 && !testing::Test::HasFailure(); seed += 2) expect_agreement_of_second(seed);
+}
+
+// Those of odd seeds whose chains stay short; in the one of 7 periods divide nothing.
+TEST(GradientFuzz, BothModesAgreeOnGradientsOverOpenExtents) {
+    for (const unsigned seed : {1, 5, 7, 11, 15, 17, 19, 21})
+        if (!testing::Test::HasFailure()) expect_agreement_of_second(seed);
 }
 
 }  // namespace

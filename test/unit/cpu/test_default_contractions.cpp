@@ -111,6 +111,26 @@ TEST(DefaultContractions, RowsFarApartOfAnyNumber) {
                       {{{"m", 1}, {"k", 1}}, {{"m", 131}, {"k", 7}}, {{"m", 256}, {"k", 61}}, {{"m", 0}, {"k", 5}}});
 }
 
+// A factor of rows that leaves the cache is computed by each tile of few columns, not stored for them.
+TEST(DefaultContractions, FactorsOfRowsForFewColumnsAreInline) {
+    const auto outputs = [](std::int64_t columns, std::int64_t rows) {
+        Dim k("k", 20), n("n", rows), i("i", 32), j("j", columns);
+        const Input s("s", f32, {k, n, i}), w("w", f32, {k, n}), x("x", f32, {n, j});
+        Func weighted("weighted"), product("product"), total("total");
+        weighted(k, n, i) = w(k, n) * s(k, n, i) * 2.0f;
+        product(k, i, j) = sum({n}, weighted(k, n, i) * x(n, j));
+        total(k, i) = sum({n}, weighted(k, n, i));
+        return std::vector<Func>{product, total};
+    };
+    const auto stores = [](const std::vector<Func>& of) {
+        return default_schedule(Algorithm(of, arguments_of(of))).stages.count("weighted") != 0;
+    };
+    EXPECT_FALSE(stores(outputs(20, 1700)));
+    EXPECT_TRUE(stores(outputs(80, 1700)));
+    EXPECT_TRUE(stores(outputs(20, 1000)));
+    expect_same(outputs(20, 1700));
+}
+
 TEST(DefaultContractions, ConvolutionsAndTheirGradients) {
     Dim i("i", 2), y("y", 5), x("x", 9), c("c", 7), r("r", 3), s("s", 3), o("o", 20);
     const Input image("image", f32, {i, y, x, c}), weight("weight", f32, {r, s, c, o}), given("given", f32, {i, y, x, o});

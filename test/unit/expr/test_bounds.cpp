@@ -39,6 +39,8 @@ TEST_F(Bounds, FloorDivisionByConstants) {
     EXPECT_EQ(index_text(simplify_index(index((6 * x + 4) / 4))), "x*3/2 + 1");
     EXPECT_EQ(index_text(simplify_index(index((8 * x + 5) % 4))), "1");
     EXPECT_EQ(index_text(simplify_index(index(x / 0))), "0");
+    EXPECT_EQ(index_text(simplify_index(index((x - x) / (2 * y - 2)))), "0");
+    EXPECT_EQ(index_text(simplify_index(index((x - x) % (2 * y - 2)))), "0");
 }
 TEST_F(Bounds, MinAndMaxAreFlatAndDropWhatIsKnown) {
     EXPECT_EQ(index_text(simplify_index(index(min(min(x, x + 1), x - 2)))), "x - 2");
