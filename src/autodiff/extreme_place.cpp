@@ -1,5 +1,6 @@
 #include "autodiff/extreme_place.h"
 
+#include "autodiff/activity.h"
 #include "autodiff/guarded.h"
 #include "base/check.h"
 #include "expr/op_cost.h"
