@@ -114,13 +114,12 @@ private:
         const Expr least = condition->op == Op::lt ? sum_of(low, number(1)) : low;
         return is_empty(sum_of(make_op(Op::sub, DType::i64, {high, least}), number(1)));
     }
-    // For every iteration of the loops around.
+    // For every iteration of the loops around. Inside loops that have iterations extents are at least 1.
     bool is_empty(const Expr& extent) const {
         const Expr most = bounds(extent, Domain(ranges_)).high;
-        return most.defined() && proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {most})));
+        return most.defined() &&
+               proves_nonnegative(simplify_index(make_op(Op::neg, DType::i64, {most})), {.extents_positive = true});
     }
-
-    // Inside loops that have iterations extents are at least 1.
     bool at_most_once(const Expr& extent) const {
         const Expr most = bounds(extent, Domain(ranges_)).high;
         return most.defined() &&

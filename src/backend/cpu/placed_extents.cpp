@@ -65,9 +65,11 @@ PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
     const Stage& s = bound_.graph.stages[stage];
     Extents out(s.dims.size()), unrounded(s.dims.size());
     const std::vector<Dim> pure = s.update ? update_pure_dims(s) : s.dims;
+    const std::vector<Dim> carried = s.update ? carried_dims(s) : std::vector<Dim>{};
     for (size_t d = 0; d < s.dims.size(); ++d) {
-        // An update that writes where it pleases needs the whole of a dim, however little of it is read.
-        if (!contains_dim(pure, s.dims[d])) continue;
+        // An update that writes where it pleases, or reads its neighbours, needs the whole of a dim, however little of it is
+        // read.
+        if (!contains_dim(pure, s.dims[d]) || contains_dim(carried, s.dims[d])) continue;
         std::vector<std::pair<size_t, Expr>> reads;
         bool wrapped = false;
         for (const size_t user : bound_.stages[stage].users) {

@@ -2,6 +2,7 @@
 #include <tessera/tessera.h>
 
 #include "schedule/stages.h"
+#include "unit/cpu/expect_same.h"
 #include "unit/cpu/target_comparison.h"
 
 #include <limits>
@@ -254,6 +255,27 @@ TEST(CpuRecurrences, ChecksOfValues) {
         errors(70) = 0;
         EXPECT_EQ(code(), B0951_internal);
     }
+}
+
+// A block of columns whose steps read other columns is not all that is computed of them.
+TEST(CpuRecurrences, ColumnsInBlocksThatReadEachOther) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm f
+dim y
+dim x
+input a : i32[y, x]
+recurrence y reverse {
+  f(y, x) : i32 = 2i32
+}
+step f = f(y + 1, x) * 2i32 - f(y + 2, min(max(x + 0, 0), extent(x) - 1)) + a(y, x)
+arguments a
+outputs f
+)");
+    const Schedule s =
+        parse_schedule(R"({"tessera_schedule": 1, "stages": {"f": {"compute": "root", "loops": [{"dim": "x"}, {"dim": "y"}]},
+        "f.recurrence": {"compute": {"at": "f", "loop": "x"}, "store": {"space": "stack"},
+                         "loops": [{"dim": "y"}, {"name": "block", "dim": "x", "tile": 5}, {"dim": "x"}]}}})");
+    test::expect_same(a, s, {{{"y", 5}, {"x", 13}}, {{"y", 1}, {"x", 3}}});
 }
 
 }  // namespace
