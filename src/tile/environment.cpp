@@ -85,7 +85,7 @@ void Environment::add_range(const Expr& variable, const Expr& extent) {
 }
 void Environment::add_let(const Expr& variable, const Expr& value) {
     lets_[variable.get()] = resolved(value);
-    written_lets_[variable.get()] = value;
+    written_lets_.emplace_back(variable, value);
 }
 
 Expr Environment::resolved(const Expr& e) const {
@@ -98,10 +98,18 @@ std::optional<std::int64_t> Environment::constant_bound(const Expr& e) const {
         return c ? c : ConstantBound(ranges_).of(IndexAnalysis().normal(plain), 12);
     };
     if (const auto b = bound(resolved(e))) return b;
-    // What a let stands for may be long, and cancels where its name stands on both sides of a difference.
-    const Expr named = simplify_index(e);
+    // What a let stands for may be long, and cancels where its name stands on both sides of a difference: inner ones are replaced
+    // first, since they are made of outer ones.
+    Expr named = simplify_index(e);
     if (const auto b = bound(named)) return b;
-    return bound(simplify_index(substitute(named, written_lets_)));
+    for (size_t i = written_lets_.size(); i-- > 0;) {
+        const Expr before = named;
+        named = substitute(named, {{written_lets_[i].first.get(), written_lets_[i].second}});
+        if (named.same_as(before)) continue;
+        named = simplify_index(named);
+        if (const auto b = bound(named)) return b;
+    }
+    return std::nullopt;
 }
 
 std::vector<std::int64_t> own_extent(const Alloc& alloc) {

@@ -5,6 +5,8 @@
 
 #include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace tessera::tile {
 
@@ -21,8 +23,8 @@ public:
     [[nodiscard]] std::optional<std::int64_t> constant_bound(const Expr& e) const;
 
 private:
-    std::map<const ExprNode*, Expr> lets_;          // resolved
-    std::map<const ExprNode*, Expr> written_lets_;  // as they stand
+    std::map<const ExprNode*, Expr> lets_;             // resolved
+    std::vector<std::pair<Expr, Expr>> written_lets_;  // as they stand, outer ones first
     Domain ranges_;
 };
 

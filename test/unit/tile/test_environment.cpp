@@ -31,5 +31,23 @@ TEST(Environment, EndsOfARegionCancelInsideMinima) {
     EXPECT_EQ(environment.constant_bound(difference(x, begin)), std::nullopt);
 }
 
+// begin is made of row, and row of what a long expression stands for.
+TEST(Environment, NamesCancelBeforeWhatTheyStandFor) {
+    const Dim ns("n"), xs("x");
+    const Expr n = extent_of(ns), x = extent_of(xs), one = index_number(1), two = index_number(2), zero = index_number(0);
+    const Expr half = binary(Op::div, n, two), twice = binary(Op::mul, n, two);
+    const Expr at = make_variable("at", DType::i64), first = make_variable("first", DType::i64),
+               row = make_variable("row", DType::i64), begin = make_variable("begin", DType::i64);
+    tile::Environment environment;
+    environment.add_let(first, least(least(difference(difference(twice, least(difference(x, one), half)), two),
+                                           most(least(difference(twice, index_number(3)), difference(two, x)), zero)),
+                                     zero));
+    environment.add_range(at, sum(n, x));
+    environment.add_let(row, sum(at, first));
+    environment.add_let(begin, most(row, one));
+    const Expr end = least(sum(row, one), difference(n, one));
+    EXPECT_EQ(environment.constant_bound(difference(end, begin)), 1);
+}
+
 }  // namespace
 }  // namespace tessera
