@@ -32,6 +32,7 @@ public:
     [[nodiscard]] Expr expr() const;
     /// This with `atom` replaced.
     [[nodiscard]] Polynomial replaced(const Expr& atom, const Polynomial& value) const;
+    /// This times a constant.
     [[nodiscard]] Polynomial scaled(std::int64_t by) const;
 
     friend Polynomial operator+(const Polynomial& a, const Polynomial& b);
