@@ -20,13 +20,16 @@ struct SpaceOptions {
     /// Conditions over decisions: "C.n.vector == 16", "C.m.unroll * C.n.unroll <= 24". A decision that is not made makes its
     /// condition hold.
     std::vector<std::string> constraints = {};
+    /// Written schedules whose sizes are searched too: the first decision, "form", is one of them or a free schedule.
+    std::vector<Schedule> forms = {};
     /// What estimate() ranks by; null: the analytic model.
     std::shared_ptr<const LearnedModel> model = {};
 };
 
 /// The schedules of an algorithm for a CPU: per stage, consumers first, placement, storage level, tiles, order of loops, vectors,
 /// unrolling, tasks, partial results and packed copies. Each decision's domain has only values that are legal after the earlier
-/// ones. A point is a Schedule: schedule() and point() translate.
+/// ones. Of a written schedule (SpaceOptions::forms) the sizes of tiles are decisions, and legal() says whether they go together.
+/// A point is a Schedule: schedule() and point() translate.
 class ScheduleSpace : public SearchSpace {
 public:
     /// Throws E0511 for a malformed constraint, E0805 for one over a decision that does not exist (with the closest name) and for
@@ -41,8 +44,10 @@ public:
     /// Whole stages from one or the other.
     [[nodiscard]] Point crossover(const Point& a, const Point& b, Random& random) const override;
     [[nodiscard]] std::optional<Point> after(const Point* point) const override;
-    /// The schedule as text; schedules with one lowered_hash() do the same although their keys differ.
+    /// The decisions; schedules with one lowered_hash() do the same although their keys differ.
     [[nodiscard]] std::string key(const Point& point) const override;
+    [[nodiscard]] bool legal(const Point& point) const override;
+    /// Empty for a point that is not legal.
     [[nodiscard]] std::vector<float> features(const Point& point) const override;
     [[nodiscard]] std::optional<double> estimate(const Point& point) const override;
     /// "C.compute=root C.m.outer=32 ..."

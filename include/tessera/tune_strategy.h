@@ -47,7 +47,7 @@ struct SpaceSize {
     bool exact = true;  // false: an estimate from random descents
 };
 
-/// What can be searched. Every point that a space returns is legal.
+/// What can be searched. Every point that a space returns is legal, unless its legal() says otherwise.
 class SearchSpace {
 public:
     virtual ~SearchSpace() = default;
@@ -61,6 +61,8 @@ public:
     [[nodiscard]] virtual Point crossover(const Point& a, const Point& b, Random& random) const = 0;
     /// The point after `point` in a fixed order, the first one for null; nothing at the end.
     [[nodiscard]] virtual std::optional<Point> after(const Point* point) const = 0;
+    /// Strategies ask for no point that is not.
+    [[nodiscard]] virtual bool legal(const Point&) const { return true; }
     /// Points with one key are the same candidate.
     [[nodiscard]] virtual std::string key(const Point& point) const = 0;
     /// What a model of time sees; a fixed number of values. Empty: the space has no features.

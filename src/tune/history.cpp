@@ -29,12 +29,12 @@ std::vector<double> History::log_times() const {
 std::optional<Point> History::fresh(Random& random) {
     for (int attempt = 0; attempt < 200; ++attempt) {
         Point p = space_.sample(random);
-        if (!asked(p)) return p;
+        if (!asked(p) && space_.legal(p)) return p;
     }
     // A small space, nearly exhausted: walk it.
     if (space_.size().points > 1e6) return std::nullopt;
     for (std::optional<Point> p = space_.after(nullptr); p; p = space_.after(&*p))
-        if (!asked(*p)) return p;
+        if (!asked(*p) && space_.legal(*p)) return p;
     return std::nullopt;
 }
 

@@ -13,8 +13,8 @@ class History {
 public:
     explicit History(const SearchSpace& space) : space_(space) {}
 
-    /// Whether the point is asked for the first time; then it counts as asked.
-    bool claim(const Point& point) { return asked_.insert(space_.key(point)).second; }
+    /// Whether the point is asked for the first time, and legal; then it counts as asked.
+    bool claim(const Point& point) { return space_.legal(point) && asked_.insert(space_.key(point)).second; }
     [[nodiscard]] bool asked(const Point& point) const { return asked_.count(space_.key(point)) > 0; }
     void tell(std::span<const Outcome> outcomes);
     [[nodiscard]] const std::vector<Outcome>& outcomes() const { return outcomes_; }

@@ -17,9 +17,13 @@ constexpr double random_share = 0.06;  // of a batch
 constexpr double tree_share = 0.5;     // of what models choose; the process chooses the others
 // What choosing costs is for each point that is asked for, up to a batch of four.
 constexpr size_t pool_shares = 4;
-constexpr size_t tree_candidates = 160;  // of a whole pool; features cost a lowering each
-constexpr double slow = 2;               // log(time / best) from which on it only counts that a point is slow
+constexpr size_t tree_candidates = 32;  // of a whole pool; features cost a lowering each
+constexpr double slow = 2;              // log(time / best) from which on it only counts that a point is slow
 constexpr size_t likelihood_steps = 12;
+// A space's own estimate is believed once it orders so many pairs of outcomes rightly that differ so much; then no model chooses
+// what it has at so many times the estimate of the best, unless so many in a row are.
+constexpr double believed = 0.7, clearly_slower = 1.5, hopeless = 2;
+constexpr size_t fewest_compared = 8, most_refused = 12, most_doubted = 64;
 constexpr size_t estimated_starts = 6;  // random points for each that the estimate chooses at the start
 
 struct Scored {
@@ -66,9 +70,9 @@ private:
         const auto p = history_.fresh(random_);
         return p && claim(*p, out);
     }
-    // Every second start is the best of several by the space's own estimate.
+    // The best of several by the space's own estimate, where it has one.
     bool add_start(std::vector<Point>& out) {
-        if (!hybrid_ || out.size() % 2 == 0) return add_fresh(out);
+        if (!hybrid_) return add_fresh(out);
         std::optional<Point> best;
         std::optional<double> least;
         for (size_t i = 0; i < estimated_starts; ++i) {
@@ -106,6 +110,7 @@ private:
         const size_t near = hybrid_ ? share_of(left, near_share) : 0, random = share_of(left, random_share);
         const size_t modelled = left - std::min(left, near + random);
         if (modelled > 0) {
+            judge_estimate();
             std::vector<Point> points = pool(part_of(static_cast<size_t>(options_.pool), count));
             const size_t by_trees = hybrid_ ? share_of(modelled, tree_share) : modelled;
             if (hybrid_) fit_process(static_cast<int>(part_of(likelihood_steps, count)));
@@ -113,6 +118,31 @@ private:
             if (by_trees < modelled) choose_by_process(points, modelled - by_trees, out);
         }
         for (size_t i = 0; i < near && out.size() < count; ++i) add_neighbour(out);
+    }
+
+    void judge_estimate() {
+        limit_.reset();
+        std::vector<std::pair<double, double>> compared;  // seconds, estimate; fastest first
+        for (const size_t i : history_.ranking()) {
+            const Outcome& o = history_.outcomes()[i];
+            const auto estimate = hybrid_ ? space().estimate(o.point) : std::nullopt;
+            if (!estimate) return;
+            compared.emplace_back(*o.seconds, *estimate);
+        }
+        size_t right = 0, pairs = 0;
+        for (const auto& [slow_seconds, slow_estimate] : compared)
+            for (const auto& [seconds, estimate] : compared) {
+                if (slow_seconds < clearly_slower * seconds) break;
+                ++pairs;
+                right += estimate < slow_estimate;
+            }
+        if (pairs >= fewest_compared && static_cast<double>(right) >= believed * static_cast<double>(pairs))
+            limit_ = hopeless * compared.front().second;
+    }
+    // How far a point is behind the best, as log(time), when the estimate says that it is far.
+    std::optional<double> hopelessly_behind(const Point& p) const {
+        const auto estimate = limit_ ? space().estimate(p) : std::nullopt;
+        return estimate && *estimate > *limit_ ? std::optional(std::log(hopeless * *estimate / *limit_)) : std::nullopt;
     }
 
     // Around the best, between the best, and anywhere.
@@ -135,6 +165,11 @@ private:
         for (const Outcome& o : history_.outcomes()) places.push_back(placement_.places(o.point));
         std::vector<double> values = history_.log_times();
         best_ = std::log(history_.best());
+        // What the estimate speaks against counts as if it had come out so.
+        for (const auto& [doubted, behind] : doubted_) {
+            places.push_back(placement_.places(doubted));
+            values.push_back(best_ + behind);
+        }
         for (double& v : values)
             if (v - best_ > slow) v = best_ + slow + 0.3 * std::log1p(v - best_ - slow);
         process_.fit(places, values, placement_.width(), steps, random_);
@@ -170,7 +205,9 @@ private:
             labels.push_back(o.seconds ? static_cast<float>(history_.best() / *o.seconds) : 0.0f);
             weights.push_back(0.05f + labels.back());
         }
-        const std::vector<size_t> subset = tree_subset(points, candidates);
+        std::vector<size_t> subset = tree_subset(points, candidates);
+        std::erase_if(subset, [&](size_t i) { return !space().legal(points[i]) || hopelessly_behind(points[i]).has_value(); });
+        if (subset.empty()) return;
         for (const size_t i : subset) pool_rows.push_back(space().features(points[i]));
         BoostedTrees trees;
         trees.train(rows, labels, weights, {.seed = static_cast<unsigned>(random_.next() & 0xffff)});
@@ -189,13 +226,21 @@ private:
             places.push_back(placement_.places(points[i]));
             if (!history_.asked(points[i])) alive.push_back(i);
         }
-        while (count-- > 0 && !alive.empty()) {
+        size_t refused = 0;
+        while (count > 0 && !alive.empty()) {
             std::vector<Scored> scored;
             for (const size_t i : alive) scored.push_back({expected_improvement(process_.predict(places[i]), best_), i});
             sort_best_first(scored);
             const size_t chosen = scored.front().index;
-            claim(points[chosen], out);
-            process_.add(places[chosen], process_.predict(places[chosen]).mean);
+            const auto behind = refused < most_refused ? hopelessly_behind(points[chosen]) : std::nullopt;
+            if (behind) {
+                ++refused;
+                process_.add(places[chosen], std::min(best_ + *behind, best_ + slow));
+                if (doubted_.size() < most_doubted) doubted_.emplace_back(points[chosen], *behind);
+            } else if (claim(points[chosen], out)) {
+                process_.add(places[chosen], process_.predict(places[chosen]).mean);
+                --count;
+            }
             // The promising ones stay; the others do not become so by what was added.
             alive.clear();
             for (size_t i = 1; i < scored.size() && i < 200; ++i) alive.push_back(scored[i].index);
@@ -210,6 +255,8 @@ private:
     Placement placement_;
     GaussianProcess process_;
     double best_ = 0;
+    std::vector<std::pair<Point, double>> doubted_;
+    std::optional<double> limit_;  // of estimates; none: the estimate is not believed
     size_t starts_ = 0;
     std::map<std::string, std::vector<float>> features_;
 };

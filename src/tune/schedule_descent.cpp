@@ -1,9 +1,7 @@
 #include "tune/schedule_descent.h"
 
 #include "schedule/derived_stages.h"
-#include "schedule/inline_stages.h"
 #include "schedule/routine_stages.h"
-#include "schedule/stage_cost.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +12,6 @@
 namespace tessera::tune {
 namespace {
 
-constexpr double worst_recompute = 512;  // operations times reuse; more is never inlined
 constexpr std::int64_t unrolled_reduction = 32;
 
 std::vector<std::int64_t> ladder() { return {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024}; }
@@ -27,17 +24,19 @@ struct Place {
 
 class Descent {
 public:
-    Descent(StageGraph graph, const TuningTarget& target, const PlacementCodes& codes, const Choose& choose)
-        : graph_(std::move(graph)), target_(target), codes_(codes), choose_(choose) {}
+    Descent(const InlinedGraphs& graphs, const TuningTarget& target, const PlacementCodes& codes, const Choose& choose)
+        : graphs_(graphs), left_(graphs.whole()), target_(target), codes_(codes), choose_(choose) {}
 
     Schedule run() {
-        for (size_t i = graph_.stages.size(); i-- > 0;)
+        for (size_t i = graph().stages.size(); i-- > 0;)
             if (!decide_inline(i)) decide_stage(i);
         return std::move(out_);
     }
 
 private:
     // ---- what decisions see
+
+    const StageGraph& graph() const { return left_->graph; }
 
     std::int64_t extent(const Dim& d) const {
         if (const auto constant = d.extent().constant()) return std::max<std::int64_t>(*constant, 1);
@@ -62,14 +61,9 @@ private:
     // ---- inline
 
     bool decide_inline(size_t i) {
-        const Stage& s = graph_.stages[i];
-        if (s.update || s.output || stands_at_root(graph_, i)) return false;
-        const bool cheap = cell_cost(s) * std::max(reuse_of(graph_, i, reads_of(graph_, i)), 1.0) <= worst_recompute;
-        if (cheap && choose(s.name + ".inline", {0, 1}) == 1) {
-            inline_stage(graph_, i);
-            return true;
-        }
-        return false;
+        if (!left_->may_inline[i] || choose(graph().stages[i].name + ".inline", {0, 1}) == 0) return false;
+        left_ = graphs_.without(*left_, i);
+        return true;
     }
 
     // ---- placement
@@ -100,12 +94,12 @@ private:
         return {reader, count};
     }
     std::vector<LoopRef> legal_places(size_t i) {
-        const auto reads = reads_of(graph_, i);
+        const std::vector<Read>& reads = left_->reads[i];
         std::optional<std::vector<LoopRef>> common;
         std::set<size_t> users;
         for (const Read& r : reads) users.insert(r.user);
         for (const size_t u : users) {
-            const auto here = chain(innermost(graph_.stages[u], reads, u));
+            const auto here = chain(innermost(graph().stages[u], reads, u));
             if (!common) {
                 common = here;
                 continue;
@@ -124,9 +118,9 @@ private:
 
     // Decides where the stage is computed and stored; the loops around it, outermost first.
     std::vector<LoopRef> place(size_t i) {
-        const Stage& s = graph_.stages[i];
+        const Stage& s = graph().stages[i];
         StageEdit edit = out_.stage(s.name);
-        if (s.output || stands_at_root(graph_, i)) {
+        if (s.output || stands_at_root(graph(), i)) {
             edit.root();
             return {};
         }
@@ -143,7 +137,7 @@ private:
         // A window slides along serial loops; what is outside a parallel loop is not shared by its tasks.
         std::vector<std::int64_t> levels{PlacementCodes::none};
         bool shifted = false;
-        for (const Read& r : reads_of(graph_, i)) shifted = shifted || !is_pointwise(r.access);
+        for (const Read& r : left_->reads[i]) shifted = shifted || !is_pointwise(r.access);
         for (size_t p = at; shifted && p > 0; --p) {
             const LoopSpec& crossed = loop_at(places[p]);
             if (crossed.as != LoopKind::serial || places[p].stage != places[at].stage || places[p - 1].stage != places[at].stage)
@@ -170,12 +164,12 @@ private:
     }
     // Estimated extents of the region that is computed at once.
     std::vector<std::int64_t> region(size_t i, const std::vector<LoopRef>& around) {
-        const Stage& s = graph_.stages[i];
+        const Stage& s = graph().stages[i];
         std::vector<std::int64_t> out;
         for (const Dim& d : s.dims) out.push_back(around.empty() ? extent(d) : 1);
         if (around.empty()) return out;
-        for (const Read& r : reads_of(graph_, i)) {
-            const Stage& user = graph_.stages[r.user];
+        for (const Read& r : left_->reads[i]) {
+            const Stage& user = graph().stages[r.user];
             for (size_t d = 0; d < s.dims.size(); ++d) {
                 std::int64_t width = 1;
                 for (const Dim& free : free_dims(r.access->args[d])) {
@@ -251,7 +245,7 @@ private:
     }
 
     void decide_stage(size_t i) {
-        const Stage& s = graph_.stages[i];
+        const Stage& s = graph().stages[i];
         const std::vector<LoopRef> around = place(i);
         if ((s.dims.empty() && !s.update) || s.kind == Stage::Kind::routine) return;
         if (s.update && (s.update->sequential || s.kind == Stage::Kind::scatter || s.kind == Stage::Kind::recurrence))
@@ -277,7 +271,7 @@ private:
 
     // Partial results in the lanes of a vector along the last reduced dim.
     bool decide_lanes(size_t i, const std::vector<LoopRef>& around) {
-        const Stage& s = graph_.stages[i];
+        const Stage& s = graph().stages[i];
         if (s.kind != Stage::Kind::reduction || !free_order(s) || s.update->reduction_dims.empty() || s.dims.empty() ||
             s.update->condition.defined())
             return false;
@@ -305,11 +299,11 @@ private:
 
     // Accumulators in registers: all pure dims of the block that the consumer's loops leave are unrolled and in vectors.
     bool decide_registers(size_t i, const std::vector<LoopRef>& around) {
-        const Stage& s = graph_.stages[i];
-        const auto reads = reads_of(graph_, i);
+        const Stage& s = graph().stages[i];
+        const std::vector<Read>& reads = left_->reads[i];
         if (around.empty() || s.dims.empty() || reads.size() != 1 || reads[0].in_init || !is_pointwise(reads[0].access))
             return false;
-        const Stage& user = graph_.stages[reads[0].user];
+        const Stage& user = graph().stages[reads[0].user];
         if (user.update || around.back().stage != user.name) return false;
         std::vector<std::int64_t> left;
         std::int64_t cells = 1;
@@ -393,7 +387,7 @@ private:
     }
 
     void decide_loops(size_t i, const std::vector<LoopRef>& around) {
-        const Stage& s = graph_.stages[i];
+        const Stage& s = graph().stages[i];
         const bool root = around.empty();
         const std::vector<std::int64_t> lengths = region(i, around);
         const std::vector<Dim> pure = s.update ? update_pure_dims(s) : s.dims;
@@ -462,7 +456,8 @@ private:
         for (size_t l = 0; l < static_cast<size_t>(parallel); ++l) loops[l].as = LoopKind::parallel;
     }
 
-    StageGraph graph_;
+    const InlinedGraphs& graphs_;
+    std::shared_ptr<const InlinedGraph> left_;
     const TuningTarget& target_;
     const PlacementCodes& codes_;
     const Choose& choose_;
@@ -495,8 +490,8 @@ PlacementCodes placement_codes(const StageGraph& graph) {
     return out;
 }
 
-Schedule descend(StageGraph graph, const TuningTarget& target, const PlacementCodes& codes, const Choose& choose) {
-    return Descent(std::move(graph), target, codes, choose).run();
+Schedule descend(const InlinedGraphs& graphs, const TuningTarget& target, const PlacementCodes& codes, const Choose& choose) {
+    return Descent(graphs, target, codes, choose).run();
 }
 
 }  // namespace tessera::tune

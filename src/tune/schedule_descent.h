@@ -3,6 +3,7 @@
 #include <tessera/schedule.h>
 
 #include "schedule/stages.h"
+#include "tune/inlined_graphs.h"
 
 #include <functional>
 #include <map>
@@ -37,7 +38,8 @@ using Choose = std::function<std::int64_t(const std::string& decision, const std
 
 /// The schedule of a sequence of decisions for the stages of make_stages(), consumers before producers. Every value of every
 /// domain leads to a legal schedule.
-[[nodiscard]] Schedule descend(StageGraph graph, const TuningTarget& target, const PlacementCodes& codes, const Choose& choose);
+[[nodiscard]] Schedule descend(const InlinedGraphs& graphs, const TuningTarget& target, const PlacementCodes& codes,
+                               const Choose& choose);
 
 /// The value that a schedule has for each decision it speaks about, by decision name.
 [[nodiscard]] std::map<std::string, std::int64_t> decisions_in(const Schedule& schedule, const StageGraph& graph,

@@ -7,6 +7,7 @@
 #include "tune/analytic_model.h"
 #include "tune/cpu_facts.h"
 #include "tune/schedule_descent.h"
+#include "tune/schedule_form.h"
 
 #include <fmt/format.h>
 
@@ -31,23 +32,32 @@ struct Emptied {
     std::string decision;
 };
 
+constexpr const char* form_decision = "form";
+constexpr double free_share = 0.25;  // of random points, where there are written schedules
+constexpr size_t most_remembered = 8192;
+
 float place_of(std::int64_t value) { return static_cast<float>(std::log2(1.0 + static_cast<double>(value)) / 10); }
 
 }  // namespace
 
 struct ScheduleSpace::Model {
     Algorithm algorithm;
-    StageGraph graph;
+    InlinedGraphs graphs;
     TuningTarget target;
     PlacementCodes codes;
     std::vector<Constraint> constraints;
     CpuFacts facts;
     std::shared_ptr<const LearnedModel> learned;
+    std::vector<Schedule> forms;
     mutable std::mutex mutex;
+    mutable std::map<std::string, std::vector<float>> features;  // by key; empty: the point is not legal
     mutable std::map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
 
-    Model(const Algorithm& a, const CpuFacts& f) : algorithm(a), graph(make_stages(a)), codes(placement_codes(graph)), facts(f) {}
+    Model(const Algorithm& a, const CpuFacts& f)
+        : algorithm(a), graphs(make_stages(a)), codes(placement_codes(graph())), facts(f) {}
+
+    const StageGraph& graph() const { return graphs.whole()->graph; }
 
     std::uint32_t number(const std::string& name) const {
         const std::lock_guard lock(mutex);
@@ -79,23 +89,33 @@ struct ScheduleSpace::Model {
     Point walk(const Pick& pick, Schedule* schedule = nullptr, std::vector<Decision>* trace = nullptr) const {
         Point point;
         std::map<std::string, std::int64_t> made;
+        const Choose choose = [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
+            const auto values = allowed(decision, domain, made);
+            const std::uint32_t id = number(decision);
+            const std::int64_t value = values.size() == 1 ? values[0] : pick(id, values);
+            made[decision] = value;
+            if (domain.size() > 1) point.choices.push_back({id, value, place_of(value)});
+            if (trace) {
+                trace->push_back({decision, word(decision, value), {}});
+                for (const std::int64_t v : values) trace->back().domain.push_back(word(decision, v));
+            }
+            return value;
+        };
+        std::vector<std::int64_t> kinds{0};
+        while (kinds.size() <= forms.size()) kinds.push_back(static_cast<std::int64_t>(kinds.size()));
+        const std::int64_t form = forms.empty() ? 0 : choose(form_decision, kinds);
         const Schedule made_schedule =
-            descend(graph, target, codes, [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
-                const auto values = allowed(decision, domain, made);
-                const std::uint32_t id = number(decision);
-                const std::int64_t value = values.size() == 1 ? values[0] : pick(id, values);
-                made[decision] = value;
-                if (domain.size() > 1) point.choices.push_back({id, value, place_of(value)});
-                if (trace) {
-                    trace->push_back({decision, word(decision, value), {}});
-                    for (const std::int64_t v : values) trace->back().domain.push_back(word(decision, v));
-                }
-                return value;
-            });
+            form == 0 ? descend(graphs, target, codes, choose) : resized(forms[static_cast<size_t>(form) - 1], choose);
         if (schedule) *schedule = made_schedule;
         return point;
     }
+    bool has_form(const Point& point) const {
+        const std::uint32_t id = number(form_decision);
+        return std::any_of(point.choices.begin(), point.choices.end(),
+                           [&](const Choice& c) { return c.decision == id && c.value != 0; });
+    }
     std::string word(const std::string& decision, std::int64_t value) const {
+        if (decision == form_decision) return value == 0 ? "free" : fmt::format("written {}", value);
         const bool compute = decision.ends_with(".compute"), store = decision.ends_with(".store");
         if (compute && value == PlacementCodes::root) return "root";
         if (store && value == PlacementCodes::none) return "none";
@@ -161,7 +181,7 @@ struct ScheduleSpace::Model {
     std::string stage_of(std::uint32_t decision) const {
         const std::lock_guard lock(mutex);
         std::string best;
-        for (const Stage& s : graph.stages)
+        for (const Stage& s : graph().stages)
             if (names[decision].starts_with(s.name + ".") && s.name.size() > best.size()) best = s.name;
         return best;
     }
@@ -171,6 +191,7 @@ ScheduleSpace::ScheduleSpace(const Algorithm& algorithm, const Target& target, c
     : model_(std::make_unique<Model>(algorithm, cpu_facts(target, options.cores))) {
     Model& m = *model_;
     m.learned = options.model;
+    m.forms = options.forms;
     m.target = {options.extents, m.facts.vector_bytes, m.facts.vector_registers, m.facts.cores};
     for (const std::string& text : options.constraints) {
         Condition c = parse_condition(text);
@@ -218,7 +239,13 @@ SpaceSize ScheduleSpace::size() const {
     return count < 40000 ? SpaceSize{count, true} : SpaceSize{estimate, false};
 }
 
-Point ScheduleSpace::sample(Random& random) const { return model_->near({}, random); }
+Point ScheduleSpace::sample(Random& random) const {
+    std::map<std::uint32_t, std::int64_t> wanted;
+    if (!model_->forms.empty())
+        wanted[model_->number(form_decision)] =
+            random.chance(free_share) ? 0 : 1 + random.below(static_cast<std::int64_t>(model_->forms.size()));
+    return model_->near(wanted, random);
+}
 
 Point ScheduleSpace::mutate(const Point& point, double rate, Random& random) const {
     for (int attempt = 0; attempt < 20; ++attempt) {
@@ -301,14 +328,35 @@ std::optional<Point> ScheduleSpace::after(const Point* point) const {
     return std::nullopt;
 }
 
-std::string ScheduleSpace::key(const Point& point) const { return to_json(schedule(point), JsonStyle::compact); }
+std::string ScheduleSpace::key(const Point& point) const {
+    std::string out;
+    for (const Choice& c : point.choices) fmt::format_to(std::back_inserter(out), "{}={} ", c.decision, c.value);
+    return out;
+}
+
+bool ScheduleSpace::legal(const Point& point) const { return !model_->has_form(point) || !features(point).empty(); }
 
 std::vector<float> ScheduleSpace::features(const Point& point) const {
-    return loop_features(model_->algorithm, schedule(point), model_->target.extents);
+    const std::string name = key(point);
+    {
+        const std::lock_guard lock(model_->mutex);
+        if (const auto found = model_->features.find(name); found != model_->features.end()) return found->second;
+    }
+    std::vector<float> out;
+    try {
+        out = loop_features(model_->algorithm, schedule(point), model_->target.extents);
+    } catch (const Exception&) {
+        // A size that a written schedule cannot have.
+        if (!model_->has_form(point)) throw;
+    }
+    const std::lock_guard lock(model_->mutex);
+    if (model_->features.size() >= most_remembered) model_->features.clear();
+    return model_->features.emplace(name, std::move(out)).first->second;
 }
 
 std::optional<double> ScheduleSpace::estimate(const Point& point) const {
     const auto f = features(point);
+    if (f.empty()) return std::nullopt;
     if (!model_->learned) return analytic_seconds(f, model_->facts);
     // The model is of one core: what more of them give is as the analytic model has it.
     CpuFacts one = model_->facts;
@@ -334,7 +382,13 @@ Schedule ScheduleSpace::schedule(const Point& point) const { return model_->sche
 
 Point ScheduleSpace::point(const Schedule& schedule) const {
     std::map<std::uint32_t, std::int64_t> wanted;
-    for (const auto& [name, value] : decisions_in(schedule, model_->graph, model_->codes)) wanted[model_->number(name)] = value;
+    const auto form = std::find(model_->forms.begin(), model_->forms.end(), schedule);
+    if (form != model_->forms.end()) {
+        wanted[model_->number(form_decision)] = form - model_->forms.begin() + 1;
+        for (const auto& [name, value] : sizes_of(schedule)) wanted[model_->number(name)] = value;
+    } else
+        for (const auto& [name, value] : decisions_in(schedule, model_->graph(), model_->codes))
+            wanted[model_->number(name)] = value;
     Random random(3);
     return model_->patiently([&](int attempt) {
         return model_->walk([&](std::uint32_t id, const std::vector<std::int64_t>& domain) {

@@ -16,7 +16,8 @@ constexpr int screened_samples = 3;
 constexpr int promising_samples = 7;
 constexpr double promising = 1.15;  // times the best: worth a second look
 constexpr std::size_t finalists = 5;
-constexpr int more_rounds = 3;  // times the rounds, once, when those cannot decide
+constexpr std::size_t most_forms = 4;  // the default and the first candidates
+constexpr int more_rounds = 3;         // times the rounds, once, when those cannot decide
 
 std::string interval_text(const Interval& i) {
     return fmt::format("{:.3f}x as fast, 95 % in [{:.3f}, {:.3f}]", i.median, i.low, i.high);
@@ -25,13 +26,12 @@ std::string interval_text(const Interval& i) {
 class Search {
 public:
     Search(const Algorithm& algorithm, const TuneOptions& options, TrialLog& log, Measurer& measurer)
-        : algorithm_(algorithm), options_(options), log_(log), space_(algorithm, options.target, options.space),
-          measurer_(measurer) {}
+        : algorithm_(algorithm), options_(options), log_(log), initial_(default_schedule(algorithm, options.target)),
+          space_(algorithm, options.target, with_forms()), measurer_(measurer) {}
 
     TuneResult run() {
-        const Schedule initial = default_schedule(algorithm_, options_.target);
-        std::vector<Point> first{space_.point(initial)};
-        (void)try_schedule(initial, "default", {});
+        std::vector<Point> first{space_.point(initial_)};
+        (void)try_schedule(initial_, "default", {});
         for (const Schedule& s : options_.candidates) {
             if (ended()) break;
             (void)try_schedule(s, "candidate", {});
@@ -51,11 +51,22 @@ public:
             }
             strategy->tell(outcomes);
         }
-        if (!result_.stopped) decide(initial);
+        if (!result_.stopped) decide();
         return std::move(result_);
     }
 
 private:
+    // What is written comes in other sizes too. Constraints are about the decisions of free schedules.
+    SpaceOptions with_forms() const {
+        SpaceOptions out = options_.space;
+        if (!out.constraints.empty() || !out.forms.empty()) return out;
+        out.forms = {initial_};
+        for (const Schedule& s : options_.candidates)
+            if (out.forms.size() < most_forms && std::find(out.forms.begin(), out.forms.end(), s) == out.forms.end())
+                out.forms.push_back(s);
+        return out;
+    }
+
     double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
     bool ended() {
@@ -137,8 +148,8 @@ private:
     }
 
     // The fastest and the default in interleaved rounds, the default twice; who is not clearly faster does not replace it.
-    void decide(const Schedule& initial) {
-        result_.best = initial;
+    void decide() {
+        result_.best = initial_;
         std::vector<std::size_t> order;
         for (const TrialRow& row : result_.trials)
             if (row.seconds && row.ordinal != 0) order.push_back(row.ordinal);
@@ -148,7 +159,7 @@ private:
         order.insert(order.begin(), 0);
         std::vector<Schedule> schedules;
         for (const std::size_t i : order) schedules.push_back(result_.trials[i].schedule);
-        schedules.push_back(initial);
+        schedules.push_back(initial_);
         int rounds = options_.final_rounds;
         auto times = interleaved(measurer_, schedules, rounds);
         std::vector<double> again = std::move(times.back());
@@ -208,6 +219,7 @@ private:
     const Algorithm& algorithm_;
     const TuneOptions& options_;
     TrialLog& log_;
+    Schedule initial_;
     ScheduleSpace space_;
     Measurer& measurer_;
     TuneResult result_;

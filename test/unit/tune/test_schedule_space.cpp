@@ -2,6 +2,7 @@
 #include <tessera/tune_space.h>
 
 #include "schedule/loop_tree.h"
+#include "tune/schedule_form.h"
 #include "unit/tune/tuned_algorithms.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +52,7 @@ TEST(ScheduleSpace, EveryOperationGivesALegalSchedule) {
                 case 2: a = space.neighbour(a, random); break;
                 default: a = space.sample(random); break;
             }
-            if (!judged.insert(space.key(a)).second) continue;
+            if (!judged.insert(to_json(space.schedule(a), JsonStyle::compact)).second) continue;
             expect_legal(c, space, a);
             if (HasFatalFailure()) return;
         }
@@ -67,9 +68,57 @@ TEST(ScheduleSpace, APointIsItsSchedule) {
             const Schedule s = space.schedule(p);
             EXPECT_EQ(to_json(space.schedule(space.point(s))), to_json(s)) << c.name << " " << space.text(p);
             // The names of loops are no part of it.
-            EXPECT_EQ(space.key(space.point(canonical(s))), space.key(p)) << c.name << " " << space.text(p);
+            EXPECT_EQ(to_json(space.schedule(space.point(canonical(s)))), to_json(s)) << c.name << " " << space.text(p);
         }
     }
+}
+
+TEST(ScheduleSpace, WrittenSchedulesComeInOtherSizes) {
+    for (const Case& c : cases()) {
+        const Schedule written = default_schedule(c.algorithm, Target());
+        const ScheduleSpace space(c.algorithm, Target(),
+                                  {.extents = c.extents, .cores = 4, .constraints = {}, .forms = {written}});
+        const Point point = space.point(written);
+        EXPECT_EQ(to_json(space.schedule(point)), to_json(written)) << c.name;
+        EXPECT_EQ(space.decisions(point).front().value, "written 1") << c.name;
+        Random random(17);
+        int legal = 0;
+        std::set<std::string> schedules;
+        for (int i = 0; i < 200; ++i) {
+            const Point p = i % 2 == 0 ? space.neighbour(point, random) : space.mutate(point, 0.3, random);
+            if (!space.legal(p)) {
+                EXPECT_THROW((void)build_loop_tree(bind(c.algorithm, space.schedule(p))), Exception) << c.name;
+                EXPECT_TRUE(space.features(p).empty());
+                EXPECT_FALSE(space.estimate(p).has_value());
+                continue;
+            }
+            ++legal;
+            schedules.insert(to_json(space.schedule(p)));
+            expect_legal(c, space, p);
+            if (HasFatalFailure()) return;
+        }
+        EXPECT_GE(legal, 150) << c.name;
+        EXPECT_GE(schedules.size(), 10u) << c.name;
+    }
+}
+
+TEST(ScheduleSpace, ASizeOfFusedNestsIsOneDecisionAndRingsGrowWithBlocks) {
+    const Schedule written = parse_schedule(R"({"tessera_schedule": 1, "stages": {
+        "out": {"compute": "root", "loops": [{"dim": "y", "name": "task", "tile": 32, "as": "parallel"},
+            {"dim": "y", "name": "row", "tile": 4}, {"dim": "y", "name": "line", "as": "unroll"}, {"dim": "x"}]},
+        "a": {"compute": {"at": "out", "loop": "row"}, "store": {"at": "out", "loop": "task", "fold": {"y": 8}},
+            "loops": [{"dim": "y", "name": "rows", "tile": 2}, {"dim": "y", "name": "line"}, {"dim": "x"}]},
+        "b": {"compute": {"at": "out", "loop": "row"}, "fuse_with": {"stage": "a", "loop": "rows"},
+            "loops": [{"dim": "y", "name": "rows", "tile": 2}, {"dim": "y", "name": "line"}, {"dim": "x"}]}}})");
+    std::map<std::string, std::int64_t> made;
+    const Schedule larger = resized(written, [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
+        return made[decision] = domain.back();
+    });
+    EXPECT_EQ(made, (std::map<std::string, std::int64_t>{{"a.rows.tile", 8}, {"out.row.tile", 16}, {"out.task.tile", 128}}));
+    EXPECT_EQ(*larger.stages.at("b").loops->front().tile, 8);
+    EXPECT_EQ(larger.stages.at("a").store.fold.at("y"), 32);  // 8 + 6 + 12 rows
+    EXPECT_EQ(sizes_of(larger), (std::map<std::string, std::int64_t>{
+                                    {"a.rows.tile", 8}, {"b.rows.tile", 8}, {"out.row.tile", 16}, {"out.task.tile", 128}}));
 }
 
 TEST(ScheduleSpace, ThePointOfTheDefaultIsNearIt) {

@@ -123,6 +123,56 @@ TEST(Strategies, TryTheFirstPointsFirst) {
     }
 }
 
+// The small space, where points with pack are not legal and an estimate knows what a vector of one costs.
+class JudgedSpace : public RecordedSpace {
+public:
+    JudgedSpace() : RecordedSpace(written("judged_space.csv", small_table())) {}
+    bool legal(const Point& p) const override { return text(p).find("pack=1") == std::string::npos; }
+    std::optional<double> estimate(const Point& p) const override {
+        return text(p).find("vector=1 ") == std::string::npos ? 1.0 : 100.0;
+    }
+};
+
+TEST(Strategies, AskForNoPointThatIsNotLegal) {
+    const JudgedSpace space;
+    for (const std::string& name : strategy_names()) {
+        const auto strategy = make_strategy(name, space, {.seed = 5, .pool = 60});
+        for (int round = 0; round < 8; ++round) {
+            std::vector<Outcome> outcomes;
+            for (const Point& p : strategy->ask(4)) {
+                EXPECT_TRUE(space.legal(p)) << name << " " << space.text(p);
+                outcomes.push_back({p, space.time(p)});
+            }
+            EXPECT_EQ(outcomes.size(), 4u) << name;
+            strategy->tell(outcomes);
+        }
+    }
+}
+
+TEST(Strategies, AnEstimateThatOrdersOutcomesKeepsTheHybridOneFromWhatIsFarBehind) {
+    const JudgedSpace space;
+    Random random(2);
+    std::vector<Point> first;
+    while (first.size() < 12)
+        if (const Point p = space.sample(random); space.legal(p) && space.time(p)) first.push_back(p);
+    const auto behind = [&](const Point& p) { return *space.estimate(p) > 2; };
+    const auto later = [&](bool estimate_is_right) {
+        const auto strategy = make_strategy("hybrid", space, {.seed = 5, .first = first, .pool = 60});
+        int found = 0;
+        for (int round = 0; round < 12; ++round) {
+            std::vector<Outcome> outcomes;
+            for (const Point& p : strategy->ask(4)) {
+                outcomes.push_back({p, behind(p) == estimate_is_right ? 3.0 : 1.0});
+                if (round > 5) found += behind(p);
+            }
+            strategy->tell(outcomes);
+        }
+        return found;
+    };
+    EXPECT_LE(later(true), 4);
+    EXPECT_GE(later(false), 8);
+}
+
 TEST(Strategies, AnUnknownNameIsRefused) {
     try {
         (void)make_strategy("hybird", small_space());
