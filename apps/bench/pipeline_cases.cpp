@@ -28,6 +28,18 @@ void fill(std::vector<T>& values, unsigned rng_start) {
     }
 }
 
+/// Shapes of one brightness each, with slopes and noise, as photos have them.
+void draw_shapes(std::vector<float>& values, Size2 size) {
+    std::mt19937 rng(22);
+    for (int y = 0; y < size.height; ++y) {
+        for (int x = 0; x < size.width; ++x) {
+            const float shape = (x / 200 + y / 150) % 2 == 0 ? 0.5f : 0.7f, noise = 0.02f * float(rng() >> 8) * 0x1p-24f;
+            values[std::size_t(y) * size.width + x] =
+                std::clamp(shape + 0.3f * std::sin(x / 97.0f + y / 31.0f) + noise, 0.0f, 1.0f);
+        }
+    }
+}
+
 /// Where two outputs are further apart than `tolerance`; "" when nowhere.
 template <typename T>
 std::string difference(const std::vector<T>& ours, const std::vector<T>& theirs, double tolerance) {
@@ -65,6 +77,8 @@ struct Pipeline {
     Work of_pixel;
     Kernel (*ours)(const In*, Out*, Size2, OurSchedule);
     Kernel (*rival)(const In*, Out*, Size2, Plan, Arithmetic);
+    void (*draw)(std::vector<In>&, Size2) = nullptr;  // values of the photo; nullptr: random
+    bool adams2019 = true;                            // whether that autoscheduler's plan ends within a minute
 
     std::vector<Case> cases() const {
         struct Arrays {
@@ -74,12 +88,16 @@ struct Pipeline {
         const auto arrays = std::make_shared<Arrays>();
         const std::size_t plane = std::size_t(size.height) * size.width;
         arrays->in.resize(plane * in_planes);
-        fill(arrays->in, 21);
+        if (draw)
+            draw(arrays->in, size);
+        else
+            fill(arrays->in, 21);
         arrays->out.resize(plane * out_planes);
         std::vector<Rival> rivals;
         for (const RivalPlan& r : rival_plans) {
             const double tolerance = r.arithmetic == Arithmetic::strict ? 0 : apart;
             if (apart == 0 && r.arithmetic == Arithmetic::strict) continue;  // both arithmetics are one
+            if (r.plan == Plan::adams2019 && !adams2019) continue;
             Kernel kernel = rival(arrays->in.data(), arrays->out.data(), size, r.plan, r.arithmetic);
             rivals.push_back({{r.name, [arrays, kernel] { kernel(); }, rivals::use_halide_threads},
                               [arrays, tolerance] { return difference(arrays->kept, arrays->out, tolerance); }});
@@ -109,6 +127,17 @@ std::vector<PipelineCase> pipeline_cases(Size2 photo) {
     using U8 = std::uint8_t;
     using U16 = std::uint16_t;
     return {
+        listed(Pipeline<float, float>{"bilateral_grid",
+                                      photo,
+                                      1,
+                                      1,
+                                      1e-5,
+                                      {60, 8},
+                                      tessera_bilateral_grid,
+                                      rivals::halide_bilateral_grid,
+                                      draw_shapes,
+                                      false},
+               false),
         listed(Pipeline<U8, U8>{"equalize", photo, 3, 3, 3, {25, 9}, tessera_equalize, rivals::halide_equalize}, true),
         listed(Pipeline<U16, U16>{"stencil_chain", photo, 1, 1, 0, {784, 4}, tessera_stencil_chain, rivals::halide_stencil_chain},
                false),

@@ -2,6 +2,8 @@
 
 #include "dense_array.h"
 
+#include <bench_bilateral_grid_default.h>
+#include <bench_bilateral_grid_hand.h>
 #include <bench_blur_default.h>
 #include <bench_blur_hand.h>
 #include <bench_equalize_default.h>
@@ -32,6 +34,11 @@ OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank
 }  // namespace
 
 const char* name_of(OurSchedule schedule) { return schedule == OurSchedule::hand ? "hand" : "default"; }
+
+OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_bilateral_grid_hand : bench_bilateral_grid_default,
+                     DenseArray<2>(in, {image.height, image.width}), DenseArray<2>(out, {image.height, image.width}));
+}
 
 OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_blur_hand : bench_blur_default,

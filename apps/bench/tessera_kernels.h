@@ -14,6 +14,7 @@ enum class OurSchedule { hand, standard };
 [[nodiscard]] const char* name_of(OurSchedule);
 
 using OurKernel = std::function<void()>;
+[[nodiscard]] OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, OurSchedule);
 [[nodiscard]] OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_harris(const float* in, float* out, Size2 out_size, OurSchedule);

@@ -15,12 +15,12 @@
 namespace tessera {
 namespace {
 
-constexpr double cheaper_than_memory = 32;  // operations that are not worth a store to memory and a load from there
-constexpr double cheaper_than_cache = 12;   // the same where the next passes find it in the first two caches
-constexpr double longest_row = 32768;       // elements that stay there
-constexpr double most_reads_in_pass = 4;    // of a cell, on average; products of matrices read it more often
-constexpr double far_bytes = 4 << 20;       // of a tensor that leaves the second level of cache
-constexpr double once_a_row = 8;            // operations that a row of vectors begins with
+constexpr double cheaper_than_cache = 12;  // the same where the next passes find it in the first two caches
+constexpr double longest_row = 32768;      // elements that stay there
+constexpr double most_reads_in_pass = 4;   // of a cell, on average; products of matrices read it more often
+constexpr double far_bytes = 4 << 20;      // of a tensor that leaves the second level of cache
+constexpr double lane_by_lane = 8;         // loads that one at places which depend on values is worth
+constexpr double once_a_row = 8;           // operations that a row of vectors begins with
 
 /// A graph and who reads what in it.
 struct Reading {
@@ -164,13 +164,25 @@ bool is_read_at_one_place(const Reading& in, size_t i) {
     });
 }
 
+// Whether it is read at places that depend on values: what it reads would be, too, where it is computed at each of them.
+bool is_looked_up(const Reading& in, size_t i) {
+    const auto& reads = in.by_producer[i];
+    return std::any_of(reads.begin(), reads.end(), [](const Read& r) {
+        return std::any_of(r.access->args.begin(), r.access->args.begin() + static_cast<std::ptrdiff_t>(r.access->index_count()),
+                           depends_on_values);
+    });
+}
+
 // Readers take one component each: inline they share no operations, but neither store nor load any.
 bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     const Stage& s = in.stage(i);
+    const double load = is_looked_up(in, i) ? lane_by_lane : 1;
     const auto cost = [&](const std::vector<Expr>& values) {
         double sum = 0;
         // What does not change along the last dim is computed outside of its loop.
-        for_each_node(values, [&](const Expr& n) { sum += contains_dim(free_dims(n), s.dims.back()) ? op_cost(*n) : 0; });
+        for_each_node(values, [&](const Expr& n) {
+            if (contains_dim(free_dims(n), s.dims.back())) sum += n->op == Op::access ? load : op_cost(*n);
+        });
         return sum;
     };
     if (s.dims.empty()) return true;

@@ -6,6 +6,8 @@ namespace tessera {
 
 /// Operations that are not worth a store and a load.
 inline constexpr double cheap_recompute = 8;
+/// Operations that are not worth a store to memory and a load from there.
+inline constexpr double cheaper_than_memory = 32;
 
 /// Puts definitions into their readers where storing them would cost more.
 void inline_definitions(StageGraph& graph);

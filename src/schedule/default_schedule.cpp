@@ -204,7 +204,7 @@ private:
             std::optional<size_t> here;
             for (size_t d = 0; d < r.access->index_count(); ++d) {
                 const auto free = free_dims(r.access->args[d]);
-                if (!contains_dim(free, user_row)) continue;
+                if (!contains_dim(free, user_row) || depends_on_values(r.access->args[d])) continue;
                 if (here || !is_shift(r.access->args[d], user_row)) return std::nullopt;
                 here = d;
             }
@@ -244,7 +244,7 @@ private:
         if (r.update || !row_loop(root)) return std::nullopt;
         const size_t row = r.dims.size() - 2;
         const auto dim = row_dim(producer, r.dims[row], root);
-        if (!dim) return std::nullopt;
+        if (!dim || is_computed_again(graph_, producer, *dim, reads_[producer])) return std::nullopt;
         return std::pair{root, *dim};
     }
 

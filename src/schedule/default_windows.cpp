@@ -1,5 +1,8 @@
 #include "schedule/default_windows.h"
 
+#include "schedule/default_inlining.h"
+#include "schedule/derived_stages.h"
+
 #include <algorithm>
 #include <bit>
 #include <map>
@@ -11,6 +14,20 @@ constexpr std::int64_t most_task_rows = 256;
 constexpr std::int64_t usual_columns = 2048;  // of a photo
 constexpr std::int64_t least_columns = 128;
 constexpr std::int64_t input_bytes = 4;  // an element of a copied Input
+
+// How often a position along dim `d` of a stage is computed where each position of its reader's outer dims computes what it
+// reads.
+double times_along(const Stage& user, const std::vector<Expr>& indices, const Dim& row) {
+    double outer = static_cast<double>(indices.size()), taken = 1;
+    bool moves = false;
+    for (const Dim& d : free_dims(indices[0])) {
+        if (d.id() == row.id() || d.id() == user.dims.back().id()) return 1;
+        outer *= estimated_extent(d);
+        moves = true;
+    }
+    for (const Expr& index : indices) taken = std::max(taken, positions_of(index));
+    return moves ? std::max(outer / taken, 1.0) : 1;
+}
 
 bool slides_over(const StageSpec& spec, const std::string& root) {
     return spec.store.at && spec.store.at->stage == root && spec.store.at->loop == "task";
@@ -53,6 +70,30 @@ std::optional<std::int64_t> task_rows_for(std::int64_t reach, std::int64_t task_
         static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(4 * std::max<std::int64_t>(reach, 1))));
     if (wanted > most_task_rows) return {};
     return std::max(wanted, task_rows);
+}
+
+bool is_computed_again(const StageGraph& graph, size_t producer, size_t row_dim, const std::vector<Read>& reads) {
+    const Stage& s = graph.stages[producer];
+    double again = 1;
+    for (size_t d = 0; d + 1 < s.dims.size(); ++d) {
+        if (d == row_dim) continue;
+        std::map<size_t, std::vector<Expr>> read_at;  // by reader
+        for (const Read& r : reads) {
+            const Expr& index = r.access->args[d];
+            auto& seen = read_at[r.user];
+            if (!depends_on_values(index) &&
+                std::none_of(seen.begin(), seen.end(), [&](const Expr& e) { return e.same_as(index); }))
+                seen.push_back(index);
+        }
+        double most = 1;
+        for (const Read& r : reads) {
+            const auto& indices = read_at.at(r.user);
+            const auto rows = free_dims(r.access->args[row_dim]);
+            if (!indices.empty() && !rows.empty()) most = std::max(most, times_along(graph.stages[r.user], indices, rows[0]));
+        }
+        again *= most;
+    }
+    return cost_with_reductions(graph, producer) * (again - 1) > cheaper_than_memory;
 }
 
 void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule) {

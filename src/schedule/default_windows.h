@@ -1,7 +1,7 @@
 #pragma once
 
 #include "schedule/default_schedule.h"
-#include "schedule/stages.h"
+#include "schedule/stage_cost.h"
 
 #include <optional>
 #include <string_view>
@@ -17,6 +17,10 @@ namespace tessera {
 /// Where the windows that slide over an output's rows do not fit the L2 cache together, the output is computed in strips of
 /// columns, narrow enough: for task: for row -> for task: for strip: for row.
 void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule);
+
+/// Whether a stage that is computed in the rows of a reader, row by row along its dim `row_dim`, is computed again for other
+/// positions of the reader's outer dims, at more cost than memory: f(y / 8, x) for each y, f(y - 1, x) and f(y + 1, x).
+[[nodiscard]] bool is_computed_again(const StageGraph& graph, size_t producer, size_t row_dim, const std::vector<Read>& reads);
 
 /// Rows that a task takes so that those computed by its neighbours as well are at most a quarter, for windows that reach `reach`
 /// rows further than one step; nothing where a window is too tall for that.

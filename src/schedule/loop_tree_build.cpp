@@ -29,12 +29,6 @@ StatementPtr with_lets(const std::vector<std::pair<Expr, Expr>>& lets, Statement
 }
 bool is_simple(const Expr& e) { return is_constant(e) || e->op == Op::variable || e->op == Op::extent; }
 
-void conjuncts_of(const Expr& e, std::vector<Expr>& out) {
-    if (!e.defined()) return;
-    if (e->op != Op::and_) return out.push_back(e);
-    for (const Expr& a : e->args) conjuncts_of(a, out);
-}
-
 // One nest of a stage being built: what is left of its dims, and the conjuncts of the update's condition not yet in a loop's
 // range.
 struct Nest {
@@ -333,7 +327,7 @@ private:
             n.dims.push_back(d);
             n.parts.emplace_back();
         }
-        conjuncts_of(s.update->condition, n.conditions);
+        n.conditions = conjuncts(s.update->condition);
         return n;
     }
 

@@ -4,14 +4,74 @@
 #include "schedule/derived_stages.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace tessera {
 
+namespace {
+
+constexpr double usual_extent = 1024;
+
+// A derived extent where those that it is made of have their estimates.
+double estimated_value(const Expr& e) {
+    if (e->op == Op::constant) return static_cast<double>(e->integer());
+    if (e->op == Op::extent) return estimated_extent(e->dim());
+    if (e->args.size() != 2) return usual_extent;
+    const double a = estimated_value(e->args[0]), b = estimated_value(e->args[1]);
+    if (e->op == Op::add) return a + b;
+    if (e->op == Op::sub) return a - b;
+    if (e->op == Op::mul) return a * b;
+    if (e->op == Op::div) return b == 0 ? 0 : std::floor(a / b);
+    if (e->op == Op::mod) return b == 0 ? 0 : a - std::floor(a / b) * b;
+    return usual_extent;
+}
+
+// The positions that an index takes: how far apart the first and the last are, and no more than how many.
+struct Positions {
+    double span = 1, count = 1;
+    [[nodiscard]] double number() const { return std::min(span, count); }
+};
+
+Positions positions(const Expr& index) {
+    if (index->op == Op::dim) return {estimated_extent(index->dim()), estimated_extent(index->dim())};
+    if (index->op == Op::constant || index->op == Op::extent) return {};
+    const bool by_constant = index->args.size() == 2 && index->args[1]->op == Op::constant && index->args[1]->integer() > 0;
+    const double by = by_constant ? static_cast<double>(index->args[1]->integer()) : 1;
+    if (index->op == Op::add || index->op == Op::sub) {
+        const Positions a = positions(index->args[0]), b = positions(index->args[1]);
+        return {a.span + b.span - 1, a.count * b.count};
+    }
+    if (index->op == Op::mul && index->args[0]->op == Op::constant) {
+        const Positions a = positions(index->args[1]);
+        return {std::abs(static_cast<double>(index->args[0]->integer())) * (a.span - 1) + 1, a.count};
+    }
+    if (by_constant && (index->op == Op::mul || index->op == Op::div || index->op == Op::mod)) {
+        const Positions a = positions(index->args[0]);
+        if (index->op == Op::mul) return {by * (a.span - 1) + 1, a.count};
+        const double most = index->op == Op::div ? std::ceil(a.span / by) : by;
+        return {std::min(a.span, most), std::min(a.count, most)};
+    }
+    double width = 0;
+    for (const Dim& d : free_dims(index)) width += estimated_extent(d);
+    return {width, width};
+}
+
+}  // namespace
+
 double estimated_extent(const Dim& dim) {
-    if (const auto value = dim.extent().constant()) return static_cast<double>(std::max<std::int64_t>(*value, 1));
-    if (dim.state().at_most) return std::min(1024.0, static_cast<double>(std::max<std::int64_t>(*dim.state().at_most, 1)));
-    return 1024;
+    double value = usual_extent;
+    if (dim.state().extent) value = std::max(estimated_value(Expr(*dim.state().extent)), 1.0);
+    if (dim.state().at_most) value = std::min(value, static_cast<double>(std::max<std::int64_t>(*dim.state().at_most, 1)));
+    return value;
+}
+
+double positions_of(const Expr& index) { return positions(index).number(); }
+
+bool depends_on_values(const Expr& index) {
+    bool found = false;
+    for_each_node({index}, [&](const Expr& n) { found = found || n->op == Op::access; });
+    return found;
 }
 
 double expression_cost(const Expr& e) {
@@ -71,9 +131,10 @@ double reuse_of(const StageGraph& graph, size_t producer, const std::vector<Read
                 if (!contains_dim(user.dims, d)) points *= estimated_extent(d);
         reads += points;
         for (size_t i = 0; i < span.size(); ++i) {
-            double width = 0;
-            for (const Dim& d : free_dims(r.access->args[i])) width += estimated_extent(d);
-            span[i] = std::max(span[i], width);
+            const double there = estimated_extent(graph.stages[producer].dims[i]);
+            const Expr& index = r.access->args[i];
+            const double taken = positions_of(index);
+            span[i] = std::max(span[i], depends_on_values(index) ? std::min(taken, there) : taken);
         }
     }
     for (const double s : span) cells *= s;

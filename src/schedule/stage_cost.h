@@ -4,7 +4,7 @@
 
 namespace tessera {
 
-/// Rough elements of a dim: its static extent, or its bound, or 1024.
+/// Rough elements of a dim: its static extent, or its bound, or 1024; what is derived from such extents.
 [[nodiscard]] double estimated_extent(const Dim& dim);
 /// Operations to compute one point of `e`, index arithmetic apart (add 1, divide 4, a transcendental 15, a load 1).
 [[nodiscard]] double expression_cost(const Expr& e);
@@ -23,6 +23,10 @@ struct Read {
 [[nodiscard]] std::vector<std::vector<Read>> all_reads(const StageGraph& graph);
 /// How often a cell of the producer is read, summed over all `reads` of it.
 [[nodiscard]] double reuse_of(const StageGraph& graph, size_t producer, const std::vector<Read>& reads);
+/// Rough number of positions that an index takes: fewer than its dim has for i / 8, more for i + j.
+[[nodiscard]] double positions_of(const Expr& index);
+/// Whether an index reads something.
+[[nodiscard]] bool depends_on_values(const Expr& index);
 /// Every index is a plain dim, each at most once.
 [[nodiscard]] bool is_pointwise(const Expr& access);
 

@@ -235,4 +235,12 @@ void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stag
                 {token(s.name), fix("guard the read at the edge: select(index >= 0, read, 0)")});
 }
 
+std::vector<Expr> conjuncts(const Expr& condition) {
+    if (!condition.defined()) return {};
+    if (condition->op != Op::and_) return {condition};
+    std::vector<Expr> all = conjuncts(condition->args[0]);
+    for (const Expr& c : conjuncts(condition->args[1])) all.push_back(c);
+    return all;
+}
+
 }  // namespace tessera

@@ -63,4 +63,7 @@ private:
 [[nodiscard]] Expr end_of_range(const Expr& begin, const Expr& extent);
 [[nodiscard]] Expr extent_of_range(const Expr& begin, const Expr& end);
 
+/// What a condition joins by `and`; nothing where there is none.
+[[nodiscard]] std::vector<Expr> conjuncts(const Expr& condition);
+
 }  // namespace tessera

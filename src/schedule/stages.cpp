@@ -6,6 +6,7 @@
 #include "schedule/block_stages.h"
 #include "schedule/recurrence_stages.h"
 #include "schedule/routine_stages.h"
+#include "schedule/scatter_place.h"
 
 #include <fmt/format.h>
 
@@ -336,8 +337,8 @@ private:
             const Expr& index = args[i];
             for (size_t d = 0; d < s.dims.size(); ++d)
                 if (s.dims[d].id() == sc.destination[i].id()) u.place[d] = index;
-            const Expr inside = index >= 0 && index < Expr(sc.destination[i].extent());
-            u.condition = u.condition.defined() ? u.condition && inside : inside;
+            const Expr inside = lands_inside(index, sc.destination[i]);
+            if (inside.defined()) u.condition = u.condition.defined() ? u.condition && inside : inside;
         }
         if (sc.has_init)
             for (size_t i = 0; i < components; ++i) s.values[i] = args[destinations + components + i];

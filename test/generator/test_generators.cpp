@@ -3,11 +3,9 @@
 #include <tessera/schedule_default.h>
 #include <tessera/tessera.h>
 
-#include "base/json_text.h"
-#include "compile/staging_folder.h"
+#include "generator/shipped.h"
 #include "runtime/extent_code.h"
 #include "tessera_paths.h"
-#include "unit/compile/scratch_folder.h"
 
 #include <fmt/format.h>
 
@@ -114,18 +112,6 @@ void expect_agreement(const Algorithm& algorithm, const Schedule& schedule, cons
     }
 }
 
-// The algorithm of a generator, and the schedule that it chooses.
-std::pair<Algorithm, Schedule> shipped(const std::string& generator, const std::string& params) {
-    const ScratchFolder folder;
-    EXPECT_EQ(std::system(fmt::format("{}/{}.generator -o {} -n kernel --emit graph {}", TESSERA_GENERATOR_DIR, generator,
-                                      folder.path(), params)
-                              .c_str()),
-              0);
-    const auto metadata = parse_json(read_text_file(folder.file("kernel.json")), "metadata");
-    return {parse_algorithm(read_text_file(folder.file("kernel.graph"))),
-            parse_schedule(metadata["functions"][0]["schedule"]["content"].dump())};
-}
-
 class Generators : public testing::TestWithParam<Row> {};
 
 // What a generator ships under its default schedule is what the interpreter computes.
@@ -154,22 +140,25 @@ TEST_P(HandSchedules, AgreeWithTheInterpreter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HandSchedules,
-                         testing::Values(std::pair{"blur", "blur"}, std::pair{"equalize", "equalize"},
-                                         std::pair{"harris", "harris"}, std::pair{"max_filter", "max_filter"},
-                                         std::pair{"stencil_chain", "stencil_chain"}, std::pair{"unsharp", "unsharp"},
-                                         std::pair{"matmul", "matmul"}, std::pair{"matmul", "matmul_avx512"}),
+                         testing::Values(std::pair{"bilateral_grid", "bilateral_grid"}, std::pair{"blur", "blur"},
+                                         std::pair{"equalize", "equalize"}, std::pair{"harris", "harris"},
+                                         std::pair{"max_filter", "max_filter"}, std::pair{"stencil_chain", "stencil_chain"},
+                                         std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
+                                         std::pair{"matmul", "matmul_avx512"}),
                          [](const auto& each) { return each.param.second; });
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Generators,
-    testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
-                    Row{"matmul", "--param dtype=f64 --param epilogue=bias"}, Row{"matmul", "--param dtype=i8"},
-                    Row{"matmul", "--param dtype=bf16"}, Row{"matmul", "--param dtype=bf16 --param epilogue=bias_gelu"},
-                    Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
-                    Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""},
-                    Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""},
-                    Row{"equalize", ""}, Row{"stencil_chain", "--param stencils=2"}, Row{"max_filter", "--param radius=3"}),
-    [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
+INSTANTIATE_TEST_SUITE_P(All, Generators,
+                         testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
+                                         Row{"matmul", "--param dtype=f64 --param epilogue=bias"},
+                                         Row{"matmul", "--param dtype=i8"}, Row{"matmul", "--param dtype=bf16"},
+                                         Row{"matmul", "--param dtype=bf16 --param epilogue=bias_gelu"},
+                                         Row{"matmul", "--param epilogue=bias_relu --dim k=16"},
+                                         Row{"matmul", "--param epilogue=bias_gelu"}, Row{"softmax", ""}, Row{"layer_norm", ""},
+                                         Row{"conv2d", ""},
+                                         Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"},
+                                         Row{"histogram", ""}, Row{"equalize", ""}, Row{"bilateral_grid", ""},
+                                         Row{"stencil_chain", "--param stencils=2"}, Row{"max_filter", "--param radius=3"}),
+                         [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
 
 }  // namespace
 }  // namespace tessera

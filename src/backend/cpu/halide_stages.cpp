@@ -222,7 +222,7 @@ private:
         note_guarded(all, scope);
         std::vector<E> place(s.dims.size());
         for (size_t d = 0; d < s.dims.size(); ++d)
-            place[static_cast<size_t>(halide_dim(s, d))] = place_index(u.place[d], s.dims[d], scope);
+            place[static_cast<size_t>(halide_dim(s, d))] = landing_place(s, nest, d, scope);
         std::vector<E> values;
         E condition = inside, edges;
         for (const Expr& c : conjuncts(u.condition)) {
@@ -244,14 +244,6 @@ private:
             made.func(place) = values[0];
         else
             made.func(place) = Halide::Tuple(values);
-    }
-
-    static std::vector<Expr> conjuncts(const Expr& condition) {
-        if (!condition.defined()) return {};
-        if (condition->op != Op::and_) return {condition};
-        std::vector<Expr> all = conjuncts(condition->args[0]);
-        for (const Expr& c : conjuncts(condition->args[1])) all.push_back(c);
-        return all;
     }
 
     // Halide 21 stores the components of a tuple one after the other where it sees no read of one in another's value, and it does
@@ -379,6 +371,15 @@ private:
     E place_index(const Expr& e, const Dim& d, Scope& scope) {
         const E at = index(e, scope);
         return e->op == Op::dim ? at : held_promise(at, extent_of(d));
+    }
+
+    // A scatter that drops nothing has no condition: where its own loops are rounded up it reads indices that nobody computed.
+    E landing_place(const Stage& s, const std::vector<BoundLoop>& nest, size_t d, Scope& scope) {
+        const E at = place_index(s.update->place[d], s.dims[d], scope);
+        const bool unknown = s.update->place[d]->op != Op::dim && s.kind == Stage::Kind::scatter &&
+                             !s.update->condition.defined() &&
+                             std::any_of(nest.begin(), nest.end(), [](const BoundLoop& l) { return l.tail == Tail::round_up; });
+        return unknown ? Halide::clamp(at, 0, Halide::max(extent_of(s.dims[d]) - 1, 0)) : at;
     }
 
     // ---- indices

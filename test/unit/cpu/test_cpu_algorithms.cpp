@@ -261,6 +261,29 @@ TEST(cpu_algorithms, indices_that_depend_on_values) {
     expect_same(a, roots(a), lines);
 }
 
+// Loops rounded up run over cells that nobody reads, whose indices nobody computed.
+TEST(cpu_algorithms, scatters_that_drop_nothing) {
+    Dim cells("cells", x.extent() / 4 + 1), part("part", 4), bins("bins", 8);
+    const Input in("in", i32, {y, x});
+    Func bin("bin"), grid("grid"), f("f");
+    bin(y, x) = clamp(clamp(in)(y, x), 1, 7);
+    grid(y, cells, bins) = scatter(plus, {to(bins, bin(y, cells * 4 + part))}, {part}, constant(i32, std::int64_t{1}));
+    f(y, cells, bins) = grid(y, cells, bins) * 3;
+    const Algorithm a({f}, {in});
+    expect_same(a, roots(a), lines);
+    Schedule s;
+    s.stage("f").root().parallel("y").serial("cells").serial("bins");
+    s.stage("bin").at("f", "y").serial("y").serial("x", 8, "xo").vector("x");
+    s.stage("grid.scatter")
+        .at("f", "y")
+        .serial("y")
+        .serial("cells", 4, "four")
+        .tail(Tail::round_up)
+        .serial("part")
+        .unroll("cells");
+    expect_same(a, s, lines);
+}
+
 TEST(cpu_algorithms, recurrences) {
     const Input in("in", f32, {t, x});
     Func s("s"), f("f"), g("g"), wave("wave");

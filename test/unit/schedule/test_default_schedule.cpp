@@ -392,5 +392,39 @@ outputs wide
     EXPECT_NO_THROW(static_cast<void>(bind(a, s)));
 }
 
+// Inside its reader what is read at places that depend on values would be read there element by element itself.
+TEST(DefaultSchedule, WhatIsLookedUpIsStored) {
+    Dim y("y"), x("x"), cx("cx", x.extent() / 8 + 2), z("z", 16);
+    Input photo("photo", f32, {y, x}), grid("grid", f32, {y, cx, z});
+    Func pair("pair"), looked_up("looked_up");
+    const auto half = [&](float scale) { return (grid(y, cx, z) + grid(y, cx, z) * scale) * scale; };
+    pair(y, cx, z) = {half(0.5f), half(0.25f)};
+    const Expr level = clamp(cast(i32, photo(y, x) * 15.0f), 0, 14);
+    const auto both = [&](int c) {
+        const auto at = [&](int dx, int dz) { return pair(y, x / 8 + dx, level + dz)[c]; };
+        return at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1);
+    };
+    looked_up(y, x) = both(0) / both(1);
+    const Schedule s = scheduled(Algorithm({looked_up}, {photo, grid}));
+    ASSERT_TRUE(s.stages.count("pair")) << to_json(s);
+    // The place along z does not move it out of the row.
+    EXPECT_TRUE(s.stages.at("pair").compute->at == (LoopRef{"looked_up", "row"})) << to_json(s);
+}
+
+// Five taps along an outer dim: computed in the rows of its reader, each of them would compute all five again.
+TEST(DefaultSchedule, WhatOuterDimsReadManyTimesIsNoWindow) {
+    Dim t("t"), y("y"), x("x"), t_in("t_in", t.extent() + 4), y_in("y_in", y.extent() + 2);
+    Input video("video", f32, {t_in, y_in, x});
+    const auto chain = [&](const Dim& taps) {
+        Func smooth("smooth"), far("far");
+        smooth(t, y, x) = sqrt(video(t, y, x) + video(t, y + 1, x) * 2.0f + video(t, y + 2, x));
+        Expr all = smooth(t, y, x);
+        for (std::int64_t i = 1; i < *taps.extent().constant(); ++i) all = all + smooth(t + i, y, x);
+        far(t, y, x) = all;
+        return scheduled(Algorithm({far}, {video}));
+    };
+    EXPECT_EQ(chain(Dim("five", 5)).stages.at("smooth").compute->kind, Compute::Kind::root);
+}
+
 }  // namespace
 }  // namespace tessera
