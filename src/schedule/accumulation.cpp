@@ -1,5 +1,7 @@
 #include "schedule/accumulation.h"
 
+#include "algorithm/fused_products.h"
+
 namespace tessera {
 
 std::vector<Expr> combined(const Reduction& r, const std::vector<Expr>& left, const std::vector<Expr>& right) {
@@ -13,14 +15,20 @@ std::vector<Expr> combined(const Reduction& r, const std::vector<Expr>& left, co
     return out;
 }
 
+Expr accumulated_products(const Reduction& r, const Expr& operand, const Expr& so_far) {
+    Expr sum;
+    for (const Expr& product : fused_products(r, operand))
+        sum = fma(product->args[0], product->args[1], sum.defined() ? sum : so_far);
+    return sum;
+}
+
 std::vector<Expr> accumulated(const Reduction& r, const std::vector<Expr>& args, const std::vector<Expr>& so_far) {
     if (r.order.kind == Order::Kind::kahan) {
         const Expr y = args[0] - so_far[1];
         const Expr total = so_far[0] + y;
         return {total, (total - so_far[0]) - y};
     }
-    if (r.monoid->name == "sum" && is_float(args[0].dtype()) && args[0]->op == Op::mul)
-        return {fma(args[0]->args[0], args[0]->args[1], so_far[0])};
+    if (const Expr sum = accumulated_products(r, args[0], so_far[0]); sum.defined()) return {sum};
     return combined(r, so_far, {args.begin(), args.begin() + static_cast<std::ptrdiff_t>(r.components())});
 }
 

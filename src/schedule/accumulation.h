@@ -9,6 +9,9 @@ namespace tessera {
 /// One step of a reduction node: what follows `so_far` when the point with operands `args` is combined. A float sum of products
 /// accumulates by fma; a kahan sum has its compensation (Kahan 1965) as a second component.
 [[nodiscard]] std::vector<Expr> accumulated(const Reduction& r, const std::vector<Expr>& args, const std::vector<Expr>& so_far);
+/// so_far + operand by fma, where a float sum has products as operands; of several products where the order is any. Undefined
+/// otherwise.
+[[nodiscard]] Expr accumulated_products(const Reduction& r, const Expr& operand, const Expr& so_far);
 /// left ⊕ right, component by component.
 [[nodiscard]] std::vector<Expr> combined(const Reduction& r, const std::vector<Expr>& left, const std::vector<Expr>& right);
 /// dtypes and identity of what a reduction carries: those of its monoid, and the compensation of a kahan sum.

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 namespace tessera {
 namespace {
@@ -54,19 +55,25 @@ std::int64_t tile_vectors(const Dim& n, std::int64_t width) {
     return best;
 }
 
-// The dim whose loop forms the rows of a register tile, for a sum of products whose last dim gives the columns: one factor varies
-// along it alone, another along the last dim alone. The innermost that fills a tile, or the longest. Nothing where there is none.
-std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
+// Whether a sum of products has reuse in both directions of a tile over `m` and its last dim: one factor varies along `m` alone,
+// another along the last dim alone.
+bool forms_tiles(const Stage& sum, const Dim& m) {
     const Dim& n = sum.dims.back();
+    bool by_n = false, by_m = false;
+    for (const Expr& e : factors_of(sum)) {
+        by_n = by_n || (varies_along(e, n) && !varies_along(e, m));
+        by_m = by_m || (varies_along(e, m) && !varies_along(e, n));
+    }
+    return by_n && by_m;
+}
+
+// The dim whose loop forms the rows of a register tile, for a sum of products whose last dim gives the columns: the innermost
+// that fills a tile, or the longest. Nothing where there is none.
+std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
     std::optional<Dim> found;
     for (std::size_t i = sum.dims.size() - 1; i-- > 0;) {
         const Dim& m = sum.dims[i];
-        bool by_n = false, by_m = false;
-        for (const Expr& e : factors_of(sum)) {
-            by_n = by_n || (varies_along(e, n) && !varies_along(e, m));
-            by_m = by_m || (varies_along(e, m) && !varies_along(e, n));
-        }
-        if (!by_n || !by_m) continue;
+        if (!forms_tiles(sum, m)) continue;
         if (!found || (estimated_extent(*found) < enough_rows && estimated_extent(m) > 2 * estimated_extent(*found))) found = m;
     }
     return found;
@@ -74,9 +81,9 @@ std::optional<Dim> row_dim_of_contraction(const Stage& sum) {
 
 class Contraction {
 public:
-    Contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model)
-        : c_(c), s_(sum), written_(written), m_(*row_dim_of_contraction(sum)), n_(c.dims.back()) {
-        const std::int64_t bytes = dtype_bytes(sum.dtypes[0]);
+    Contraction(const Stage& c, const ContractionSum& sum, const Dim& row, const CpuModel& model)
+        : c_(c), s_(sum.sum), written_(sum.written), m_(row), n_(c.dims.back()) {
+        const std::int64_t bytes = dtype_bytes(s_.dtypes[0]);
         width_ = std::max<std::int64_t>(model.vector_bytes / bytes, 2);
         const double columns = estimated_extent(n_);
         // A part of a vector is worth one where the factor is copied into whole ones.
@@ -94,14 +101,21 @@ public:
         order_reduced_dims();
     }
 
-    void run(Schedule& out) const {
-        const auto packed = packed_factor(out), rows = gathered_factor(out);
-        if (rows && !packed && !wide_ && vectors_ && reduced_.size() == 1 && c_.dtypes == s_.dtypes &&
+    // `beside`: the other sums of the same definition, each over all of its k in tiles of its own.
+    void run(std::span<const Contraction> beside, Schedule& out) const {
+        const std::vector<Packed> packed = packed_factors(out), rows = gathered_factors(out);
+        if (!beside.empty()) {
+            whole(out, packed, rows);
+            for (const Contraction& other : beside) other.stand_beside(out);
+            return;
+        }
+        if (!rows.empty() && packed.empty() && !wide_ && vectors_ && reduced_.size() == 1 && c_.dtypes == s_.dtypes &&
             !s_.update->condition.defined() && estimated_extent(reduced_[0]) > static_cast<double>(steps)) {
             stepped(out);
             return;
         }
-        if (!packed || !packed->in_place || c_.dims.size() != 2 || reduced_.size() != 1 || s_.update->condition.defined()) {
+        if (packed.empty() || !packed[0].in_place || c_.dims.size() != 2 || reduced_.size() != 1 ||
+            s_.update->condition.defined()) {
             whole(out, packed, rows);
             return;
         }
@@ -109,14 +123,14 @@ public:
         const std::int64_t long_k = 4 * k_block_;  // panels of twice the second level of cache
         if (const auto extent = k.extent().constant()) {
             if (*extent >= long_k)
-                blocked(out, *packed, rows);
+                blocked(out, packed, rows);
             else
                 whole(out, packed, rows);
             return;
         }
         whole(out, packed, rows);
         Schedule deltas;
-        blocked(deltas, *packed, rows);
+        blocked(deltas, packed, rows);
         deltas.clear.insert(fmt::format("/stages/{}/store/space", pointer_escape(s_.name)));
         const std::string when = fmt::format("{} >= {}", k.name(), long_k);
         for (Variant& v : out.variants)
@@ -153,17 +167,16 @@ private:
     }
 
     // Tiles of registers inside blocks of columns, each over all of k.
-    void whole(Schedule& out, const std::optional<Packed>& packed, const std::optional<Packed>& rows) const {
+    void whole(Schedule& out, const std::vector<Packed>& packed, const std::vector<Packed>& rows) const {
         StageEdit edit = out.stage(c_.name);
         edit.root();
         for (const Dim& d : outer_) edit.parallel(d.name());
-        // Blocks make tasks and hold panels: none where other dims make the tasks and nothing is packed.
-        const bool in_blocks = blocks_ && (outer_.empty() || packed);
+        const bool in_blocks = has_blocks(packed);
         if (in_blocks) edit.parallel(n_.name(), n_block_, "nb").tail(Tail::guard);
         // Few blocks of columns: blocks of rows keep all threads busy.
         double blocks = in_blocks ? estimated_extent(n_) / static_cast<double>(n_block_) : 1;
         for (const Dim& d : outer_) blocks *= estimated_extent(d);
-        const bool packed_inside = packed && placed_inside(*packed);
+        const bool packed_inside = std::any_of(packed.begin(), packed.end(), [&](const Packed& p) { return placed_inside(p); });
         if (blocks < least_blocks && !packed_inside && estimated_extent(m_) > static_cast<double>(8 * tile_.rows))
             edit.parallel(m_.name(), 8 * tile_.rows, "mb");
         if (wide_) edit.serial(n_.name(), n_tile_, "nt").tail(Tail::guard);
@@ -174,19 +187,39 @@ private:
             edit.vector(n_.name());
         else
             vectors(edit, columns && *columns % n_tile_ == 0 ? std::optional<Tail>() : Tail::guard);
+        in_tiles(out, packed, rows, in_blocks);
+    }
+
+    // Blocks make tasks and hold panels: none where other dims make the tasks and nothing is packed.
+    [[nodiscard]] bool has_blocks(const std::vector<Packed>& packed) const {
+        return blocks_ && (outer_.empty() || !packed.empty());
+    }
+
+    // The sum inside the tiles, and the copies of its factors.
+    void in_tiles(Schedule& out, const std::vector<Packed>& packed, const std::vector<Packed>& rows, bool in_blocks) const {
         StageEdit inner = out.stage(s_.name);
         inner.at(c_.name, "mt").space(Space::register_);
         for (const Dim& d : reduced_) inner.serial(d.name());
         for (const Dim& d : outer_) inner.serial(d.name());
         inner.unroll(m_.name());
         vectors(inner);
-        if (packed) pack(out, *packed, packed_inside ? c_.name : "", blocks_ || outer_.empty() ? "nb" : outer_.back().name());
-        if (rows) gather_rows(out, *rows);
+        for (const Packed& p : packed)
+            if (placed_inside(p) && (in_blocks || !outer_.empty()))
+                pack(out, p, c_.name, in_blocks ? "nb" : outer_.back().name());
+            else
+                pack(out, p, "", "");
+        for (const Packed& p : rows) gather_rows(out, p);
         copy_bounded(out);
     }
 
+    void stand_beside(Schedule& out) const {
+        const std::vector<LoopSpec>& loops = *out.stages.at(c_.name).loops;
+        const bool in_blocks = std::any_of(loops.begin(), loops.end(), [](const LoopSpec& l) { return l.name == "nb"; });
+        in_tiles(out, packed_factors(out), gathered_factors(out), in_blocks);
+    }
+
     // Register tiles over one block of k, added to the sum, which lives in the result.
-    void blocked(Schedule& out, const Packed& packed, const std::optional<Packed>& rows) const {
+    void blocked(Schedule& out, const std::vector<Packed>& packed, const std::vector<Packed>& rows) const {
         const std::string k = reduced_[0].name(), kept = fmt::format("{}/{}", k, k_block_), part = s_.name + ".part";
         StageEdit edit = out.stage(c_.name);
         edit.root()
@@ -213,13 +246,16 @@ private:
         out.partial(part, s_.name, {kept}).at(s_.name, "mt").space(Space::register_).serial(k).unroll(m_.name());
         StageEdit inner = out.stage(part);
         vectors(inner);
-        Packed of_part = packed;
-        of_part.use = part;
-        pack(out, of_part, s_.name, "kb");
-        if (!rows) return;
-        Packed rows_of_part = *rows;
-        rows_of_part.use = part + rows->use.substr(s_.name.size());
-        gather_rows(out, rows_of_part);
+        for (const Packed& p : packed) {
+            Packed of_part = p;
+            of_part.use = part + p.use.substr(s_.name.size());
+            pack(out, of_part, s_.name, "kb");
+        }
+        for (const Packed& p : rows) {
+            Packed of_part = p;
+            of_part.use = part + p.use.substr(s_.name.size());
+            gather_rows(out, of_part);
+        }
     }
 
     // A factor whose rows are gathered for one tile of columns is not worth a copy. Register tiles over a few steps of the sum
@@ -289,10 +325,11 @@ private:
         return p;
     }
 
-    // The factor that varies along the columns, where a copy in panels is better than itself: its columns are not contiguous, or
-    // its rows are far apart.
-    [[nodiscard]] std::optional<Packed> packed_factor(const Schedule& out) const {
-        if (!vectors_) return {};
+    // The factors that vary along the columns, where a copy in panels is better than themselves: their columns are not
+    // contiguous, or their rows are far apart.
+    [[nodiscard]] std::vector<Packed> packed_factors(const Schedule& out) const {
+        std::vector<Packed> found;
+        if (!vectors_) return found;
         for (const Expr& e : factors_of(s_)) {
             if (!reads_itself(e) || !varies_along(e, n_) || varies_along(e, m_) || e->target().boundary != Boundary::none ||
                 !is_pointwise(e))
@@ -309,9 +346,12 @@ private:
                 std::count_if(outer_.begin(), outer_.end(), [&](const Dim& d) { return varies_along(e, d); }));
             p.contiguous = contiguous;
             p.in_place = contiguous && blocks_;
-            return p;
+            if (!is_among(found, p.name)) found.push_back(p);
         }
-        return {};
+        return found;
+    }
+    static bool is_among(const std::vector<Packed>& copies, const std::string& name) {
+        return std::any_of(copies.begin(), copies.end(), [&](const Packed& p) { return p.name == name; });
     }
 
     // Whether every iteration of the outer loops needs panels of its own; others are packed once.
@@ -346,9 +386,10 @@ private:
         edit.serial(others.back(), square, "square").serial(column).serial(others.back());
     }
 
-    // A factor whose rows follow each other in memory, so that a step of the sum takes it from one line to another far away: a
-    // copy in which a register tile's rows lie together.
-    [[nodiscard]] std::optional<Packed> gathered_factor(const Schedule& out) const {
+    // Factors whose rows follow each other in memory, so that a step of the sum takes them from one line to another far away:
+    // copies in which a register tile's rows lie together.
+    [[nodiscard]] std::vector<Packed> gathered_factors(const Schedule& out) const {
+        std::vector<Packed> found;
         for (const Expr& e : factors_of(s_)) {
             if (!reads_itself(e) || !varies_along(e, m_) || varies_along(e, n_) || e->target().boundary != Boundary::none ||
                 !is_pointwise(e))
@@ -359,9 +400,9 @@ private:
             if (estimated_extent(m_) * static_cast<double>(dtype_bytes(e->dtype)) < far_bytes) continue;
             Packed p = copy_for(e, ".rows", out);
             p.column = last;
-            return p;
+            if (!is_among(found, p.name)) found.push_back(p);
         }
-        return {};
+        return found;
     }
     void gather_rows(Schedule& out, const Packed& p) const {
         const std::size_t last = p.column;
@@ -447,15 +488,23 @@ bool computes_row_factor(const StageGraph& graph, size_t sum, const Expr& access
            estimated_extent(s.dims.back()) <= few_columns && tiled_cost(s) - op_cost(*access) + operations <= most_tiled;
 }
 
-std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition) {
-    for (size_t p = 0; p < definition; ++p)
-        if (reads(graph.stages[definition], graph.stages[p].func.get()) && graph.stages[p].update && is_contraction(graph, p))
-            return p;
-    return std::nullopt;
+std::vector<size_t> contractions_of(const StageGraph& graph, size_t definition) {
+    std::vector<size_t> found;
+    std::optional<Dim> rows;
+    for (size_t p = 0; p < definition; ++p) {
+        const Stage& sum = graph.stages[p];
+        if (!reads(graph.stages[definition], sum.func.get()) || !sum.update || !is_contraction(graph, p)) continue;
+        if (!rows) rows = row_dim_of_contraction(sum);
+        if (forms_tiles(sum, *rows)) found.push_back(p);
+    }
+    return found;
 }
 
-void schedule_contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model, Schedule& out) {
-    Contraction(c, sum, written, model).run(out);
+void schedule_contraction(const Stage& c, const std::vector<ContractionSum>& sums, const CpuModel& model, Schedule& out) {
+    const Dim row = *row_dim_of_contraction(sums[0].sum);
+    std::vector<Contraction> all;
+    for (const ContractionSum& s : sums) all.emplace_back(c, s, row, model);
+    all[0].run(std::span<const Contraction>(all).subspan(1), out);
 }
 
 }  // namespace tessera

@@ -2,19 +2,22 @@
 
 #include "schedule/default_schedule.h"
 
-#include <optional>
+#include <vector>
 
 namespace tessera {
 
-/// The sum of products that `definition` reads at its own point and alone, if there is one with reuse in both directions of a
-/// register tile.
-[[nodiscard]] std::optional<size_t> contraction_of(const StageGraph& graph, size_t definition);
+/// The sums of products that `definition` reads at its own point and alone, those with reuse in both directions of the register
+/// tiles that the first of them asks for.
+[[nodiscard]] std::vector<size_t> contractions_of(const StageGraph& graph, size_t definition);
 
-/// Schedules the definition `c` of a contraction and its sum: register tiles; the factor that varies along the columns packed
-/// into panels where it is not stored like that, the other one copied where it is read through a boundary condition; where the
-/// panels of a whole k outgrow the cache, blocks of k that are added in place. `written`: the sum before definitions were inlined
-/// into it; copies are of what it reads itself.
-void schedule_contraction(const Stage& c, const Stage& sum, const Stage& written, const CpuModel& model, Schedule& out);
+/// A sum, and what it was before definitions were inlined into it: copies are of what it reads itself.
+struct ContractionSum {
+    const Stage &sum, &written;
+};
+/// Schedules the definition `c` of contractions and their sums: register tiles; the factors that vary along the columns packed
+/// into panels where they are not stored like that, the other ones copied where they are read through a boundary condition; where
+/// the panels of a whole k outgrow the cache, blocks of k that are added in place. Several sums follow each other in a tile.
+void schedule_contraction(const Stage& c, const std::vector<ContractionSum>& sums, const CpuModel& model, Schedule& out);
 
 /// Whether a sum of products is a contraction.
 [[nodiscard]] bool is_contraction(const StageGraph& graph, size_t sum);

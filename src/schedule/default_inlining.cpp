@@ -204,7 +204,7 @@ bool keeps(const Reading& in, size_t i) {
     if (must_stand_alone(in.graph, i)) return true;
     if (is_copy_of_whole(in.graph, s)) return false;
     // A contraction has its register tiles in a definition; reductions that read it add nothing to them.
-    if (contraction_of(in.graph, i) && is_reduced(in, i)) return true;
+    if (!contractions_of(in.graph, i).empty() && is_reduced(in, i)) return true;
     if (is_light(in.graph, s)) return false;
     if (s.values.size() > 1 && is_read_at_one_place(in, i) && reuse <= static_cast<double>(in.by_producer[i].size()) &&
         !is_scattered(in, i))

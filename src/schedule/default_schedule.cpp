@@ -5,6 +5,7 @@
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_row_clones.h"
 #include "schedule/default_sums.h"
 #include "schedule/default_unrolling.h"
 #include "schedule/default_updates.h"
@@ -38,6 +39,7 @@ public:
 
     Schedule run() {
         auto shared = join_column_sums(graph_);
+        clone_row_sums(graph_, model_, out_);
         const StageGraph written = graph_;
         written_ = &written;
         inline_definitions(graph_);
@@ -87,9 +89,13 @@ private:
             edit.root();
             return;
         }
-        if (const auto sum = contraction_of(graph_, i)) {
-            schedule_contraction(s, stage(*sum), written_->stages[*written_->find(stage(*sum).name)], model_, out_);
-            placed_[*sum] = true;
+        if (const std::vector<size_t> contractions = contractions_of(graph_, i); !contractions.empty()) {
+            std::vector<ContractionSum> sums;
+            for (const size_t sum : contractions) {
+                sums.push_back({stage(sum), written_->stages[*written_->find(stage(sum).name)]});
+                placed_[sum] = true;
+            }
+            schedule_contraction(s, sums, model_, out_);
             return;
         }
         const bool alone = s.output || must_stand_alone(graph_, i) || stands_at_root(graph_, i);

@@ -25,7 +25,8 @@ bool is_column_sum(const StageGraph& graph, size_t i) {
     for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
     if (points <= (s.dims.size() == 1 ? small_reduction : many) || reduces_contiguously(s)) return false;
     for (size_t user = 0; user < graph.stages.size(); ++user)
-        if (contraction_of(graph, user) == i) return false;
+        for (const size_t sum : contractions_of(graph, user))
+            if (sum == i) return false;
     return true;
 }
 

@@ -103,19 +103,30 @@ private:
 
     static std::string stage_of_use(const std::string& use) { return use.substr(0, use.find('#')); }
 
-    // Partials first: they change what the stages read. A copy waits for the stages that it is for.
+    // Partials change what the stages read: clones come before them, copies behind. Both wait for the stages that they are for.
     bool ready(const StageSpec& spec, const std::set<std::string>& pending) const {
         const std::string& origin = spec.derived_from();
         if (!graph_.find(origin) && !find_input(origin)) return false;
-        if (spec.partial_of) return true;
         for (const std::string& name : pending) {
             const StageSpec& other = schedule_.stages.at(name);
-            if (&other != &spec && other.partial_of) return false;
+            if (&other == &spec) continue;
+            if (spec.copy_of && other.partial_of) return false;
+            if (spec.partial_of && other.clone_of && (*other.clone_of == origin || is_for(other, origin)) &&
+                !is_for_partial(other))
+                return false;
         }
-        if (spec.for_uses)
+        if (spec.for_uses && !spec.partial_of)
             for (const std::string& use : *spec.for_uses)
                 if (!graph_.find(stage_of_use(use))) return false;
         return true;
+    }
+    static bool is_for(const StageSpec& spec, const std::string& stage) {
+        return spec.for_uses && std::any_of(spec.for_uses->begin(), spec.for_uses->end(),
+                                            [&](const std::string& use) { return stage_of_use(use) == stage; });
+    }
+    bool is_for_partial(const StageSpec& spec) const {
+        return std::any_of(schedule_.stages.begin(), schedule_.stages.end(),
+                           [&](const auto& entry) { return entry.second.partial_of && is_for(spec, entry.first); });
     }
 
     [[noreturn]] void unresolved(const std::string& name, const StageSpec& spec) const {

@@ -1,6 +1,7 @@
 #include "schedule/recurrence_stages.h"
 
 #include "expr/index_build.h"
+#include "schedule/accumulation.h"
 
 #include <fmt/format.h>
 
@@ -190,8 +191,7 @@ private:
     }
 
     static Expr combined(const Reduction& r, const std::vector<Expr>& args, const std::vector<Expr>& before, size_t c) {
-        if (r.monoid->name == "sum" && is_float(args[0].dtype()) && args[0]->op == Op::mul)
-            return fma(args[0]->args[0], args[0]->args[1], before[0]);
+        if (const Expr sum = accumulated_products(r, args[0], before[0]); sum.defined()) return sum;
         std::map<const ExprNode*, Expr> values;
         for (size_t i = 0; i < r.left.size(); ++i) {
             values[r.left[i].get()] = before[i];

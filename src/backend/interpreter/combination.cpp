@@ -1,3 +1,4 @@
+#include "algorithm/fused_products.h"
 #include "algorithm/visit.h"
 #include "backend/interpreter/program.h"
 #include "base/check.h"
@@ -86,11 +87,11 @@ Program::Node Program::made_combination(const Expr& e) {
         whole->args[0].same_as(r.left[0]) && whole->args[1].same_as(r.right[0])) {
         c->function = nodes_[c->combined[0]].function;
         const Expr& body = e->args[e->op == Op::scatter ? c->places.size() : 0];
-        if (e->op == Op::reduce && r.order.kind != Order::Kind::kahan && r.monoid->name == "sum" && whole->op == Op::add &&
-            body->op == Op::mul && is_float(body->dtype)) {
-            c->fused = scalar_function(Op::fma, body->dtype, body->dtype);
-            for (size_t i = 0; i < 2; ++i) c->factors[i] = numbers_.at(body->args[i].get());
-        }
+        if (e->op == Op::reduce && whole->op == Op::add)
+            for (const Expr& p : fused_products(r, body)) {
+                c->fused = scalar_function(Op::fma, body->dtype, body->dtype);
+                c->factors.push_back({numbers_.at(p->args[0].get()), numbers_.at(p->args[1].get())});
+            }
     }
     n.target = static_cast<std::uint32_t>(combinations_.size());
     combinations_.push_back(std::move(c));
@@ -178,9 +179,11 @@ void Program::combine(Combination& c, std::span<Bits> total, std::span<const Bit
 /// total = total combined with the operands at the current point.
 void Program::fold_point(Combination& c, std::span<Bits> total) {
     if (c.fused != nullptr) {
-        const Bits a = value(c.factors[0]), b = value(c.factors[1]);
-        const Bits operands[] = {a, b, total[0]};
-        total[0] = c.fused(operands);
+        for (const auto& [left, right] : c.factors) {
+            const Bits a = value(left), b = value(right);
+            const Bits operands[] = {a, b, total[0]};
+            total[0] = c.fused(operands);
+        }
         return;
     }
     constexpr size_t most = 4;

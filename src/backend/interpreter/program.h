@@ -2,6 +2,7 @@
 
 #include "backend/interpreter/bound_arguments.h"
 
+#include <array>
 #include <map>
 #include <memory>
 #include <span>
@@ -159,8 +160,8 @@ struct Program::Combination {
     std::vector<std::uint32_t> combined;         // nodes over left and right
     std::vector<Bits> identity;
     ScalarFunction function = nullptr;  // combined is this of left and right
-    ScalarFunction fused = nullptr;     // fma, when the operand is a product of factors
-    std::uint32_t factors[2] = {0, 0};
+    ScalarFunction fused = nullptr;     // fma, when the operand is a product of factors, or a sum of such
+    std::vector<std::array<std::uint32_t, 2>> factors;
     // scatters
     std::vector<std::uint32_t> destination;  // slots
     std::vector<std::int64_t> destination_extents;

@@ -467,6 +467,39 @@ TEST(cpu_algorithms, default_schedule_of_a_long_sum) {
     }
 }
 
+// Clones of sums along rows, which have partials of their own in lanes.
+TEST(cpu_algorithms, default_schedule_of_outputs_that_share_row_sums) {
+    Dim row("row"), i("i");
+    const Input points("points", i32, {row, i}), z("z", i32, {row, i});
+    Func total("total"), spread("spread"), a("a"), b("b"), column("column");
+    total(row) = sum({i}, points(row, i));
+    spread(row) = sum({i}, (points(row, i) - total(row)) * (points(row, i) - total(row)));
+    a(row, i) = points(row, i) - total(row) + spread(row);
+    b(row, i) = z(row, i) * total(row) - spread(row);
+    column(i) = sum({row}, z(row, i) * spread(row));
+    const Algorithm both({a, b, column}, {points, z});
+    const Schedule s = default_schedule(both, CpuModel{});
+    EXPECT_TRUE(s.stages.count("spread.sum.of.a") && s.stages.count("spread.sum.of.b")) << to_json(s);
+    expect_same(both, s, {{{"row", 37}, {"i", 150}}, {{"row", 1}, {"i", 3}}, {{"row", 0}, {"i", 5}}});
+}
+
+// Sums of their own k in one register tile: plain, with an outer dim, with columns and rows that are copied, read outside;
+// products of one k are added up by fma.
+TEST(cpu_algorithms, default_schedule_of_several_sums_of_products) {
+    Dim j("j"), b("b");
+    const Input A("A", f32, {m, k}), B("B", f32, {k, n}), C("C", f32, {m, j}), D("D", f32, {j, n}), bias("bias", f32, {n}),
+        E("E", f32, {b, m, k}), F("F", f32, {b, n, k}), G("G", f32, {b, k, m}), H("H", f32, {k, n});
+    Func f("f"), g("g"), h("h");
+    f(m, n) = tanh(sum({k}, A(m, k) * B(k, n)) + sum({j}, C(m, j) * D(j, n)) + bias(n));
+    g(b, m, n) = sum({k}, E(b, m, k) * F(b, n, k)) - sum({k}, G(b, k, m) * constant(H, 0.5f)(k - 1, n));
+    h(m, n) = sum({k}, A(m, k) * B(k, n) + A(m, k) * H(k, n));
+    const CpuModel model{.vector_bytes = 64, .vector_registers = 32};
+    for (const Algorithm& a : {Algorithm({f}, {A, B, C, D, bias}), Algorithm({g}, {E, F, G, H}), Algorithm({h}, {A, B, H})})
+        expect_same(
+            a, default_schedule(a, model),
+            {{{"b", 2}, {"m", 37}, {"n", 150}, {"k", 70}, {"j", 33}}, {{"b", 1}, {"m", 5}, {"n", 3}, {"k", 1}, {"j", 2}}});
+}
+
 TEST(cpu_algorithms, memory_shared_inside_a_loop) {
     const Input in("in", i32, {y, x});
     Func a("a"), b("b"), out("out");

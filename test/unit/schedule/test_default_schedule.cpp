@@ -39,6 +39,21 @@ TEST(DefaultSchedule, ContractionsAreRegisterTiledWithAPackedOperand) {
     EXPECT_EQ(s.stages.at("C.sum").compute->at, (LoopRef{"C", "mt"})) << to_json(s);
 }
 
+// Each has the loops and panels that it has alone.
+TEST(DefaultSchedule, SumsOfProductsStandTogetherInATile) {
+    Dim m("m"), n("n"), k("k"), j("j");
+    Input A("A", f32, {m, k}), B("B", f32, {k, n}), C("C", f32, {m, j}), D("D", f32, {j, n});
+    Func f("f");
+    f(m, n) = tanh(sum({k}, A(m, k) * B(k, n)) + sum({j}, C(m, j) * D(j, n)));
+    const Schedule s = scheduled(Algorithm({f}, {A, B, C, D}));
+    for (const char* sum : {"f.sum", "f.sum.1"}) {
+        ASSERT_TRUE(s.stages.count(sum)) << to_json(s);
+        EXPECT_EQ(s.stages.at(sum).compute->at, (LoopRef{"f", "mt"})) << to_json(s);
+        EXPECT_EQ(s.stages.at(sum).store.space, Space::register_) << to_json(s);
+    }
+    EXPECT_TRUE(s.stages.count("B.p") && s.stages.count("D.p")) << to_json(s);
+}
+
 // Rows of tiles run along the inner dim where that has enough of them, and few columns are one tile.
 TEST(DefaultSchedule, TilesOfSmallMatricesLieAlongThem) {
     Dim k("k", 50), i("i", 20), j("j", 20), n("n", 1000);
@@ -155,6 +170,26 @@ TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
     const Schedule s = scheduled(Algorithm({y}, {x}));
     EXPECT_EQ(s.stages.at("y.sum").compute->at, (LoopRef{"y", "row"})) << to_json(s);
     EXPECT_TRUE(s.stages.count("y.sum.lanes")) << to_json(s);
+}
+
+// Two outputs of the same normalised rows: each has the sums along its rows to itself, what is dear is computed once.
+TEST(DefaultSchedule, SumsAlongRowsAreClonedForEachOutput) {
+    Dim row("row", 512), i("i", 256);
+    Input x("x", f32, {row, i}), z("z", f32, {row, i});
+    const auto scaled = [&](const Func& factor, const Input& by, const char* name) {
+        Func out(name);
+        out(row, i) = by(row, i) * factor(row);
+        return out;
+    };
+    Func mean("mean"), dear("dear");
+    mean(row) = sum({i}, x(row, i)) / 256;
+    dear(row) = sum({i}, exp(tanh(x(row, i))));
+    const Schedule s = scheduled(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b")}, {x, z}));
+    ASSERT_TRUE(s.stages.count("mean.sum.of.a")) << to_json(s);
+    EXPECT_EQ(s.stages.at("mean.sum.of.a").clone_of, "mean.sum");
+    EXPECT_EQ(s.stages.at("mean.sum.of.a").compute->at, (LoopRef{"a", "row"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("mean.sum").compute->at, (LoopRef{"b", "row"})) << to_json(s);
+    EXPECT_FALSE(scheduled(Algorithm({scaled(dear, x, "a"), scaled(dear, z, "b")}, {x, z})).stages.count("dear.sum.of.a"));
 }
 
 // Powers are stored for the row that is summed and divided next; what is cheap, or read of other rows, is computed again.
