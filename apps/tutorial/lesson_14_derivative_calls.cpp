@@ -98,11 +98,14 @@ void first_derivatives(const Quadratic& q, const ByHand& hand) {
     const Func back = vjp({{y, w}}, {x})[0];
     const ValuesAndGrads with_values = value_and_vjp({{y, w}}, {x});
     const Func along = jvp(y, {{x, v}});
+    const ValueAndTangent value_along = value_and_jvp(y, {{x, v}});
     same("grad", slope, hand.slope);
     same("value_and_grad", both.gradients[0], hand.slope);
     same("value_and_grad", both.value, {hand.y[0] * hand.y[0] + hand.y[1] * hand.y[1]});
     same("vjp", back, ByHand::times(hand.J, outputs, hand.w, true));
     same("value_and_vjp", with_values.values[0], hand.y);
+    same("value_and_jvp", value_along.value, hand.y);
+    same("value_and_jvp", value_along.tangent, ByHand::times(hand.J, outputs, hand.v));
     same("jvp", along, ByHand::times(hand.J, outputs, hand.v));
 
     // The linear part is a definition of its own, with Inputs d_x for the directions; its transpose is what vjp gives.

@@ -100,6 +100,12 @@ struct Tangent {
 };
 /// The derivative of y along the tangents, over y's dims: jvp(y, {{x, 1}}) by x. What is not named stays fixed.
 [[nodiscard]] Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options = {});
+struct ValueAndTangent {
+    Func value;  // y, split so that it shares its stages with the derivative
+    Func tangent;
+};
+/// The value of y beside what jvp() gives.
+[[nodiscard]] ValueAndTangent value_and_jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options = {});
 
 /// All derivatives of y by x: over y's dims, then `wrt_dims` for the dims of x (without those of `per`; default: x's own, or new
 /// ones where y has them). jacrev takes them by rows, jacfwd by columns; jacobian chooses the one with fewer dims. Zeros of

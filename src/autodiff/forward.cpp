@@ -22,6 +22,34 @@ bool asks_for_equal_dims(const Guarded& g) {
         if (p->op == Op::eq && is_integer(p->args[0].dtype())) return true;
     return false;
 }
+// A product of two tensors, each of which has a dim of `dims` to itself.
+bool is_outer_product(const Expr& e, const std::vector<Dim>& dims) {
+    if (e->op != Op::mul || e->args[0]->op != Op::access || e->args[1]->op != Op::access) return false;
+    const std::vector<Dim> left = free_dims(e->args[0]), right = free_dims(e->args[1]);
+    bool by_left = false, by_right = false;
+    for (const Dim& d : dims) {
+        by_left = by_left || (contains_dim(left, d) && !contains_dim(right, d));
+        by_right = by_right || (contains_dim(right, d) && !contains_dim(left, d));
+    }
+    return by_left && by_right;
+}
+// The terms of `e` where all are such products, else nothing.
+std::vector<Expr> outer_products(const Expr& e, const std::vector<Dim>& dims) {
+    if (is_outer_product(e, dims)) return {e};
+    if (e->op != Op::add) return {};
+    std::vector<Expr> terms = outer_products(e->args[0], dims), more = outer_products(e->args[1], dims);
+    if (terms.empty() || more.empty()) return {};
+    terms.insert(terms.end(), more.begin(), more.end());
+    return terms;
+}
+
+// Whether `e` is a tensor, read at `dims`.
+bool is_whole_read(const Expr& e, const std::vector<Dim>& dims) {
+    if (e->op != Op::access || e->target().boundary != Boundary::none || e->index_count() != dims.size()) return false;
+    for (size_t i = 0; i < dims.size(); ++i)
+        if (e->args[i]->op != Op::dim || e->args[i]->dim().id() != dims[i].id()) return false;
+    return true;
+}
 }  // namespace
 
 Forward::Forward(DerivativeGraph& graph, ForwardOptions options)
@@ -50,31 +78,40 @@ void Forward::set(const Func& cut, const Expr& tangent) {
     set_variable(cut.state().get(), cut.name(), cut.dims(), tangent, cut.state()->where);
 }
 
-// A read of the tangent where `access` reads the value. Where a constant is read outside, the sweep knows.
+// A read of the tangent where `access` reads the value. Where a constant is read outside, 0 is; where what is read there may
+// vary, the sweep knows.
 Guarded Forward::tangent_of(const Expr& access) {
     const AccessTarget& target = access->target();
     const void* key = target.input ? static_cast<const void*>(target.input.get()) : target.func.get();
+    const auto own_indices = access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count());
     std::vector<Expr> indices = dims_as_indices(options_.parameters);
-    indices.insert(indices.end(), access->args.begin(),
-                   access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count()));
-    const Boundary boundary = target.boundary == Boundary::constant ? Boundary::none : target.boundary;
+    indices.insert(indices.end(), access->args.begin(), own_indices);
+    const bool outside = target.boundary == Boundary::constant;
+    const bool zero_outside = outside && access->index_count() > 0 && is_constant(access->args.back());
+    const Boundary boundary = outside && !zero_outside ? Boundary::none : target.boundary;
+    const auto read = [&](const AccessTarget& of, DType dtype, int component) -> Guarded {
+        std::vector<Expr> args = indices;
+        if (zero_outside) args.push_back(zero_of(dtype));
+        return {{}, make_access({of.input, of.func, boundary}, std::move(args), dtype, component, access->where)};
+    };
     if (const auto variable = variables_.find(key); variable != variables_.end()) {
         const Func& f = variable->second;
         const Expr& value = f.state()->values[0];
         if (is_constant(value)) return {{}, value};
+        if (is_whole_read(value, f.dims())) return read(value->target(), value.dtype(), value->component());
         // A delta is solved where it stands; it has one value outside too.
-        if (value->op == Op::select && is_constant(value->args[1]) && boundary == Boundary::none) {
+        if (value->op == Op::select && is_constant(value->args[1]) && (boundary == Boundary::none || zero_outside)) {
             DimValues at;
             for (size_t i = 0; i < f.dims().size(); ++i) at[f.dims()[i].id()] = indices[i];
             return as_guarded(with_dims(value, at));
         }
-        return {{}, make_access({nullptr, f.state(), boundary}, std::move(indices), f.dtype(), 0, access->where)};
+        return read({nullptr, f.state(), boundary}, f.dtype(), 0);
     }
     if (!target.func) return {};
     const Tangents& t = tangents(Func(target.func));
     const int c = t.component.at(static_cast<size_t>(access->component()));
     if (c < 0) return {};
-    return {{}, make_access({nullptr, t.func.state(), boundary}, std::move(indices), t.func.dtype(c), c, access->where)};
+    return read({nullptr, t.func.state(), boundary}, t.func.dtype(c), c);
 }
 
 std::vector<Guarded> Forward::swept(const Func& f, const std::vector<Expr>& roots) {
@@ -178,6 +215,13 @@ void Forward::define_reduction(const Func& f, const Expr& root) {
         return define(f, values);
     }
     const bool adds = r.monoid == plus.shared();
+    // Contractions are sums of their own: each has its factors in the nearest caches.
+    if (adds && root->op == Op::reduce && r.order.kind == Order::Kind::any)
+        if (const std::vector<Expr> terms = outer_products(tangents[0], with_parameters(f.dims())); terms.size() > 1) {
+            Expr sum;
+            for (const Expr& t : terms) sum = sum_of(sum, reduce(plus, r.dims, {at(t)}, condition)[0]);
+            return define(f, {{{}, sum}});
+        }
     const DualMonoid both_monoid = adds ? DualMonoid{plus, {0}} : dual(r);
     std::vector<Operand> all;
     if (!adds)

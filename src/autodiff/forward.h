@@ -50,8 +50,11 @@ private:
     std::map<const FuncState*, Tangents> tangents_;
 };
 
-/// The derivatives of several Funcs along the same tangents: what they have in common is made once.
-[[nodiscard]] std::vector<Func> derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents,
-                                                  const GradOptions& options);
+/// Several Funcs, split, and their derivatives along the same tangents: what they have in common is made once.
+struct ValuesAlong {
+    std::vector<Func> values, tangents;
+};
+[[nodiscard]] ValuesAlong derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents,
+                                            const GradOptions& options);
 
 }  // namespace tessera

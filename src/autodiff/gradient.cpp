@@ -95,11 +95,15 @@ std::vector<Func> vjp(const std::vector<Cotangent>& outputs, const std::vector<W
 }
 
 Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options) {
-    return derivatives_along({y}, tangents, options)[0];
+    return derivatives_along({y}, tangents, options).tangents[0];
 }
 
-std::vector<Func> derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents,
-                                    const GradOptions& options) {
+ValueAndTangent value_and_jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options) {
+    const ValuesAlong both = derivatives_along({y}, tangents, options);
+    return {both.values[0], both.tangents[0]};
+}
+
+ValuesAlong derivatives_along(const std::vector<Func>& ys, const std::vector<Tangent>& tangents, const GradOptions& options) {
     std::vector<Wrt> wrt;
     std::string by;
     for (const Tangent& t : tangents) {
@@ -118,8 +122,8 @@ std::vector<Func> derivatives_along(const std::vector<Func>& ys, const std::vect
             forward.set(x, t.value.at(x.dims(), x.dtype(), x.name()));
         }
     }
-    std::vector<Func> along;
-    for (const Func& y : g.outputs) along.push_back(forward.result(y));
+    ValuesAlong along{g.outputs, {}};
+    for (const Func& y : g.outputs) along.tangents.push_back(forward.result(y));
     return along;
 }
 

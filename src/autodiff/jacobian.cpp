@@ -120,7 +120,8 @@ std::vector<Func> hvp(const Func& y, const std::vector<Tangent>& directions, con
     std::vector<Wrt> wrt;
     for (const Tangent& t : directions) wrt.push_back(t.of);
     return derivatives_along(grad(y, wrt, options), directions,
-                             {.order = options.order, .name = options.name.empty() ? "" : options.name + "/along"});
+                             {.order = options.order, .name = options.name.empty() ? "" : options.name + "/along"})
+        .tangents;
 }
 
 std::vector<Func> transpose(const Func& linear, const std::vector<Wrt>& by, const Direction& cotangent,

@@ -1,5 +1,7 @@
 #include "autodiff/scalar_partials.h"
 
+#include "algorithm/graph.h"
+
 #include <array>
 #include <cmath>
 #include <limits>
@@ -69,6 +71,14 @@ Partial by_arc(const Place& p, bool negative) {
     return {.negative = negative,
             .divisor = call(Op::sqrt, {product_of(one_minus(p, x), call(Op::add, {typed_constant(p, 1), x}))})};
 }
+// factor / divisor. A divisor that is the same along some dim of the quotient is inverted once there.
+Partial divided(const Place& p, bool negative, const Expr& factor) {
+    const Expr& divisor = p.args[1];
+    const std::vector<Dim> own = free_dims(divisor), all = free_dims(*p.node);
+    if (is_constant(divisor) || own.size() >= all.size()) return {.negative = negative, .factor = factor, .divisor = divisor};
+    const Expr inverse = quotient_of(typed_constant(p, 1), divisor);
+    return {.negative = negative, .factor = factor.defined() ? product_of(factor, inverse) : inverse};
+}
 Expr radius_squared(const Place& p) { return call(Op::add, {squared(p.args[0]), squared(p.args[1])}); }
 
 // Inside the range of the narrower dtype the conversion is the identity; what it clamps does not depend on its operand.
@@ -94,11 +104,11 @@ constexpr std::array rows{
     PartialRow{Op::sub, {one, minus_one}},
     PartialRow{Op::mul, {second, first}},
     PartialRow{Op::div,
-               {[](const Place& p) { return Partial{.divisor = p.args[1]}; },
+               {[](const Place& p) { return divided(p, false, {}); },
                 // What a sigmoid is made of: its own square instead of another division.
                 [](const Place& p) {
                     if (is_number(p.args[0], 1)) return Partial{.negative = true, .factor = squared(p.value)};
-                    return Partial{.negative = true, .factor = p.value, .divisor = p.args[1]};
+                    return divided(p, true, p.value);
                 }}},
     PartialRow{Op::mod,
                {one,

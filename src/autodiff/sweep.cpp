@@ -147,8 +147,11 @@ std::vector<Guarded> forward_sweep(const std::vector<Expr>& roots, const std::fu
         if (n->op == Op::variable) {
             sum = in_dtype(n.dtype(), tangent(n));
         } else if (n->op == Op::access) {
-            if (context.active(n)) sum = in_dtype(n.dtype(), tangent(n));
-            if (may_read_outside(n))
+            const Guarded read = context.active(n) ? tangent(n) : Guarded{};
+            sum = in_dtype(n.dtype(), read);
+            // A read that has 0 outside itself needs no condition.
+            const bool everywhere = !read.zero() && read.always() && read.value->op == Op::access && may_read_outside(read.value);
+            if (may_read_outside(n) && !everywhere)
                 sum =
                     added(restricted(sum, reads_inside(n)), restricted(tangents[n->args.back().get()], not_of(reads_inside(n))));
         } else if (n->op == Op::select) {

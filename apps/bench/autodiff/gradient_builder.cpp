@@ -79,7 +79,8 @@ GradientCase GradientBuilder::finish(const Func& y) && {
         const Input of = inputs_[static_cast<std::size_t>(i)];
         tangents.emplace_back(of, tensor("v_" + of.name(), of.dims(), false, 1, of.dtype()));
     }
-    const std::vector<Func> along{y, jvp(y, tangents)};
+    const ValueAndTangent moved = value_and_jvp(y, tangents);
+    const std::vector<Func> along{moved.value, moved.tangent};
     std::optional<Algorithm> second;
     if (y.rank() == 0) {
         const std::vector<Func> products = hvp(y, tangents);

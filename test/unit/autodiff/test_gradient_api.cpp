@@ -110,6 +110,40 @@ TEST(GradientApi, HessianAndItsProductAgree) {
     check_derivative({.y = grad(y, {a})[0], .wrt = {a, w}, .extents = {{"i", 3}, {"j", 2}}});
 }
 
+// Along a direction, products of two factors are sums of their own, and what is read outside stays zero there.
+TEST(GradientApi, DerivativesAlongATangentAreContractionsAgain) {
+    Dim m("m"), n("n"), k("k"), r("r", 3);
+    const Input A("A", f64, {m, k}), B("B", f64, {k, n}), u("u", f64, {m, k}), v("v", f64, {k, n}), w("w", f64, {r});
+    Func C("C"), row("row");
+    C(m, n) = sum({k}, A(m, k) * B(k, n));
+    row(m, k) = sum({r}, constant(A, 0.0)(m, k + r - 1) * w(r));
+    const Func along = jvp(C, {{A, u}, {B, v}}), moved = jvp(row, {{A, u}});
+    EXPECT_NE(Algorithm({along}, arguments_of({along})).text().find("sum({k}, u(m, k) * B(k, n)) + sum({k}, v(k, n) * A(m, k))"),
+              std::string::npos)
+        << Algorithm({along}, arguments_of({along})).text();
+    EXPECT_NE(Algorithm({moved}, arguments_of({moved})).text().find("constant(u, 0f64)(m, k + r - 1) * w(r)"), std::string::npos)
+        << Algorithm({moved}, arguments_of({moved})).text();
+    check_derivative({.y = C, .wrt = {A, B}, .extents = {{"m", 3}, {"n", 4}, {"k", 5}}});
+    check_derivative({.y = row, .wrt = {A, w}, .extents = {{"m", 3}, {"k", 5}}});
+}
+
+TEST(GradientApi, ValuesShareTheirStagesWithTheTangent) {
+    Dim i("i"), j("j");
+    const Input a("a", f64, {i, j}), v("v", f64, {i, j});
+    const Func y = ops::softmax("y", a, {j});
+    const ValueAndTangent both = value_and_jvp(y, {{a, v}});
+    const Algorithm together({both.value, both.tangent}, arguments_of({both.value, both.tangent}));
+    std::int64_t exponentials = 0;
+    for (const Func& f : together.funcs())
+        for (const Expr& e : f.state()->values) for_each_node({e}, [&](const Expr& n) { exponentials += n->op == Op::exp; });
+    EXPECT_EQ(exponentials, 1) << together.text();
+    const Program p{.y = y, .wrt = {a}, .extents = {{"i", 3}, {"j", 4}}};
+    const Values values = random_values(p, {y, both.tangent}, 2);
+    const Func alone = jvp(y, {{a, v}});
+    EXPECT_EQ(evaluated({y}, p, values)[0], evaluated({both.value}, p, values)[0]);
+    EXPECT_EQ(evaluated({alone}, p, values)[0], evaluated({both.tangent}, p, values)[0]);
+}
+
 // What the products of several arguments have in common is made once, so they stand in one algorithm.
 TEST(GradientApi, HessianProductsOfSeveralArgumentsShareTheirParts) {
     Dim i("i"), j("j");
