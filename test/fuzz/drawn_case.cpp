@@ -148,8 +148,8 @@ std::string DrawnCase::difference(const interpreter::Outputs& wanted, const inte
     return {};
 }
 
-DrawnCase draw_case(Random& random) {
-    DrawnCase c{random_algorithm(random), {}};
+DrawnCase draw_case(Random& random, bool routines) {
+    DrawnCase c{random_algorithm(random, routines), {}};
     const auto extent = [&](std::int64_t most) { return chance(random, 0.04) ? 0 : draw(random, 1, most); };
     const bool deep = c.algorithm.outputs()[0].rank() > 3;
     c.extents = {

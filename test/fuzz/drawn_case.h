@@ -31,7 +31,7 @@ struct DrawnCase {
 };
 
 /// Of random_algorithm(), on whole numbers.
-[[nodiscard]] DrawnCase draw_case(Random& random);
+[[nodiscard]] DrawnCase draw_case(Random& random, bool routines = false);
 /// Of random_real(), on reals.
 [[nodiscard]] DrawnCase draw_real_case(Random& random);
 

@@ -2,6 +2,8 @@
 
 #include "algorithm/graph.h"
 
+#include <tessera/routine.h>
+
 #include <memory>
 
 namespace tessera::fuzz {
@@ -16,7 +18,7 @@ const std::vector<DType> input_dtypes{bool_, i8, u8, i16, u16, i32, u32, i64, u6
 
 class Generator {
 public:
-    explicit Generator(Random& random) : random_(random) {
+    Generator(Random& random, bool routines) : random_(random), routines_(routines) {
         const std::vector<Dim> all{Dim("p"), Dim("c"), y_, x_};
         dims_.assign(all.end() - pick(random_, std::vector<int>{1, 2, 2, 2, 2, 3, 3, 4}), all.end());
         a_ = std::make_unique<Input>("a", pick(random_, input_dtypes), dims_);
@@ -82,12 +84,13 @@ private:
         At own;
         for (const Dim& d : f.dims())
             for (size_t i = 0; i < dims_.size(); ++i)
-                if (dims_[i].id() == d.id()) own.push_back(is_time(f, d) ? clamp(at[i], 0, Expr(d.extent()) - 1) : at[i]);
+                if (dims_[i].id() == d.id())
+                    own.push_back(is_time(f, d) || f.state()->routine ? clamp(at[i], 0, Expr(d.extent()) - 1) : at[i]);
         if (f.components() > 1) return cast(t, f.at(indices(own))[static_cast<int>(draw(random_, 0, f.components() - 1))]);
         if (!own.empty() && chance(random_, 0.2)) return cast(t, wrapped(f, own));
         return cast(t, f.at(indices(own)).read());
     }
-    // Stages hold the steps of [0, extent), not those behind it.
+    // Stages hold the steps of [0, extent), not those behind it; so do the results of routines.
     static bool is_time(const Func& f, const Dim& d) { return f.state()->recurrence && f.state()->recurrence->t.id() == d.id(); }
     template <class Source>
     Expr wrapped(const Source& s, const At& at) {
@@ -150,7 +153,8 @@ private:
 
     void add() {
         const DType t = pick(random_, dtypes);
-        const auto kind = draw(random_, 0, 23);
+        const auto kind = draw(random_, 0, routines_ ? 27 : 23);
+        if (kind > 23) return add_routine();
         if (kind == 20) return add_recurrence();
         if (kind == 21) return define(Tuple{pointwise(t, 1), pointwise(pick(random_, dtypes), 1)});
         if (kind == 22) return add_row();
@@ -338,6 +342,30 @@ private:
         std::move(f.at(indices(at))) = largest ? max({j}, body) : sum_if({j}, body, {});
         funcs_.push_back(f);
     }
+    // A C function (fuzz_routines.cpp) and what it means.
+    void add_routine() {
+        const auto which = draw(random_, 0, 2);
+        const auto operand = [&](DType t) {
+            define(Tuple{pointwise(t, 1)});
+            return funcs_.back();
+        };
+        const Func from = operand(which == 0 ? pick(random_, dtypes) : i32);
+        Func meaning(fresh("meaning"));
+        std::vector<Wrt> operands{from};
+        switch (which) {
+            case 0: meaning.at(indices(here())) = from.at(indices(moved(last(), Expr(x_.extent()) - 1 - x_))).read(); break;
+            case 1: meaning.at(indices(here())) = scan(plus, x_, from.at(indices(here())).read()); break;
+            default: {
+                const Func other = operand(i32);
+                operands.emplace_back(other);
+                const Expr a = from.at(indices(here())).read(), b = other.at(indices(here())).read();
+                meaning.at(indices(here())) = Tuple{a + b, max(a, b)};
+            }
+        }
+        const std::vector<std::string> symbols{"tessera_fuzz_reversed", "tessera_fuzz_running_sums",
+                                               "tessera_fuzz_sum_and_larger"};
+        funcs_.push_back(routine(symbols[static_cast<size_t>(which)], meaning, {.name = fresh("routine"), .operands = operands}));
+    }
     Func total() {
         const DType t = pick(random_, std::vector<DType>{i32, u8, i64});
         Dims over;
@@ -395,17 +423,18 @@ private:
     std::unique_ptr<Input> a_, b_, left_, right_, table_;
     std::unique_ptr<Scalar> alpha_;
     std::vector<Func> funcs_;
+    bool routines_;
     int names_ = 0;
 };
 
 }  // namespace
 
-Algorithm random_algorithm(Random& random) {
+Algorithm random_algorithm(Random& random, bool routines) {
     // Reads without a boundary are drawn too; where they cannot be proved inside, or a recurrence's region is not found, another
     // algorithm is drawn.
     while (true) {
         try {
-            return Generator(random).run();
+            return Generator(random, routines).run();
         } catch (const Error& e) {
             if (e.code() != E0401_out_of_bounds && e.code() != E0402_unbounded) throw;
         }

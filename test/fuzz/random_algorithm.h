@@ -25,7 +25,7 @@ template <class T>
 /// One to eight definitions over [x] up to [p, c, y, x], of every dtype: point-wise arithmetic, shifted, mirrored, scaled and
 /// data-dependent reads, boundary conditions, stencils, reductions with predicates, of tuples and in declared orders,
 /// contractions, scans, recurrences, scatters, arg-max, tuples, Funcs with fewer dims. Float reductions of free order only see
-/// small whole numbers, so every legal order gives the same bits.
-[[nodiscard]] Algorithm random_algorithm(Random& random);
+/// small whole numbers, so every legal order gives the same bits. With `routines` some are computed by C functions.
+[[nodiscard]] Algorithm random_algorithm(Random& random, bool routines = false);
 
 }  // namespace tessera::fuzz
