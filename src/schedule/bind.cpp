@@ -171,6 +171,7 @@ private:
             b.update = bind_loops(s, loops, pure, s.update->reduction_dims, kind, target_);
             put_steps_outside(s, b.update);
             check_order(s, b.update);
+            check_scan(s, b.update, spec && spec->method ? *spec->method : Method::serial);
             b.pure = bind_loops(s, spec && spec->init ? *spec->init : init_loops(s, loops, pure), s.dims, {}, kind, target_);
         } else {
             if (spec && spec->init)

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 namespace tessera {
@@ -46,6 +47,7 @@ void check_reduction_kind(const Stage& stage, const LoopSpec& spec, const std::v
     const bool threads = spec.as == LoopKind::thread || spec.as == LoopKind::warpgroup || spec.as == LoopKind::warp ||
                          spec.as == LoopKind::lane || spec.as == LoopKind::frag;
     if (!threads || (stage.kind == Stage::Kind::reduction && may_reorder(stage))) return;
+    if (stage.kind == Stage::Kind::scan && (spec.as == LoopKind::thread || spec.as == LoopKind::lane)) return;  // check_scan()
     if (stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
     throw Error(E0505_order, stage.where,
                 fmt::format("loop {} of {} is {} but combines in an order that is part of the algorithm", spoken(spec),
@@ -211,6 +213,40 @@ size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, c
                     {fix("name one of its loops: " + join_names(names))});
     throw Error(E0502_unknown_loop, {}, fmt::format("{} refers to loop {} of {}, which does not exist", who, name, stage),
                 {fix_spelling(name, names), note(fmt::format("the loops of {} are {}", stage, join_names(names)))});
+}
+
+void check_scan(const Stage& stage, const std::vector<BoundLoop>& nest, Method method) {
+    const auto spread = [](const BoundLoop& l) { return l.kind == LoopKind::thread || l.kind == LoopKind::lane; };
+    const auto dealt = std::find_if(nest.begin(), nest.end(), [&](const BoundLoop& l) { return l.reduction && spread(l); });
+    if (stage.kind != Stage::Kind::scan || method != Method::blocked) {
+        if (method == Method::blocked)
+            throw Error(E0505_order, stage.where, fmt::format("{} has method blocked but is no scan", stage.name),
+                        {fix("leave the method out")});
+        if (stage.kind != Stage::Kind::scan || dealt == nest.end()) return;
+        throw Error(E0505_order, stage.where,
+                    fmt::format("loop {} of {} is {}, whose iterations need what those before them combined", dealt->name,
+                                stage.name, word(dealt->kind)),
+                    {fix("use method blocked"), fix("run it serially and spread another dim over the threads")});
+    }
+    if (dealt == nest.end())
+        throw Error(
+            E0506_loop_kind, stage.where,
+            fmt::format("{} has method blocked but no thread or lane loop over {}", stage.name,
+                        stage.update->reduction_dims[0].name()),
+            {fix("leave the method out"), fix("deal the time out to threads, several steps to each: thread outside serial")});
+    if (!stage.update->monoid->traits.associative)
+        throw Error(E0505_order, stage.where,
+                    fmt::format("{} is scanned by threads but its monoid {} may not be regrouped", stage.name,
+                                stage.update->monoid->name),
+                    {fix("leave the method out and run its time serially")});
+    for (auto l = nest.begin(); l != nest.end(); ++l)
+        if (!l->reduction && (l > dealt || spread(*l)))
+            throw Error(
+                E0506_loop_kind, stage.where,
+                fmt::format("loop {} of {} stands {} {} loop {}, over which its threads scan together", l->name, stage.name,
+                            l > dealt ? "inside" : "beside", word(dealt->kind), dealt->name),
+                {fix(l->kind == LoopKind::thread ? fmt::format("make {} a warp loop and {} a lane loop", l->name, dealt->name)
+                                                 : fmt::format("move {} outside, as a serial, block or warp loop", l->name))});
 }
 
 void check_order(const Stage& stage, const std::vector<BoundLoop>& nest) {

@@ -23,6 +23,9 @@ enum class NestKind {
 [[nodiscard]] size_t find_loop(const std::string& stage, const std::vector<BoundLoop>& nest, const std::string& name,
                                const std::string& who);
 
+/// E0505, E0506 for a scan whose time threads share in a way that its method does not have, and for a method that is of scans.
+void check_scan(const Stage& stage, const std::vector<BoundLoop>& nest, Method method);
+
 /// E0505 when the nest combines in an order that the update does not allow.
 void check_order(const Stage& stage, const std::vector<BoundLoop>& nest);
 

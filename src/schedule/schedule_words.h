@@ -70,7 +70,7 @@ inline constexpr auto method_words = std::to_array<WordRow>({
     {"sort", "sources sorted by destination, then segments combined", "serial", "serial"},
     {"private", "a private destination per worker, combined once", "serial", "serial"},
     {"atomic", "integers only: atomic updates", "serial"},
-    {"blocked", "of scans: scan blocks, scan their ends, add", "serial", "serial"},
+    {"blocked", "of scans: threads combine the steps that each has, then each starts from what is before it", "serial"},
     {"lookback", "of scans: one pass, each block waits for the one before", "serial", "serial"},
 });
 inline constexpr auto engine_words = std::to_array<WordRow>({

@@ -63,6 +63,10 @@ public:
                 if (const Bound b = of(split->rest, depth - 1); b && (!best || *b < *best)) best = b;
                 continue;
             }
+            if (atom->op == Op::extent && atom->dim().state().at_most) {
+                if (const Bound b = with(index_number(*atom->dim().state().at_most)); b && (!best || *b < *best)) best = b;
+                continue;
+            }
             const auto range = ranges_.ranges.find(atom);
             if (range == ranges_.ranges.end()) continue;
             const Expr& end = *factor > 0 ? range->second.high : range->second.low;

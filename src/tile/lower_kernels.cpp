@@ -1,12 +1,15 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
 #include "tile/async_copy.h"
+#include "tile/atomic_update.h"
 #include "tile/box_copy.h"
 #include "tile/buffer_layout.h"
 #include "tile/environment.h"
 #include "tile/fragment_product.h"
+#include "tile/kernel_record.h"
 #include "tile/lower.h"
 #include "tile/register_shares.h"
+#include "tile/thread_scan.h"
 
 #include <fmt/format.h>
 
@@ -96,38 +99,16 @@ private:
         kernel.name += fmt::format("_{}", out_.kernels.size());
         const Environment outside = environment_;
         kernel_ = &kernel;
-        most_threads_ = 32;
+        most_threads_ = 32, scanning_threads_ = 0;
         StatementPtr body = lower(s, Level::grid);
         for (size_t i = root_lets_.size(); i-- > 0;) body = statement(Let{root_lets_[i].variable, root_lets_[i].value, body});
         kernel.body = std::move(body);
         const auto spec = tree_.bound.kernels.find(root);
-        const std::int64_t rounded = (std::min<std::int64_t>(most_threads_, 1024) + 31) / 32 * 32;
-        kernel.threads = rounded;
-        if (spec != tree_.bound.kernels.end()) {
-            kernel.threads = spec->second.threads.value_or(rounded);
-            kernel.min_ctas = spec->second.min_ctas.value_or(1);
-            if (!plain_) set_roles(kernel, spec->second);
-        }
+        size_kernel(kernel, {most_threads_, scanning_threads_}, spec == tree_.bound.kernels.end() ? nullptr : &spec->second,
+                    stage(producing_), plain_);
         environment_ = outside;
         spaces_.clear();
         out_.kernels.push_back(std::move(kernel));
-    }
-
-    void set_roles(Kernel& kernel, const KernelSpec& spec) const {
-        kernel.persistent = spec.persistent.value_or(false);
-        if (spec.overlap) kernel.producers = 128;
-        kernel.producer_registers = spec.producer_regs.value_or(0);
-        kernel.consumer_registers = spec.consumer_regs.value_or(0);
-        const bool registers = kernel.producer_registers > 0 || kernel.consumer_registers > 0;
-        if (!spec.overlap && (kernel.persistent || registers))
-            throw Limit(L0903_schedule, stage(producing_).where,
-                        fmt::format("kernel {} has {}, but no warps with roles", kernel.name,
-                                    kernel.persistent ? "persistent blocks" : "registers of roles"),
-                        {fix("use overlap cooperative"), fix("leave it out")});
-        if (spec.overlap && registers && (kernel.producer_registers == 0 || kernel.consumer_registers == 0))
-            throw Error(E0508_storage, stage(producing_).where,
-                        fmt::format("kernel {} says how many registers threads of one role have", kernel.name),
-                        {expected("producer_regs and consumer_regs, or neither")});
     }
 
     // ---- statements of a kernel
@@ -274,6 +255,12 @@ private:
                         {lane ? fix("put a warp loop around it, or make it a thread loop")
                               : fix("compute the stage at a block loop, or make the loop serial")});
         }
+        if (const tessera::Store* store = scan_ ? nullptr : scanned_by(tree_.bound, l)) return lower_scan(l, *store);
+        Spread spread = dealt_out(l);
+        note_threads(spread);
+        return statement(std::move(spread));
+    }
+    Spread dealt_out(const tessera::Loop& l) {
         Spread spread;
         spread.over = l.kind == LoopKind::thread      ? Scope::thread
                       : l.kind == LoopKind::warp      ? Scope::warp
@@ -283,8 +270,35 @@ private:
         std::set<const ExprNode*> inside;
         spread.body = spread_loop(l, spread, inside);
         environment_ = outside;
-        note_threads(spread);
-        return statement(std::move(spread));
+        return spread;
+    }
+
+    // The thread of a step is that of its position, so none may have two.
+    StatementPtr lower_scan(const tessera::Loop& l, const tessera::Store& store) {
+        ThreadScan scan{store.stage, add_before(out_.bound, store.stage), false};
+        Alloc before;
+        before.stage = scan.before;
+        before.space = Space::register_;
+        scan_ = &scan;
+        Spread first = dealt_out(l);
+        scan.stores = true;
+        Spread second = dealt_out(l);
+        scan_ = nullptr;
+        second.body = sequence({continue_scan(out_.bound, scan, l, store), second.body});
+        const auto count = positions(first.axes, environment_);
+        const std::int64_t most = first.over == Scope::lane ? 32 : 1024;
+        if (!count || *count > most)
+            throw Limit(L0903_schedule, stage(store.stage).where,
+                        fmt::format("{} loop {} has {} positions, where {} may scan together", word(l.kind), l.name,
+                                    count ? std::to_string(*count) : "an unknown number of", most),
+                        {fix(fmt::format("put a serial loop with a constant tile over {} outside it",
+                                         stage(store.stage).update->reduction_dims[0].name()))});
+        note_threads(first);
+        if (first.over == Scope::thread) scanning_threads_ = std::max(scanning_threads_, *count);
+        const Scope over = first.over;
+        before.body = sequence({start_scan(out_.bound, scan), statement(std::move(first)),
+                                statement(Combine{scan.before, over, true}), statement(std::move(second))});
+        return statement(std::move(before));
     }
 
     // An extent that is not constant but bounded gives an axis of the bound, with a guard: which thread has which position is
@@ -556,26 +570,12 @@ private:
     }
 
     StatementPtr lower_store(const tessera::Store& w) {
+        if (scan_ && w.stage == scan_->stage) return scan_step(out_.bound, *scan_, w);
+        if (placed(w.stage).method == Method::blocked) return start_of_time(out_.bound, w);
         Assign out{w.stage, w.place, w.values, false};
         const Stage& s = stage(w.stage);
         if (placed(w.stage).engine == Engine::cp_async && !cell_by_cell_) refuse_single_cells(s);
-        if (s.kind != Stage::Kind::scatter) return statement(std::move(out));
-        bool shared = false, update = false;
-        for (const BoundLoop& l : placed(w.stage).update)
-            shared = shared || (l.reduction && (is_spread(l.kind) || l.kind == LoopKind::block));
-        for_each_node(w.values, [&](const Expr& n) { update = update || (n->op == Op::access && n->target().func == s.func); });
-        out.atomic = shared && update;
-        if (!out.atomic) return statement(std::move(out));
-        const std::string& monoid = s.update->monoid->name;
-        if (placed(w.stage).method != Method::atomic)
-            throw Error(E0505_order, s.where, fmt::format("{} combines its sources on several threads", s.name),
-                        {fix("use method atomic"), fix("run the loops over its sources serially")});
-        if (s.dtypes.size() != 1 || dtype_bits(s.dtypes[0]) < 32 || (monoid != "sum" && monoid != "min" && monoid != "max"))
-            throw Limit(
-                L0903_schedule, s.where,
-                fmt::format("{} has no atomic update: it combines {} values of {} by {}", s.name, s.dtypes.size(),
-                            dtype_name(s.dtypes[0]), monoid),
-                {fix("combine one i32, u32, i64 or u64 by sum, min or max"), fix("run the loops over its sources serially")});
+        out.atomic = is_atomic_update(tree_.bound, w);
         return statement(std::move(out));
     }
 
@@ -585,9 +585,10 @@ private:
     size_t producing_ = 0;
     Environment environment_;
     Kernel* kernel_ = nullptr;
-    std::int64_t most_threads_ = 32;
-    std::map<size_t, Space> spaces_;  // of the stages allocated around the statement
-    std::map<size_t, Alloc> shared_;  // without their bodies
+    std::int64_t most_threads_ = 32, scanning_threads_ = 0;
+    const ThreadScan* scan_ = nullptr;  // around the statement
+    std::map<size_t, Space> spaces_;    // of the stages allocated around the statement
+    std::map<size_t, Alloc> shared_;    // without their bodies
     bool plain_;
     bool cell_by_cell_;  // no copy is asynchronous, or where one is not whole
 };

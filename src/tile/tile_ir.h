@@ -78,10 +78,12 @@ struct Assign {
     std::vector<Expr> values;
     bool atomic = false;
 };
-/// Every thread of the scope holds a partial of each cell of a register buffer; all get the combination, in a fixed tree.
+/// Every thread of the scope holds a partial of each cell of a register buffer; all get the combination, in a fixed tree. With
+/// `before` each gets that of the partials of the threads before it, in their order; the first one gets the identity.
 struct Combine {
     size_t stage = 0;
     Scope over = Scope::thread;
+    bool before = false;
 };
 /// One warp adds a product of matrices to registers that it shares as mma.sync does: `stage` at [place, place + m x n) +=
 /// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells. The last two indices of place are

@@ -233,8 +233,9 @@ private:
             return statement(std::move(t));
         }
         if (head == "roles") return roles(line, indent, depth);
-        if (head == "combine") {
+        if (head == "combine" || head == "prefix") {
             Combine c;
+            c.before = head == "prefix";
             c.over = scope(line);
             c.stage = stage(line);
             finish(line);

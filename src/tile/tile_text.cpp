@@ -82,7 +82,10 @@ private:
                 write(*p.body, deeper);
             },
             [&](const Alloc& a) { write_alloc(a, indent); }, [&](const Assign& a) { write_assign(a, indent); },
-            [&](const Combine& c) { line(indent, fmt::format("combine {} {}", word(c.over), tree_name(stage(c.stage).name))); },
+            [&](const Combine& c) {
+                line(indent,
+                     fmt::format("{} {} {}", c.before ? "prefix" : "combine", word(c.over), tree_name(stage(c.stage).name)));
+            },
             [&](const Mma& m) { write_mma(m, indent); }, [&](const AsyncCopy& c) { write_copy(c, indent); },
             [&](const InBuffer& b) { write_buffer(b, indent); },
             [&](const Commit& c) {

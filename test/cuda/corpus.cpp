@@ -221,6 +221,61 @@ CorpusKernel prefix_sum() {
     return {"prefix_sum", Algorithm({out}, {a}), s, {{{"r", 1}, {"t", 1}}, {{"r", 40}, {"t", 9}}}, 0};
 }
 
+// A block a row: four steps a thread, 256 a round; the next round starts from what the last one left in device memory.
+CorpusKernel scan_block() {
+    Dim r("r"), t("t");
+    Input a("a", f32, {r, t});
+    Func out("out");
+    out(r, t) = scan(plus, t, a(r, t));
+    Schedule s;
+    loops(s.stage("out").root(), {block("r"), block("t", 256, "tb"), thread("t")});
+    const std::vector<LoopSpec> steps{block("r"), serial("t", 256, "round"), thread("t", 4, "own"), serial("t")};
+    loops(s.stage("out.scan").root(), steps).method(Method::blocked).init({block("r"), thread("t")});
+    loops(s.copy("a.s", "a", {"out.scan"}).at("out.scan", "round"), {thread("t")}).space(Space::shared);
+    s.kernels["out.scan"].threads = 96;
+    return {"scan_block", Algorithm({out}, {a}), s, {{{"r", 1}, {"t", 1}}, {{"r", 3}, {"t", 700}}}, 700};
+}
+
+// Every warp of a block of 32 in one round, exclusive, in the block's memory.
+CorpusKernel scan_integers() {
+    Dim t("t");
+    t.at_most(5000);
+    Input a("a", u8, {t});
+    Func out("out");
+    out(t) = scan(plus, t, cast(i32, a(t)), {.exclusive = true});
+    Schedule s;
+    loops(s.stage("out").root(), {block("t", 8192, "all"), thread("t")});
+    loops(s.stage("out.scan").at("out", "all"), {serial("t", 2048, "round"), thread("t", 2, "own"), unroll("t")})
+        .method(Method::blocked)
+        .init({thread("t")});
+    return {"scan_integers", Algorithm({out}, {a}), s, {{{"t", 1}}, {{"t", 3001}}}, 0};
+}
+
+// A warp a row, backwards, of a pair of values whose combination does not commute: y = p y + q from the end.
+CorpusKernel scan_affine_warp() {
+    Dim r("r"), t("t", 77);
+    Input p("p", f32, {r, t}), q("q", f32, {r, t});
+    const Monoid affine = monoid(
+        "affine",
+        [](const std::vector<DType>&) {
+            return Tuple{1, 0};
+        },
+        [](const Tuple& a, const Tuple& b) {
+            return Tuple{a[0] * b[0], a[1] * b[0] + b[1]};
+        },
+        {.commutative = false});
+    Func out("out");
+    out(r, t) = scan(affine, t, {0.5f * tanh(p(r, t)), q(r, t)}, {.reverse = true})[1];
+    Schedule s;
+    const std::vector<LoopSpec> cells{warp("r"), kind(LoopKind::lane, "t")};
+    loops(s.stage("out").root(), {block("r", 4, "rows"), cells[0], cells[1]});
+    loops(s.stage("out.scan").at("out", "rows"),
+          {warp("r"), serial("t", 64, "round"), kind(LoopKind::lane, "t", 2, "own"), serial("t")})
+        .method(Method::blocked)
+        .init({thread("r"), thread("t")});
+    return {"scan_affine_warp", Algorithm({out}, {p, q}), s, {{{"r", 1}}, {{"r", 6}}}, 77};
+}
+
 // A partial a thread, then one thread adds them.
 CorpusKernel total() {
     Dim x("x");
@@ -255,9 +310,10 @@ CorpusKernel diffusion() {
 const std::vector<CorpusKernel>& corpus() {
     static const std::vector<CorpusKernel> all = [] {
         std::vector<CorpusKernel> kernels{
-            pointwise(),   vectors(),    softmax_registers(), integers(),      blur(),         blur_two_kernels(),
-            stencil(),     transposed(), matmul_simt(),       softmax_block(), softmax_warp(), layer_norm_rows(),
-            argmax_rows(), histogram(),  histogram_global(),  prefix_sum(),    total(),        diffusion()};
+            pointwise(),        vectors(),    softmax_registers(), integers(),      blur(),         blur_two_kernels(),
+            stencil(),          transposed(), matmul_simt(),       softmax_block(), softmax_warp(), layer_norm_rows(),
+            argmax_rows(),      histogram(),  histogram_global(),  prefix_sum(),    scan_block(),   scan_integers(),
+            scan_affine_warp(), total(),      diffusion()};
         for (CorpusKernel& k : tensor_core_corpus()) kernels.push_back(std::move(k));
         return kernels;
     }();

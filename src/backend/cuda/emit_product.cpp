@@ -42,7 +42,11 @@ void KernelEmitter::emit_combine(const Combine& c) {
     std::vector<std::string> parts;
     for (const std::string& array : arrays_.at(c.stage)) parts.push_back(fmt::format("{}[{}]", array, cells > 1 ? cell : "0"));
     const std::int64_t warps = c.over == Scope::thread ? kernel_.threads / 32 : 1;
-    CombineText(lines_, scalars_, [this](const Expr& v) { return declare(v); }).write(s, parts, warps, plan_.combine);
+    CombineText text(lines_, scalars_, [this](const Expr& v) { return declare(v); });
+    if (c.before)
+        text.write_before(s, parts, warps, plan_.combine);
+    else
+        text.write(s, parts, warps, plan_.combine);
     lines_.close();
 }
 

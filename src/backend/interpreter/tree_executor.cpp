@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <set>
 
 namespace tessera::interpreter {
 namespace {
@@ -31,6 +32,9 @@ public:
           storage_(stages().size()) {
         for (size_t i = 0; i < stages().size(); ++i) {
             numbers_.emplace(stages()[i].func.get(), i);
+            if (stages()[i].kind == Stage::Kind::scan)
+                for (const BoundLoop& l : tree.bound.stages[i].update)
+                    if (l.reduction) scanned_loops_.insert(fmt::format("{}.{}", stages()[i].name, l.name));
             if (!stages()[i].output) continue;
             std::vector<std::int64_t> extent;
             for (const Dim& d : stages()[i].dims) extent.push_back(arguments.extent(d).value());
@@ -193,7 +197,7 @@ private:
         std::int64_t count = 0;
         for (const Bits e : extents) count = std::max(count, static_cast<std::int64_t>(e));
         std::vector<std::int64_t> order;
-        const bool any_order = l.kind == LoopKind::parallel || l.kind >= LoopKind::block;
+        const bool any_order = (l.kind == LoopKind::parallel || l.kind >= LoopKind::block) && scanned_loops_.count(l.name) == 0;
         if (any_order && options_.shuffle_seed != 0) {
             order.resize(static_cast<size_t>(count));
             std::iota(order.begin(), order.end(), 0);
@@ -324,6 +328,7 @@ private:
     std::unordered_map<const FuncState*, size_t> numbers_;
     Program program_;
     std::vector<std::vector<TreeStorage>> storage_;  // per stage, the innermost allocation last
+    std::set<std::string> scanned_loops_;            // threads that run them scan together: the meaning is that of the order
     std::vector<std::uint32_t> lane_slots_;          // variables bound since the outermost vector loop
     std::vector<std::pair<std::string, std::int64_t>> position_;
 };

@@ -189,6 +189,40 @@ TEST(Bind, KeepsDeclaredOrder) {
     EXPECT_NO_THROW((void)bind(Algorithm({C}, {A}), s));
 }
 
+// Threads scan together where the method says so, one row at a time, and each needs consecutive steps.
+TEST(Bind, ThreadsScanWhereTheMethodSaysSo) {
+    Dim r("r"), t("t");
+    Input a("a", f32, {r, t});
+    const auto with = [&](const Monoid& combined, std::vector<LoopSpec> loops, Method method) {
+        Func y("y");
+        y(r, t) = scan(combined, t, a(r, t), {.name = "scan"});
+        Schedule s;
+        s.stage("y").root();
+        StageEdit edit = s.stage("scan").root().method(method);
+        for (const LoopSpec& l : loops) edit.loop(l);
+        return code_of([&] { (void)bind(Algorithm({y}, {a}), s, parse_target("cuda-sm_80")); });
+    };
+    const ErrorCode accepted = B0951_internal;
+    const LoopSpec rows{.dim = "r", .as = LoopKind::block}, all{.dim = "t"};
+    const LoopSpec own{.dim = "t", .tile = 4, .as = LoopKind::thread, .name = "own"};
+    const LoopSpec lanes{.dim = "t", .tile = 4, .as = LoopKind::lane, .name = "own"};
+    const auto row_loop = [](LoopKind kind) { return LoopSpec{.dim = "r", .as = kind}; };
+    const Monoid halving = monoid(
+        "halving", [](const std::vector<DType>&) { return Tuple{0}; },
+        [](const Tuple& x, const Tuple& y) { return Tuple{x[0] * 0.5 + y[0]}; }, {.commutative = false, .associative = false});
+    EXPECT_EQ(with(plus, {rows, own, all}, Method::blocked), accepted);
+    EXPECT_EQ(with(plus, {row_loop(LoopKind::warp), lanes, all}, Method::blocked), accepted);
+    EXPECT_EQ(with(plus, {rows, own, all}, Method::serial), E0505_order);
+    EXPECT_EQ(with(halving, {rows, own, all}, Method::blocked), E0505_order);
+    EXPECT_EQ(with(plus, {rows, all}, Method::blocked), E0506_loop_kind);
+    EXPECT_EQ(with(plus, {row_loop(LoopKind::thread), own, all}, Method::blocked), E0506_loop_kind);
+    EXPECT_EQ(with(plus, {own, row_loop(LoopKind::serial), all}, Method::blocked), E0506_loop_kind);
+    Schedule sums;
+    sums.stage("C").root();
+    sums.stage("C.sum").root().method(Method::blocked);
+    EXPECT_EQ(code_of([&] { (void)bind(Gemm().algorithm(), sums, parse_target("cuda-sm_80")); }), E0505_order);
+}
+
 TEST(Bind, KeepsTheOrderOfAMonoidThatIsNotAssociative) {
     Dim m("m"), k("k"), l("l");
     Input A("A", f32, {m, k, l});

@@ -31,6 +31,17 @@ TEST(Environment, EndsOfARegionCancelInsideMinima) {
     EXPECT_EQ(environment.constant_bound(difference(x, begin)), std::nullopt);
 }
 
+TEST(Environment, PromisedExtentsAreBounds) {
+    Dim ns("n"), ms("m");
+    ns.at_most(40);
+    const Expr n = extent_of(ns), m = extent_of(ms), two = index_number(2);
+    const tile::Environment environment;
+    EXPECT_EQ(environment.constant_bound(sum(n, two)), 42);
+    EXPECT_EQ(environment.constant_bound(difference(binary(Op::mul, n, two), m)), 80);
+    EXPECT_EQ(environment.constant_bound(difference(most(n, two), n)), 2);
+    EXPECT_EQ(environment.constant_bound(m), std::nullopt);
+}
+
 // begin is made of row, and row of what a long expression stands for.
 TEST(Environment, NamesCancelBeforeWhatTheyStandFor) {
     const Dim ns("n"), xs("x");

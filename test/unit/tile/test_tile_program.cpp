@@ -250,6 +250,21 @@ TEST(TileLimits, KindsAndPlaces) {
     expect_refused(refusal(corpus_kernel("histogram").algorithm, s), "use method atomic");
 }
 
+TEST(TileLimits, ThreadsThatScanTogether) {
+    CorpusKernel k = corpus_kernel("scan_block");
+    k.schedule.kernels["out.scan"].threads = 32;
+    expect_refused(refusal(k.algorithm, k.schedule), "has 32 threads, but 64 scan together");
+    k.schedule.kernels.clear();
+    Schedule s = k.schedule;
+    for (LoopSpec& l : *s.stages.at("out.scan").loops)
+        if (l.name == "round") l.tile = 8192;
+    expect_refused(refusal(k.algorithm, s), "has 2048 positions, where 1024 may scan together");
+    s.stages.erase("a.s");
+    auto& loops = *s.stages.at("out.scan").loops;
+    loops.erase(loops.begin() + 1);
+    expect_refused(refusal(k.algorithm, s), "has an unknown number of positions, where 1024 may scan together");
+}
+
 TEST(TileLimits, ProductsOfFragments) {
     const CorpusKernel k = corpus_kernel("matmul_bf16");
     const auto with = [&](auto change) {
