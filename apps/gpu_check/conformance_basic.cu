@@ -64,6 +64,18 @@ TSR_KERNEL(64, 1) integers(const u32* in, u32* out) {
     for (int i = 0; i < 16; ++i) stg(out + i * 64 + t, static_cast<u32>(results[i]));
 }
 
+// any f32, one near the range of the 8-bit floats, and all of these
+TSR_KERNEL(64, 1) float8_words(const u32* in, u32* out) {
+    const int t = tid();
+    const u32 any = ldg(in + t), near = (any & 0x807fffffu) | (108u + (any >> 8) % 36u) << 23;
+    stg(out + t, static_cast<u32>(f32_bits_to_f8<3>(any)) | static_cast<u32>(f32_bits_to_f8<2>(any)) << 8);
+    stg(out + 64 + t, static_cast<u32>(f32_bits_to_f8<3>(near)) | static_cast<u32>(f32_bits_to_f8<2>(near)) << 8);
+    for (int i = 0; i < 4; ++i) {
+        stg(out + 128 + i * 64 + t, f8_to_f32_bits<3>(static_cast<u8>(i * 64 + t)));
+        stg(out + 384 + i * 64 + t, f8_to_f32_bits<2>(static_cast<u8>(i * 64 + t)));
+    }
+}
+
 TSR_KERNEL(64, 1) conversions(const u32* in, u32* out) {
     const int t = tid();
     const float a = f32_word(ldg(in + t)), b = f32_word(ldg(in + 64 + t));

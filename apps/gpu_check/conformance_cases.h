@@ -10,7 +10,7 @@
 // kernels (in, out) of every GPU from sm_80, kernels (in, out) of sm_90a, and those of sm_90a that also take two tensor maps
 // clang-format off
 #define TESSERA_BASIC_CASES(X) \
-    X(places) X(lanes) X(arithmetic) X(arithmetic_f64) X(integers) X(conversions) X(approximations) X(rough_approximations) \
+    X(places) X(lanes) X(arithmetic) X(arithmetic_f64) X(integers) X(float8_words) X(conversions) X(approximations) X(rough_approximations) \
     X(math_f32) X(math_f64) X(random_numbers) X(shared_words) X(atomics) X(named_barriers) X(copies) X(matrix_loads) X(products)
 #define TESSERA_HOPPER_CASES(X) \
     X(conversions_8) X(products_8) X(matrix_stores) X(clusters) X(wgmma_bf16) X(wgmma_f16) X(wgmma_tf32) X(wgmma_e4m3) \
@@ -54,6 +54,7 @@ inline const std::vector<Case>& cases() {
         {"arithmetic", 64, 832},
         {"arithmetic_f64", 32, 640},
         {"integers", 64, 1024},
+        {"float8_words", 64, 640},
         {"conversions", 64, 384},
         {"approximations", 64, 256, 0, 1, 1, 1, 1, 0x1p-20},
         {"rough_approximations", 64, 64, 0, 1, 1, 1, 1, 0x1p-10},

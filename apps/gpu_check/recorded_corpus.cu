@@ -136,7 +136,8 @@ private:
     }
     static int map_type(const std::string& dtype) {
         static const std::map<std::string, CUtensorMapDataType> types{
-            {"u8", CU_TENSOR_MAP_DATA_TYPE_UINT8},     {"i8", CU_TENSOR_MAP_DATA_TYPE_UINT8},  {"f16", CU_TENSOR_MAP_DATA_TYPE_FLOAT16},
+            {"u8", CU_TENSOR_MAP_DATA_TYPE_UINT8},     {"i8", CU_TENSOR_MAP_DATA_TYPE_UINT8},
+            {"f8e4m3", CU_TENSOR_MAP_DATA_TYPE_UINT8}, {"f8e5m2", CU_TENSOR_MAP_DATA_TYPE_UINT8}, {"f16", CU_TENSOR_MAP_DATA_TYPE_FLOAT16},
             {"bf16", CU_TENSOR_MAP_DATA_TYPE_BFLOAT16}, {"f32", CU_TENSOR_MAP_DATA_TYPE_FLOAT32}, {"i32", CU_TENSOR_MAP_DATA_TYPE_INT32}};
         return types.at(dtype);
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tessera/half.h>
+#include <tessera/float8.h>
 #include <tessera/tessera_runtime.h>
 
 #include <algorithm>
@@ -43,6 +43,10 @@ inline constexpr tessera_dtype dtype_of = [] {
         return TESSERA_F16;
     else if constexpr (std::is_same_v<U, bfloat16>)
         return TESSERA_BF16;
+    else if constexpr (std::is_same_v<U, float8_e4m3>)
+        return TESSERA_F8E4M3;
+    else if constexpr (std::is_same_v<U, float8_e5m2>)
+        return TESSERA_F8E5M2;
     else if constexpr (std::is_same_v<U, float>)
         return TESSERA_F32;
     else {

@@ -7,6 +7,27 @@
 namespace tessera {
 namespace half_bits {
 
+/// The code of a finite double, given by its bits without a sign, in a format with exponents from `emin` on, the least normal
+/// one: rounded to nearest, ties to even, once; as if exponents had no end.
+template <int mantissa_bits, int emin>
+constexpr uint64_t rounded_magnitude(uint64_t bits) {
+    const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
+    const int exponent_field = static_cast<int>(bits >> 52);
+    if (exponent_field == 0) return 0;  // doubles below the normal range are far below half of the least narrow number
+    const int exponent = exponent_field - 1023;
+    const bool normal = exponent >= emin;
+    const int shift = 52 - mantissa_bits + (normal ? 0 : emin - exponent);
+    if (shift > 53) return 0;
+    const uint64_t significand = fraction | (uint64_t{1} << 52);
+    const uint64_t rest = significand & ((uint64_t{1} << shift) - 1);
+    const uint64_t middle = uint64_t{1} << (shift - 1);
+    uint64_t rounded = significand >> shift;
+    if (rest > middle || (rest == middle && (rounded & 1) != 0)) ++rounded;
+    // A carry out of the fraction moves into the exponent, from the largest subnormal to the least normal as well.
+    if (normal) rounded += static_cast<uint64_t>(exponent - emin) << mantissa_bits;
+    return rounded;
+}
+
 /// Rounds to nearest, ties to even, once, into a 16-bit format; overflow gives infinity, a NaN stays one (quiet, its upper
 /// payload kept). `emin` is the exponent of the least normal number.
 template <int mantissa_bits, int emin>
@@ -15,27 +36,16 @@ constexpr uint16_t from_double(double value) {
     const auto sign = static_cast<uint16_t>((bits >> 48) & 0x8000);
     constexpr uint64_t infinity = 0x7fff & ~((1u << mantissa_bits) - 1);
     const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
-    const int exponent_field = static_cast<int>((bits >> 52) & 0x7ff);
-    if (exponent_field == 0x7ff) {
+    if (((bits >> 52) & 0x7ff) == 0x7ff) {
         if (fraction == 0) return static_cast<uint16_t>(sign | infinity);
         return static_cast<uint16_t>(sign | infinity | (1u << (mantissa_bits - 1)) | (fraction >> (52 - mantissa_bits)));
     }
-    if (exponent_field == 0) return sign;  // doubles below the normal range are far below half of the least 16-bit number
-    const int exponent = exponent_field - 1023;
-    const bool normal = exponent >= emin;
-    const int shift = 52 - mantissa_bits + (normal ? 0 : emin - exponent);
-    if (shift > 53) return sign;
-    const uint64_t significand = fraction | (uint64_t{1} << 52);
-    const uint64_t rest = significand & ((uint64_t{1} << shift) - 1);
-    const uint64_t middle = uint64_t{1} << (shift - 1);
-    uint64_t rounded = significand >> shift;
-    if (rest > middle || (rest == middle && (rounded & 1) != 0)) ++rounded;
-    // A carry out of the fraction moves into the exponent, from the largest subnormal to the least normal as well.
-    if (normal) rounded += static_cast<uint64_t>(exponent - emin) << mantissa_bits;
+    const uint64_t rounded = rounded_magnitude<mantissa_bits, emin>(bits & ~(uint64_t{1} << 63));
     return static_cast<uint16_t>(sign | (rounded < infinity ? rounded : infinity));
 }
 
-/// The nearest double with the last bit set when inexact ("round to odd"), so that rounding it again to 16 bits rounds once.
+/// The nearest double with the last bit set when inexact ("round to odd"), so that rounding it again to 16 bits or fewer rounds
+/// once.
 template <class Integer>
 constexpr double odd_double(Integer value) {
     const bool negative = std::is_signed_v<Integer> && value < 0;

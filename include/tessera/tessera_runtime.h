@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/** Element types. Numbers are stable; 20.. are kept for further floating formats, 40.. for sub-byte ones. */
+/** Element types. Numbers are stable; 22.. are kept for further floating formats, 40.. for sub-byte ones. */
 enum tessera_dtype {
     TESSERA_BOOL = 1, /**< one byte, 0 or 1 */
     TESSERA_I8 = 2,
@@ -23,7 +23,9 @@ enum tessera_dtype {
     TESSERA_F16 = 16,
     TESSERA_BF16 = 17,
     TESSERA_F32 = 18,
-    TESSERA_F64 = 19
+    TESSERA_F64 = 19,
+    TESSERA_F8E4M3 = 20, /**< OCP E4M3: largest 448, one NaN, no infinity */
+    TESSERA_F8E5M2 = 21  /**< OCP E5M2: largest 57344 */
 };
 
 /** Bytes of one element, 0 for a number that is no dtype. */

@@ -48,7 +48,7 @@ constexpr std::pair<std::string_view, Boundary> boundaries[] = {{"clamp", Bounda
                                                                 {"constant", Boundary::constant}};
 
 std::optional<DType> dtype_called(std::string_view name) {
-    for (int t = 0; t <= static_cast<int>(DType::f64); ++t)
+    for (int t = 0; t <= static_cast<int>(DType::f8e5m2); ++t)
         if (dtype_name(static_cast<DType>(t)) == name) return static_cast<DType>(t);
     return {};
 }
@@ -127,7 +127,7 @@ DType ExprParser::dtype() {
     const Token t = t_.peek();
     const auto found = dtype_called(t.text);
     if (!found || t.kind != Kind::word)
-        t_.fail(t, "a dtype", {fix("choose one of bool, i8 to i64, u8 to u64, f16, bf16, f32 and f64")});
+        t_.fail(t, "a dtype", {fix("choose one of bool, i8 to i64, u8 to u64, f8e4m3, f8e5m2, f16, bf16, f32 and f64")});
     t_.take();
     return *found;
 }
@@ -224,7 +224,7 @@ ExprParser::Values ExprParser::number(bool negative) {
     const Token t = t_.take();
     size_t digits = t.text.size();
     std::optional<DType> dtype;
-    for (size_t n = 2; n <= 4 && n < t.text.size(); ++n)
+    for (size_t n = 2; n <= 6 && n < t.text.size(); ++n)
         if (const auto found = dtype_called(t.text.substr(t.text.size() - n))) dtype = found, digits = t.text.size() - n;
     const std::string spelling = (negative ? "-" : "") + std::string(t.text.substr(0, digits));
     const char* begin = spelling.data();

@@ -66,7 +66,7 @@ bool is_reserved_word(std::string_view word) {
                                                "blocked"};
         for (const OpRow& row : op_table()) all.emplace(row.name);
         for (const Monoid& m : builtin_monoids()) all.insert(m.name());
-        for (int t = 0; t <= static_cast<int>(DType::f64); ++t) {
+        for (int t = 0; t <= static_cast<int>(DType::f8e5m2); ++t) {
             const std::string name(dtype_name(static_cast<DType>(t)));
             all.insert({name, name + ".inf", name + ".nan"});
         }

@@ -19,7 +19,7 @@ void check_policy(const std::string& name, const Numerics& n, SourceLoc where) {
     const auto holds = [](DType wide, DType narrow) {
         if (wide == narrow) return true;
         if (is_float(wide))
-            return dtype_bits(wide) > dtype_bits(narrow) || (wide >= DType::f32 && dtype_bits(wide) == dtype_bits(narrow));
+            return dtype_bits(wide) > dtype_bits(narrow) || (!is_narrow_float(wide) && dtype_bits(wide) == dtype_bits(narrow));
         return is_integer(wide) && is_integer(narrow) && dtype_bits(wide) > dtype_bits(narrow);
     };
     if (!holds(n.compute, n.storage)) refuse("compute", n.compute, "storage", n.storage);

@@ -195,7 +195,7 @@ namespace {
 // One-operand reduction that accumulates half precision in f32 unless told otherwise; the value keeps the operand's dtype.
 Expr reduce_one(const Monoid& m, const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) {
     const DType t = body.expr.dtype();
-    const bool half = t == DType::f16 || t == DType::bf16;
+    const bool half = is_narrow_float(t);
     const bool accumulates = m.shared() == plus.shared() || m.shared() == times.shared();
     const DType accumulate = options.accumulate.value_or(half && accumulates ? DType::f32 : t);
     if (accumulate == t || body.expr.is_weak()) return reduce(m, dims, {body}, w, options)[0];
@@ -285,7 +285,7 @@ Expr any(const Dims& dims, const Operand& body, const Where& w, const ReduceOpti
 Expr mean(const Dims& dims, const Operand& body, const Where& w, const ReduceOptions& options) {
     require_float("mean", body);
     const DType t = body.expr.dtype();
-    const DType wide = options.accumulate.value_or(t == DType::f16 || t == DType::bf16 ? DType::f32 : t);
+    const DType wide = options.accumulate.value_or(is_narrow_float(t) ? DType::f32 : t);
     const Expr total = reduce(plus, dims, {Operand(cast(wide, body), body.where)}, w, options)[0];
     return cast(t, total / cast(wide, points(dims, w, body.where)));
 }

@@ -2,7 +2,7 @@
 
 namespace tessera {
 
-DType derivative_dtype(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype; }
+DType derivative_dtype(DType dtype) { return is_narrow_float(dtype) ? DType::f32 : dtype; }
 
 Expr zero_of(DType dtype) { return make_constant(dtype, std::int64_t{0}); }
 bool is_number(const Expr& e, double value) { return is_constant(e) && is_float(e->dtype) && e->floating() == value; }

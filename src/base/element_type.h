@@ -1,6 +1,6 @@
 #pragma once
 
-#include <tessera/half.h>
+#include <tessera/float8.h>
 #include <tessera/tessera_runtime.h>
 
 #include <cstdint>
@@ -22,6 +22,8 @@ auto with_element(tessera_dtype dtype, Visit visit) {
         case TESSERA_U64: return visit(std::uint64_t{});
         case TESSERA_F16: return visit(float16{});
         case TESSERA_BF16: return visit(bfloat16{});
+        case TESSERA_F8E4M3: return visit(float8_e4m3{});
+        case TESSERA_F8E5M2: return visit(float8_e5m2{});
         case TESSERA_F64: return visit(double{});
         default: return visit(float{});
     }

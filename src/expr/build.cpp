@@ -108,7 +108,7 @@ std::string operands_text(Operands operands) {
     switch (operands) {
         case Operands::numeric: return "numbers";
         case Operands::integer: return "integers";
-        case Operands::floating: return "floats (f16, bf16, f32, f64)";
+        case Operands::floating: return "floats (f8e4m3, f8e5m2, f16, bf16, f32, f64)";
         case Operands::boolean: return "bool";
         default: return "values";
     }

@@ -1,4 +1,4 @@
-#include <tessera/half.h>
+#include <tessera/float8.h>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -143,6 +143,8 @@ static double rounded_to(DType dtype, double value) {
     switch (dtype) {
         case DType::f16: return static_cast<float>(float16(value));
         case DType::bf16: return static_cast<float>(bfloat16(value));
+        case DType::f8e4m3: return static_cast<float>(float8_e4m3(value));
+        case DType::f8e5m2: return static_cast<float>(float8_e5m2(value));
         case DType::f32: return static_cast<double>(static_cast<float>(value));
         default: return value;
     }

@@ -51,7 +51,7 @@ FloatRange float_range(const Expr& e, const Domain& domain, InputReads reads, in
     switch (e->op) {
         case Op::constant: {
             const double v = e->dtype == DType::f32 ? static_cast<double>(static_cast<float>(e->floating())) : e->floating();
-            const bool rounded = e->dtype == DType::f16 || e->dtype == DType::bf16;
+            const bool rounded = is_narrow_float(e->dtype);
             return std::isnan(v) ? FloatRange{-infinity, infinity}
                    : rounded     ? FloatRange{std::floor(v), std::ceil(v)}
                                  : FloatRange{v, v};
@@ -67,12 +67,14 @@ FloatRange float_range(const Expr& e, const Domain& domain, InputReads reads, in
         case Op::uniform: return {0, 1};
         case Op::cast: {
             if (is_float(e->args[0]->dtype))
-                return dtype_bits(e->dtype) >= dtype_bits(e->args[0]->dtype) ? of(0) : FloatRange{-infinity, infinity};
+                return dtype_bits(e->dtype) >= dtype_bits(e->args[0]->dtype) && !is_f8(e->dtype)
+                           ? of(0)
+                           : FloatRange{-infinity, infinity};
             IndexAnalysis inside(domain, reads, depth + 1);
             const Ends ends = inside.interval(e->args[0]);
             const auto low = ends.low ? ends.low->constant() : std::nullopt,
                        high = ends.high ? ends.high->constant() : std::nullopt;
-            const auto exact = [](std::optional<std::int64_t> v) { return v && std::abs(*v) <= 2048; };
+            const auto exact = [&](std::optional<std::int64_t> v) { return v && std::abs(*v) <= (is_f8(e->dtype) ? 1 : 2048); };
             return {exact(low) ? static_cast<double>(*low) : -infinity, exact(high) ? static_cast<double>(*high) : infinity};
         }
         default: return {-infinity, infinity};

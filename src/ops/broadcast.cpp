@@ -158,7 +158,7 @@ std::vector<Dim> rest(const std::vector<Dim>& dims, const std::vector<Dim>& with
 }
 
 DType wide(DType t) {
-    if (t == f16 || t == bf16) return f32;
+    if (is_narrow_float(t)) return f32;
     return is_integer(t) && dtype_bits(t) < 32 ? i32 : t;
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 std::vector<Index> all_of(const Input& x) { return {x.dims().begin(), x.dims().end()}; }
 
-DType compute_dtype(DType t) { return t == DType::f16 || t == DType::bf16 ? DType::f32 : t; }
+DType compute_dtype(DType t) { return is_narrow_float(t) ? DType::f32 : t; }
 
 void check_parameter(const Parameter& p) {
     const auto refuse = [&](ErrorCode code, const std::string& what, std::vector<Hint> hints) {

@@ -64,7 +64,7 @@ Func logsumexp(std::string name, const Tensor& x, const Dims& over) {
 
 Func cumsum(std::string name, const Tensor& x, const Dim& along, const ScanOptions& options) {
     require_dim(x, along);
-    const bool half = x.dtype() == f16 || x.dtype() == bf16;
+    const bool half = is_narrow_float(x.dtype());
     const Expr body = half ? tessera::cast(f32, x.value()) : x.value();
     return define(name, x.dims(), tessera::cast(x.dtype(), scan(plus, along, Operand(body, x.where()), options)), x.where());
 }

@@ -2,7 +2,7 @@
 
 #include "runtime/last_error.h"
 
-#include <tessera/half.h>
+#include <tessera/float8.h>
 
 #include <bit>
 
@@ -24,6 +24,8 @@ ScalarStorage narrow_scalar(int32_t dtype, const tessera_value& value) {
     switch (dtype) {
         case TESSERA_F16: out.u16 = float16(value.f).bits; break;
         case TESSERA_BF16: out.u16 = bfloat16(value.f).bits; break;
+        case TESSERA_F8E4M3: out.u16 = float8_e4m3(value.f).bits; break;
+        case TESSERA_F8E5M2: out.u16 = float8_e5m2(value.f).bits; break;
         case TESSERA_F32: out.f32 = static_cast<float>(value.f); break;
         case TESSERA_F64: out.f64 = value.f; break;
         default: out.bits = value.u; break;

@@ -18,11 +18,11 @@ struct DtypeRow {
     uint8_t code;
     uint8_t bits;
 };
-// Codes: 0 int, 1 uint, 2 float, 4 bfloat, 6 bool.
+// Codes: 0 int, 1 uint, 2 float, 4 bfloat, 6 bool, 10 float8_e4m3fn, 12 float8_e5m2.
 constexpr DtypeRow dlpack_dtypes[] = {
-    {TESSERA_BOOL, 6, 8},  {TESSERA_I8, 0, 8},   {TESSERA_I16, 0, 16}, {TESSERA_I32, 0, 32}, {TESSERA_I64, 0, 64},
-    {TESSERA_U8, 1, 8},    {TESSERA_U16, 1, 16}, {TESSERA_U32, 1, 32}, {TESSERA_U64, 1, 64}, {TESSERA_F16, 2, 16},
-    {TESSERA_BF16, 4, 16}, {TESSERA_F32, 2, 32}, {TESSERA_F64, 2, 64},
+    {TESSERA_BOOL, 6, 8},  {TESSERA_I8, 0, 8},   {TESSERA_I16, 0, 16}, {TESSERA_I32, 0, 32},    {TESSERA_I64, 0, 64},
+    {TESSERA_U8, 1, 8},    {TESSERA_U16, 1, 16}, {TESSERA_U32, 1, 32}, {TESSERA_U64, 1, 64},    {TESSERA_F16, 2, 16},
+    {TESSERA_BF16, 4, 16}, {TESSERA_F32, 2, 32}, {TESSERA_F64, 2, 64}, {TESSERA_F8E4M3, 10, 8}, {TESSERA_F8E5M2, 12, 8},
 };
 
 template <class Managed>

@@ -50,6 +50,8 @@ static_assert(sizeof(HalideDim) == 16 && sizeof(HalideBuffer) == 56 && offsetof(
         case TESSERA_BF16: return {4, 16, 1};
         case TESSERA_F32: return {2, 32, 1};
         case TESSERA_F64: return {2, 64, 1};
+        case TESSERA_F8E4M3:
+        case TESSERA_F8E5M2: return {1, 8, 1};
         default: return {3, 64, 1};  // a handle: no kernel takes it
     }
 }

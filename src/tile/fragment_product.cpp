@@ -25,7 +25,8 @@ const std::vector<Atom>& atoms() {
     static const std::vector<Atom> all{{"m16n8k16", {DType::bf16, DType::f16}, DType::f32, 16, false},
                                        {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32, false},
                                        {"m16n8k8", {DType::f32}, DType::f32, 8, false},
-                                       {"wgmma", {DType::bf16, DType::f16}, DType::f32, 16, true}};
+                                       {"wgmma", {DType::bf16, DType::f16}, DType::f32, 16, true},
+                                       {"wgmma", {DType::f8e4m3, DType::f8e5m2}, DType::f32, 32, true}};
     return all;
 }
 
@@ -47,6 +48,12 @@ Expr factor_of(const Expr& e, const Atom& atom) {
                       e->args[0]->target().boundary == Boundary::none;
     const bool taken = read && std::find(atom.factors.begin(), atom.factors.end(), e->args[0]->dtype) != atom.factors.end();
     return taken ? e->args[0] : Expr();
+}
+
+bool reads_f8(const Expr& value) {
+    bool found = false;
+    for_each_node({value}, [&](const Expr& n) { found = found || (n->op == Op::access && is_f8(n->dtype)); });
+    return found;
 }
 
 // a b + the sum so far: an fma of floats, of integers a sum.
@@ -110,11 +117,16 @@ public:
             refuse_product(stage_, fmt::format("it is no {} sum", dtype_name(atom_.sums)));
         if (stage_.update->condition.defined()) refuse_product(stage_, "it has a predicate");
         const auto [a, b] = factors_of(value, stage_.func.get(), atom_);
+        if (!grouped_ && reads_f8(value))
+            refuse_product(stage_,
+                           "its factors are 8-bit floats, which warpgroups multiply (atom wgmma, cuda-sm_90a) or, as bf16, "
+                           "warps: make copies of cast(bf16, A(m, k))");
         if (!a.defined() || !b.defined() || a->dtype != b->dtype)
-            refuse_product(stage_, atom_.factors[0] == DType::f32
-                                       ? "its factors are no reads of f32 under round_tf32"
-                                       : fmt::format("its factors are no reads of {} or {}", dtype_name(atom_.factors[0]),
-                                                     dtype_name(atom_.factors[1])));
+            refuse_product(stage_,
+                           atom_.factors[0] == DType::f32
+                               ? "its factors are no reads of f32 under round_tf32"
+                               : fmt::format("its factors are no reads of {} or {}{}", dtype_name(atom_.factors[0]),
+                                             dtype_name(atom_.factors[1]), grouped_ ? ", or of 8-bit floats, of one dtype" : ""));
         const bool swapped = find_stances(b, a);
         if (!swapped && !find_stances(a, b)) refuse_product(stage_, "its factors are not (m, k) and (k, n), or turned ones");
         const Expr &left = swapped ? b : a, &right = swapped ? a : b;
@@ -139,10 +151,14 @@ public:
 
 private:
     const Atom& atom() const {
-        for (const Atom& a : atoms())
-            if (bound_.stages[store_.stage].mma == a.name && a.grouped == grouped_) return a;
+        const Atom* named = nullptr;
+        for (const Atom& a : atoms()) {
+            if (bound_.stages[store_.stage].mma != a.name || a.grouped != grouped_) continue;
+            if (!named || factors_of(store_.values[0], stage_.func.get(), a).first.defined()) named = &a;
+        }
+        if (named) return *named;
         refuse_product(stage_, grouped_
-                                   ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16)"
+                                   ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16, f8e4m3, f8e5m2)"
                                    : "its mma atom is none of m16n8k16 (bf16, f16), m16n8k8 (f32 as tf32) and m16n8k32 (i8, u8)");
     }
     void require_grouped(const Expr& left, const Expr& right) const {

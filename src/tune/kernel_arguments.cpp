@@ -5,6 +5,7 @@
 #include "algorithm/graph.h"
 #include "base/element_type.h"
 #include "schedule/stage_cost.h"
+#include "types/runtime_dtype.h"
 
 #include <fmt/format.h>
 
@@ -17,12 +18,6 @@ namespace {
 
 constexpr std::size_t guard_bytes = 4096;
 constexpr std::uint8_t guard_pattern = 0xC3;
-
-tessera_dtype buffer_dtype(DType t) {
-    constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32,  TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                       TESSERA_U32,  TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
-    return table[static_cast<size_t>(t)];
-}
 
 // Extents of dims: given, static, or derived from others and from integer scalars.
 class Extents {
@@ -76,6 +71,8 @@ double unit_roundoff(tessera_dtype dtype) {
     switch (dtype) {
         case TESSERA_F16: return 0x1p-10;
         case TESSERA_BF16: return 0x1p-7;
+        case TESSERA_F8E4M3: return 0x1p-3;
+        case TESSERA_F8E5M2: return 0x1p-2;
         case TESSERA_F32: return 0x1p-23;
         case TESSERA_F64: return 0x1p-52;
         default: return 0;
@@ -145,7 +142,7 @@ KernelArguments make_arguments(const Algorithm& algorithm, const std::map<std::s
                                                                                        : 1)));
             continue;
         }
-        const AnyBuffer buffer(buffer_dtype(input.dtype), shape(input.dims));
+        const AnyBuffer buffer(runtime_dtype(input.dtype), shape(input.dims));
         std::vector<double> values(static_cast<std::size_t>(buffer.size()));
         for (double& v : values) v = random_value(input, extents, random);
         const std::int64_t row = buffer.rank() > 0 ? buffer.extent(buffer.rank() - 1) : 1;
@@ -157,7 +154,7 @@ KernelArguments make_arguments(const Algorithm& algorithm, const std::map<std::s
     for (const Func& f : algorithm.outputs())
         for (int c = 0; c < f.components(); ++c) {
             const std::string name = f.components() == 1 ? f.name() : fmt::format("{}.{}", f.name(), c);
-            out.outputs.emplace(name, GuardedBuffer(buffer_dtype(f.dtype(c)), shape(f.dims())));
+            out.outputs.emplace(name, GuardedBuffer(runtime_dtype(f.dtype(c)), shape(f.dims())));
         }
     return out;
 }

@@ -5,8 +5,8 @@
 
 namespace tessera {
 namespace {
-constexpr std::array<std::string_view, 13> names{"bool", "i8",  "i16", "i32",  "i64", "u8", "u16",
-                                                 "u32",  "u64", "f16", "bf16", "f32", "f64"};
+constexpr std::array<std::string_view, 15> names{"bool", "i8",  "i16",  "i32", "i64", "u8",     "u16",   "u32",
+                                                 "u64",  "f16", "bf16", "f32", "f64", "f8e4m3", "f8e5m2"};
 }
 
 std::string_view dtype_name(DType dtype) { return names.at(static_cast<size_t>(dtype)); }
@@ -33,6 +33,8 @@ tessera_dtype runtime_dtype(DType dtype) {
         case DType::bf16: return TESSERA_BF16;
         case DType::f32: return TESSERA_F32;
         case DType::f64: return TESSERA_F64;
+        case DType::f8e4m3: return TESSERA_F8E4M3;
+        case DType::f8e5m2: return TESSERA_F8E5M2;
     }
     throw Bug(B0951_internal, {}, "a dtype without a number");
 }

@@ -3,6 +3,7 @@
 #include <tessera/schedule_default.h>
 
 #include "base/element_type.h"
+#include "types/runtime_dtype.h"
 
 #include <fmt/format.h>
 
@@ -11,12 +12,6 @@
 
 namespace tessera {
 namespace {
-
-tessera_dtype element_dtype(DType t) {
-    constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32,  TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                       TESSERA_U32,  TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
-    return table[static_cast<size_t>(t)];
-}
 
 struct Random {
     std::uint64_t state;
@@ -86,7 +81,7 @@ NamedOutputs allocated_outputs(const Algorithm& algorithm, ExtentValues& extents
     for (const Func& f : algorithm.outputs()) {
         const std::vector<std::string> names = buffer_names(f);
         for (size_t c = 0; c < names.size(); ++c)
-            out.emplace(names[c], AnyBuffer(element_dtype(f.dtype(static_cast<int>(c))), extents.shape(f.dims())));
+            out.emplace(names[c], AnyBuffer(runtime_dtype(f.dtype(static_cast<int>(c))), extents.shape(f.dims())));
     }
     return out;
 }
@@ -105,7 +100,7 @@ std::vector<double> numbers_of(const AnyBuffer& buffer) {
 }
 
 AnyBuffer buffer_of(DType dtype, const std::vector<std::int64_t>& extents, const std::vector<double>& numbers) {
-    AnyBuffer buffer(element_dtype(dtype), extents);
+    AnyBuffer buffer(runtime_dtype(dtype), extents);
     with_element(buffer.dtype(), [&](auto zero) {
         using T = decltype(zero);
         T* at = static_cast<T*>(buffer.data());

@@ -18,6 +18,21 @@ CorpusKernel pointwise() {
     return {"pointwise", Algorithm({out}, {a, b, alpha}), s, {{{"y", 1}, {"x", 1}}, {{"y", 3}, {"x", 300}}}, 0};
 }
 
+// 8-bit floats are read, scaled in f32, and stored held at the largest, or as they are beyond it.
+CorpusKernel float8() {
+    Dim y("y"), x("x");
+    Input a("a", f8e4m3, {y, x}), b("b", f32, {x}), c("c", f8e5m2, {x});
+    Scalar scale("scale", f8e5m2);
+    Func out("out"), held("held");
+    const Expr v = cast(f32, a(y, x)) * exp(b(x) * 3.0f) + cast(f32, c(x) * scale);
+    out(y, x) = cast(f8e4m3, v);
+    held(y, x) = saturate_cast(f8e5m2, v * 1000.0f);
+    Schedule s;
+    loops(s.stage("out").root(), {block("y"), block("x", 128, "xb"), thread("x")});
+    loops(s.stage("held").root(), {block("y"), block("x", 128, "xb"), thread("x", 4, "xt"), vector("x")});
+    return {"float8", Algorithm({out, held}, {a, b, c, scale}), s, {{{"y", 1}, {"x", 1}}, {{"y", 3}, {"x", 300}}}, 0};
+}
+
 // Four cells an access where a block's part is whole and rows lie at multiples of 16 bytes.
 CorpusKernel vectors() {
     Dim y("y"), x("x");
@@ -310,10 +325,10 @@ CorpusKernel diffusion() {
 const std::vector<CorpusKernel>& corpus() {
     static const std::vector<CorpusKernel> all = [] {
         std::vector<CorpusKernel> kernels{
-            pointwise(),        vectors(),    softmax_registers(), integers(),      blur(),         blur_two_kernels(),
-            stencil(),          transposed(), matmul_simt(),       softmax_block(), softmax_warp(), layer_norm_rows(),
-            argmax_rows(),      histogram(),  histogram_global(),  prefix_sum(),    scan_block(),   scan_integers(),
-            scan_affine_warp(), total(),      diffusion()};
+            pointwise(),        float8(),           vectors(),    softmax_registers(), integers(),      blur(),
+            blur_two_kernels(), stencil(),          transposed(), matmul_simt(),       softmax_block(), softmax_warp(),
+            layer_norm_rows(),  argmax_rows(),      histogram(),  histogram_global(),  prefix_sum(),    scan_block(),
+            scan_integers(),    scan_affine_warp(), total(),      diffusion()};
         for (CorpusKernel& k : tensor_core_corpus()) kernels.push_back(std::move(k));
         return kernels;
     }();

@@ -179,21 +179,22 @@ CorpusKernel convolution() {
             8};
 }
 
-// Two warpgroups multiply what the copy engine brings, 64 deep, iterations ahead.
+// Two warpgroups multiply what the copy engine brings, rows of 128 bytes, iterations ahead.
 CorpusKernel matmul_warpgroups(const std::string& name, DType dtype, std::int64_t n_tile, std::int64_t buffers) {
+    const std::int64_t deep = 128 / dtype_bytes(dtype);
     Dim m("m"), n("n"), k("k");
     Input A("A", dtype, {m, k}), B("B", dtype, {n, k}), bias("bias", f32, {n});
     Func C("C");
-    C(m, n) = cast(dtype, relu(sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n)));
+    C(m, n) = cast(is_f8(dtype) ? bf16 : dtype, relu(sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n)));
     Schedule s;
     const LoopSpec rows = kind(LoopKind::warpgroup, "m", 64, "mg"), columns = kind(LoopKind::warpgroup, "n", n_tile, "ng");
     loops(s.stage("C").root(), {block("m", 128, "mb"), block("n", n_tile, "nb"), rows, frag("m"), frag("n")});
-    loops(s.stage("C.sum").at("C", "nb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
+    loops(s.stage("C.sum").at("C", "nb"), {serial("k", deep, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
         .space(Space::register_)
         .mma("wgmma");
     for (const auto& [of, outer] : {std::pair{"A", "m"}, std::pair{"B", "n"}})
         loops(s.copy(std::string(of) + ".s", of, {"C.sum"}).at("C.sum", "ks"),
-              {padded(thread("k", 64, "kt")), thread(outer), thread("k")})
+              {padded(thread("k", deep, "kt")), thread(outer), thread("k")})
             .space(Space::shared)
             .engine(Engine::tma)
             .buffers(buffers)
@@ -202,9 +203,11 @@ CorpusKernel matmul_warpgroups(const std::string& name, DType dtype, std::int64_
     return {name,
             Algorithm({C}, {A, B, bias}),
             s,
-            {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 40}, {"n", n_tile + 8}, {"k", 64}}, {{"m", 66}, {"n", 9}, {"k", 331}}},
+            {{{"m", 1}, {"n", 1}, {"k", 1}},
+             {{"m", 40}, {"n", n_tile + 8}, {"k", deep}},
+             {{"m", 66}, {"n", 9}, {"k", 5 * deep + 11}}},
             1,
-            8,
+            16 / dtype_bytes(dtype),
             "cuda-sm_90a"};
 }
 
@@ -272,6 +275,9 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             convolution(),
             matmul_warpgroups("matmul_warpgroups_bf16", bf16, 128, 4),
             matmul_warpgroups("matmul_warpgroups_f16", f16, 64, 3),
+            matmul_warpgroups("matmul_warpgroups_f8e4m3", f8e4m3, 128, 4),
+            matmul_warpgroups("matmul_warpgroups_f8e5m2", f8e5m2, 64, 3),
+            matmul_roles("matmul_persistent_f8e4m3", f8e4m3, 64, 3, true),
             matmul_grouped_blocks(),
             matmul_two_blocks(),
             matmul_roles("matmul_roles_f16", f16, 64, 3, false),

@@ -3,6 +3,8 @@
 
 #include <random>
 
+#include <tessera/float8.h>
+
 #include "emulator/emulated_device.h"
 // after the emulator's words
 #include "expr/math_definitions.h"
@@ -125,6 +127,25 @@ TEST(DeviceIntegers, AreTessera) {
     EXPECT_EQ(abs_wrap(lowest<i32>()), lowest<i32>());
     EXPECT_TRUE(std::isnan(min_of(std::nanf(""), 1.0f)) && std::isnan(min_of(1.0f, std::nanf(""))));
 }
+
+// The conversions of 8-bit floats are integer arithmetic; the library's round a double.
+template <int mantissa, class Float8>
+void check_float8() {
+    for (int code = 0; code < 256; ++code) {
+        const auto bits = static_cast<std::uint8_t>(code);
+        const float want = Float8::from_bits(bits);
+        ASSERT_TRUE(same(std::bit_cast<float>(tsr::f8_to_f32_bits<mantissa>(bits)), want)) << code;
+    }
+    const auto expect = [](float x) {
+        ASSERT_EQ(tsr::f32_bits_to_f8<mantissa>(std::bit_cast<std::uint32_t>(x)), Float8(x).bits) << x;
+    };
+    for (const float x : arguments<float>()) expect(x);
+    // Every sign, exponent and pattern of the first bits, with the last bits that decide ties.
+    for (std::uint32_t head = 0; head < 0x10000; ++head)
+        for (const std::uint32_t tail : {0x0u, 0x1u, 0x8000u, 0xffffu}) expect(std::bit_cast<float>(head << 16 | tail));
+}
+TEST(DeviceMath, float8_e4m3) { check_float8<3, float8_e4m3>(); }
+TEST(DeviceMath, float8_e5m2) { check_float8<2, float8_e5m2>(); }
 
 }  // namespace
 }  // namespace tessera

@@ -48,6 +48,8 @@ AnyBuffer random_buffer(Random& random, DType t, std::vector<std::int64_t> exten
         case DType::u64: fill<std::uint64_t>(random, buffer, 0); break;
         case DType::f16: fill<float16>(random, buffer, -4); break;
         case DType::bf16: fill<bfloat16>(random, buffer, -4); break;
+        case DType::f8e4m3: fill<float8_e4m3>(random, buffer, -4); break;
+        case DType::f8e5m2: fill<float8_e5m2>(random, buffer, -4); break;
         case DType::f32: fill<float>(random, buffer, -4); break;
         case DType::f64: fill<double>(random, buffer, -4); break;
     }

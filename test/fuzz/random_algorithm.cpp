@@ -13,8 +13,8 @@ using At = std::vector<Expr>;
 
 std::string argument_name(const Argument& argument) { return argument.state()->name; }
 
-const std::vector<DType> dtypes{bool_, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64, f32, i32};
-const std::vector<DType> input_dtypes{bool_, i8, u8, i16, u16, i32, u32, i64, u64, f16, bf16, f32, f64, f32, u8};
+const std::vector<DType> dtypes{bool_, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64, f32, i32, f8e4m3, f8e5m2};
+const std::vector<DType> input_dtypes{bool_, i8, u8, i16, u16, i32, u32, i64, u64, f16, bf16, f32, f64, f32, u8, f8e4m3, f8e5m2};
 
 class Generator {
 public:

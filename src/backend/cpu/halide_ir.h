@@ -13,7 +13,7 @@ namespace tessera::cpu {
 
 // ---- values
 
-/// The Halide type in which values of a dtype are kept: f16 and bf16 as their bits, so that every conversion is ours.
+/// The Halide type in which values of a dtype are kept: floats of 8 and 16 bits as their bits, so that every conversion is ours.
 [[nodiscard]] Halide::Type value_type(DType dtype);
 /// The constant of an ExprNode.
 [[nodiscard]] Halide::Expr constant_value(DType dtype, std::uint64_t bits);

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "expr/op_cost.h"
 
-#include <tessera/half.h>
+#include <tessera/float8.h>
 
 #include <fmt/format.h>
 
@@ -30,14 +30,42 @@ E integer(Halide::Type t, std::int64_t value) {
     return Halide::Internal::IntImm::make(t, value);
 }
 
-// ---- 16-bit floats
+// ---- narrow floats
 
-E half_to_f32(DType from, const E& bits) {
-    if (from == DType::f16) return cast(Halide::Float(32), reinterpret(Halide::Float(16), bits));
-    return reinterpret(Halide::Float(32), cast(Halide::UInt(32), bits) << 16);
+E f16_to_f32(const E& bits) { return cast(Halide::Float(32), reinterpret(Halide::Float(16), bits)); }
+
+// E5M2 is the upper half of a binary16, E4M3 has its digits and exponents that count from 8 further up.
+E narrow_to_f32(DType from, const E& bits) {
+    if (from == DType::f16) return f16_to_f32(bits);
+    if (from == DType::bf16) return reinterpret(Halide::Float(32), cast(Halide::UInt(32), bits) << 16);
+    const E wide = cast(Halide::UInt(16), bits);
+    if (from == DType::f8e5m2) return f16_to_f32(wide << 8);
+    const E magnitude = wide & integer(Halide::UInt(16), 0x7f);
+    const E value =
+        f16_to_f32(((wide & integer(Halide::UInt(16), 0x80)) << 8) | (magnitude << 7)) * number(Halide::Float(32), 256);
+    return select(magnitude == integer(Halide::UInt(16), 0x7f),
+                  reinterpret(Halide::Float(32), integer(Halide::UInt(32), 0x7fc00000)), value);
 }
 
-E f32_to_half(DType to, const E& x) {
+// Rounded as an integer where it is normal; below, by the last place of a sum with a power of two.
+E f32_to_f8(DType to, const E& x) {
+    const Halide::Type u32 = Halide::UInt(32);
+    const bool e4m3 = to == DType::f8e4m3;
+    const int digits = e4m3 ? 3 : 2, least = e4m3 ? -6 : -14, cut = 23 - digits;
+    const E bits = reinterpret(u32, x), magnitude = bits & integer(u32, 0x7fffffff), one = integer(u32, 1);
+    const E rounded = ((magnitude + integer(u32, (std::int64_t{1} << (cut - 1)) - 1) + ((magnitude >> cut) & one)) >> cut) -
+                      integer(u32, std::int64_t{126 + least} << digits);
+    const float unit = std::ldexp(1.0F, 23 - digits + least);
+    const E below = reinterpret(u32, reinterpret(Halide::Float(32), magnitude) + number(Halide::Float(32), unit)) -
+                    integer(u32, std::bit_cast<std::uint32_t>(unit));
+    const E code = Halide::min(select(magnitude < integer(u32, std::int64_t{127 + least} << 23), below, rounded),
+                               integer(u32, e4m3 ? 0x7f : 0x7c));
+    const E no_number = e4m3 ? code == integer(u32, 0x7f) : magnitude > integer(u32, 0x7f800000);
+    return cast(Halide::UInt(8), select(no_number, integer(u32, 0x7f), code | ((bits >> 24) & integer(u32, 0x80))));
+}
+
+E f32_to_narrow(DType to, const E& x) {
+    if (is_f8(to)) return f32_to_f8(to, x);
     if (to == DType::f16) return reinterpret(Halide::UInt(16), cast(Halide::Float(16), x));
     const E bits = reinterpret(Halide::UInt(32), x);
     const E one = integer(Halide::UInt(32), 1);
@@ -69,12 +97,12 @@ E wide_integer_to_odd_f64(const E& x) {
     return select(negative, number(Halide::Float(64), 0) - value, value);
 }
 
-E to_half(DType from, DType to, const E& x) {
-    if (from == DType::f32) return f32_to_half(to, x);
-    if (from == DType::f64) return f32_to_half(to, f64_to_odd_f32(x));
-    if (dtype_bits(from) <= 16 || to == DType::f16) return f32_to_half(to, cast(Halide::Float(32), x));
-    if (dtype_bits(from) == 32) return f32_to_half(to, f64_to_odd_f32(cast(Halide::Float(64), x)));
-    return f32_to_half(to, f64_to_odd_f32(wide_integer_to_odd_f64(x)));
+E to_narrow(DType from, DType to, const E& x) {
+    if (from == DType::f32) return f32_to_narrow(to, x);
+    if (from == DType::f64) return f32_to_narrow(to, f64_to_odd_f32(x));
+    if (dtype_bits(from) <= 16 || to != DType::bf16) return f32_to_narrow(to, cast(Halide::Float(32), x));
+    if (dtype_bits(from) == 32) return f32_to_narrow(to, f64_to_odd_f32(cast(Halide::Float(64), x)));
+    return f32_to_narrow(to, f64_to_odd_f32(wide_integer_to_odd_f64(x)));
 }
 
 // ---- conversions
@@ -105,12 +133,12 @@ E real_to_integer(DType to, const E& x) {
 
 E convert(DType from, DType to, const E& x) {
     if (from == to) return x;
-    if (is_half(from)) {
-        const E wide = half_to_f32(from, x);
+    if (is_narrow_float(from)) {
+        const E wide = narrow_to_f32(from, x);
         return to == DType::f32 ? wide : convert(DType::f32, to, wide);
     }
     if (to == DType::bool_) return Comparison::differ(x, Halide::Internal::make_zero(x.type()));
-    if (is_half(to)) return to_half(from, to, x);
+    if (is_narrow_float(to)) return to_narrow(from, to, x);
     if (is_float(from) && is_integer(to)) return real_to_integer(to, x);
     // Halide's intervals take what is cast to 32 and 64 signed bits to fit them.
     const bool wraps = is_integer(from) && is_signed_integer(to) && dtype_bits(to) >= 32 &&
@@ -138,10 +166,12 @@ E saturate(DType from, DType to, const E& x) {
     if (from == DType::bool_ || to == DType::bool_) return convert(from, to, x);
     if (is_integer(from) && is_integer(to)) return saturate_integer(from, to, x);
     if (is_integer(to)) return convert(from, to, x);
-    const double highest = to == DType::f16    ? 65504
-                           : to == DType::bf16 ? 0x1.fep127
-                           : to == DType::f32  ? std::numeric_limits<float>::max()
-                                               : std::numeric_limits<double>::max();
+    const double highest = to == DType::f16      ? 65504
+                           : to == DType::bf16   ? 0x1.fep127
+                           : to == DType::f8e4m3 ? 448
+                           : to == DType::f8e5m2 ? 57344
+                           : to == DType::f32    ? std::numeric_limits<float>::max()
+                                                 : std::numeric_limits<double>::max();
     const E value = convert(from, DType::f64, x);
     const E high = number(Halide::Float(64), highest), low = number(Halide::Float(64), -highest);
     return select(Comparison::less(high, value), convert(DType::f64, to, high), Comparison::less(value, low),
@@ -342,7 +372,7 @@ const std::map<Op, Rule>& rules() {
 
 Halide::Type value_type(DType dtype) {
     if (dtype == DType::bool_) return Halide::Bool();
-    if (is_half(dtype)) return Halide::UInt(16);
+    if (is_narrow_float(dtype)) return Halide::UInt(dtype_bits(dtype));
     if (is_float(dtype)) return Halide::Float(dtype_bits(dtype));
     return is_unsigned(dtype) ? Halide::UInt(dtype_bits(dtype)) : Halide::Int(dtype_bits(dtype));
 }
@@ -351,9 +381,13 @@ E constant_value(DType dtype, std::uint64_t bits) {
     const Halide::Type t = value_type(dtype);
     if (is_float(dtype)) {
         const double value = std::bit_cast<double>(bits);
-        if (is_half(dtype))
-            return integer(t,
-                           dtype == DType::f16 ? half_bits::from_double<10, -14>(value) : half_bits::from_double<7, -126>(value));
+        switch (dtype) {
+            case DType::f16: return integer(t, float16(value).bits);
+            case DType::bf16: return integer(t, bfloat16(value).bits);
+            case DType::f8e4m3: return integer(t, float8_e4m3(value).bits);
+            case DType::f8e5m2: return integer(t, float8_e5m2(value).bits);
+            default: break;
+        }
         return Halide::Internal::FloatImm::make(t, value);
     }
     if (dtype == DType::bool_) return Halide::Internal::make_bool(bits != 0);
@@ -374,11 +408,11 @@ E scalar_op(Op op, DType from, DType to, const Args& args) {
     }
     const auto rule = rules().find(op);
     TESSERA_CHECK(rule != rules().end(), fmt::format("the CPU backend has no {}", op_row(op).name));
-    if (!is_half(from)) return rule->second(args);
+    if (!is_narrow_float(from)) return rule->second(args);
     Args wide;
-    for (const E& a : args) wide.push_back(half_to_f32(from, a));
+    for (const E& a : args) wide.push_back(narrow_to_f32(from, a));
     const E result = rule->second(wide);
-    return is_half(to) ? f32_to_half(to, result) : result;
+    return is_narrow_float(to) ? f32_to_narrow(to, result) : result;
 }
 
 // Of Halide's operators the remainder is never negative, and both are 0 where the divisor is: its intervals follow them, as they

@@ -124,8 +124,8 @@ CombineText::Names CombineText::identity(const Stage& s) {
 
 std::string CombineText::shuffled(DType t, const std::string& shuffle, const std::string& value, const std::string& by) {
     const std::string call = scalars_.call(shuffle), type = cuda_type(t);
-    if (t == DType::f16 || t == DType::bf16)
-        return fmt::format("{}{{static_cast<u16>({}(static_cast<u32>({}.x), {}))}}", type, call, value, by);
+    if (is_narrow_float(t))
+        return fmt::format("{}{{static_cast<u{}>({}(static_cast<u32>({}.x), {}))}}", type, dtype_bits(t), call, value, by);
     if (dtype_bits(t) < 32) return fmt::format("static_cast<{}>({}(static_cast<i32>({}), {}))", type, call, value, by);
     return fmt::format("{}({}, {})", call, value, by);
 }

@@ -9,14 +9,28 @@
 namespace tessera::cuda {
 namespace {
 
-// f32 -> f16 and back.
-std::string to_half(DType to) { return to == DType::f16 ? "f32_to_f16" : "f32_to_bf16"; }
-std::string from_half(DType from) { return from == DType::f16 ? "f16_to_f32" : "bf16_to_f32"; }
+using Call = std::function<std::string(const std::string&)>;
+
+// f32 -> a narrow float and back.
+std::string narrowed(DType to, const std::string& single, const Call& call) {
+    if (to == DType::f16) return fmt::format("{}({})", call("f32_to_f16"), single);
+    if (to == DType::bf16) return fmt::format("{}({})", call("f32_to_bf16"), single);
+    return fmt::format("{}{{{}<{}>(static_cast<u32>({}({})))}}", cuda_type(to), call("f32_bits_to_f8"),
+                       to == DType::f8e4m3 ? 3 : 2, call("bits_of"), single);
+}
+std::string widened(DType from, const std::string& value, const Call& call) {
+    if (from == DType::f16) return fmt::format("{}({})", call("f16_to_f32"), value);
+    if (from == DType::bf16) return fmt::format("{}({})", call("bf16_to_f32"), value);
+    return fmt::format("{}(static_cast<i32>({}<{}>(({}).x)))", call("float_of"), call("f8_to_f32_bits"),
+                       from == DType::f8e4m3 ? 3 : 2, value);
+}
 
 std::string highest_text(DType to) {
     switch (to) {
         case DType::f16: return "65504.0f";
         case DType::bf16: return "0x1.fep127f";
+        case DType::f8e4m3: return "448.0f";
+        case DType::f8e5m2: return "57344.0f";
         case DType::f32: return "0x1.fffffep127f";
         default: return "0x1.fffffffffffffp1023";
     }
@@ -35,6 +49,8 @@ std::string cuda_type(DType dtype) {
         case DType::bool_: return "bool";
         case DType::f32: return "float";
         case DType::f64: return "double";
+        case DType::f8e4m3: return "e4m3";
+        case DType::f8e5m2: return "e5m2";
         default: return std::string(dtype_name(dtype));
     }
 }
@@ -49,9 +65,9 @@ std::string constant_text(const Expr& constant, const std::function<std::string(
         return fmt::format("{}{{{}}}", cuda_type(t), v);
     }
     const double v = constant->floating();
-    if (is_half(t)) {
+    if (is_narrow_float(t)) {
         const Expr single = make_constant(DType::f32, v);
-        return fmt::format("{}({})", call(to_half(t)), constant_text(single, call));
+        return narrowed(t, constant_text(single, call), call);
     }
     if (std::isnan(v) || std::isinf(v))
         return t == DType::f32 ? fmt::format("{}({})", call("float_of"), std::bit_cast<std::int32_t>(static_cast<float>(v)))
@@ -65,18 +81,17 @@ std::string conversion_text(DType from, DType to, bool saturate, const std::stri
                             const std::function<std::string(const std::string&)>& call) {
     if (from == to) return value;
     if (to == DType::bool_)
-        return is_half(from) ? fmt::format("({}({}) != 0)", call(from_half(from)), value) : fmt::format("({} != 0)", value);
-    if (is_half(from)) {
-        const std::string wide = fmt::format("{}({})", call(from_half(from)), value);
-        return conversion_text(DType::f32, to, saturate, wide, call);
+        return is_narrow_float(from) ? fmt::format("({} != 0)", widened(from, value, call)) : fmt::format("({} != 0)", value);
+    if (is_narrow_float(from)) {
+        return conversion_text(DType::f32, to, saturate, widened(from, value, call), call);
     }
-    if (is_half(to)) {
+    if (is_narrow_float(to)) {
         const bool exact = from == DType::f32 || from == DType::bool_ || (!is_float(from) && dtype_bits(from) <= 16);
         if (!exact) refuse(from, to, saturate ? "saturate_cast" : "cast");
         const std::string single = from == DType::f32 ? value : fmt::format("static_cast<float>({})", value);
-        if (!saturate || from == DType::bool_) return fmt::format("{}({})", call(to_half(to)), single);
+        if (!saturate || from == DType::bool_) return narrowed(to, single, call);
         const std::string high = highest_text(to);
-        return fmt::format("{0}({1} > {2} ? {2} : {1} < -{2} ? -{2} : {1})", call(to_half(to)), single, high);
+        return narrowed(to, fmt::format("({0} > {1} ? {1} : {0} < -{1} ? -{1} : {0})", single, high), call);
     }
     if (is_float(from) && !is_float(to)) return fmt::format("{}<{}>({})", call("to_integer"), cuda_type(to), value);
     if (!saturate || is_float(to) != is_float(from) || from == DType::bool_ || (from == DType::f32 && to == DType::f64))

@@ -1,6 +1,16 @@
 #include "backend/cuda/kernel_emitter.h"
 
+#include <cctype>
+
 namespace tessera::cuda {
+
+// Types of parameters and variables are blocks of the device text as functions are.
+static bool names_type(const std::string& text, const std::string& type) {
+    const auto is_word = [&](size_t at) { return std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_'; };
+    for (size_t at = text.find(type); at != std::string::npos; at = text.find(type, at + 1))
+        if ((at == 0 || !is_word(at - 1)) && (at + type.size() == text.size() || !is_word(at + type.size()))) return true;
+    return false;
+}
 
 EmittedKernel KernelEmitter::run() {
     for (const char* word : {"tid", "smem", "p", "t", "block", "upper", "a", "b", "c", "d", "h", "i", "j", "k"})
@@ -18,6 +28,8 @@ EmittedKernel KernelEmitter::run() {
     body.erase(0, body.find('\n') + 1);
     out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}({}) {{\n{}", out_.threads, kernel_.min_ctas, out_.name,
                             fmt::join(params, ", "), body);
+    for (const DType t : {DType::f16, DType::bf16, DType::f8e4m3, DType::f8e5m2})
+        if (names_type(out_.text, cuda_type(t))) out_.functions.insert(cuda_type(t));
     return std::move(out_);
 }
 

@@ -1,5 +1,7 @@
 #include "backend/cuda/product_text.h"
 
+#include "backend/cuda/cuda_source.h"
+
 #include <fmt/format.h>
 
 namespace tessera::cuda {
@@ -103,8 +105,9 @@ void write_grouped_product(Lines& lines, const std::function<std::string(const s
     hold();
     lines.add(fmt::format("{}();", call("wgmma_fence")));
     lines.add("TSR_UNROLL");
+    const std::int64_t step = 32 / dtype_bytes(p.dtype);  // of one instruction: 32 bytes of a row
     lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), {});",
-                          p.k / 16, call(fmt::format("wgmma_m64n{}k16_{}", p.n, p.dtype == DType::bf16 ? "bf16" : "f16")), p.sums,
+                          p.k / step, call(fmt::format("wgmma_m64n{}k{}_{}", p.n, step, cuda_type(p.dtype))), p.sums,
                           p.fresh.empty() ? "1" : fmt::format("({} | k) != 0", p.fresh)));
     lines.add(fmt::format("{}();", call("wgmma_commit")));
     hold();

@@ -236,8 +236,10 @@ std::string ScalarText::operation(const Expr& e, const std::vector<std::string>&
     const DType from = e->args[0]->dtype;
     const auto note = [&](const std::string& f) { return call(f); };
     if (e->op == Op::bitcast) {
-        if (is_half(e->dtype)) return fmt::format("{}{{static_cast<u16>({})}}", cuda_type(e->dtype), args[0]);
-        if (is_half(from)) return fmt::format("static_cast<{}>({}.x)", cuda_type(e->dtype), args[0]);
+        if (is_narrow_float(e->dtype) && is_narrow_float(from)) return fmt::format("{}{{({}).x}}", cuda_type(e->dtype), args[0]);
+        if (is_narrow_float(e->dtype))
+            return fmt::format("{}{{static_cast<u{}>({})}}", cuda_type(e->dtype), dtype_bits(e->dtype), args[0]);
+        if (is_narrow_float(from)) return fmt::format("static_cast<{}>({}.x)", cuda_type(e->dtype), args[0]);
         if (is_float(e->dtype) == is_float(from)) return fmt::format("static_cast<{}>({})", cuda_type(e->dtype), args[0]);
         if (is_float(e->dtype))
             return fmt::format("{}(static_cast<{}>({}))", call("float_of"), e->dtype == DType::f32 ? "i32" : "i64", args[0]);
@@ -249,8 +251,8 @@ std::string ScalarText::operation(const Expr& e, const std::vector<std::string>&
                                 : e->op == Op::normal ? "normal_f32"
                                                       : "random_bits_u32"),
                            fmt::join(args, ", "));
-    if (is_half(from)) {
-        // 16-bit floats compute in f32 and round.
+    if (is_narrow_float(from)) {
+        // Narrow floats compute in f32 and round.
         std::vector<Expr> wide;
         std::vector<std::string> singles;
         for (size_t i = 0; i < args.size(); ++i) {

@@ -276,11 +276,13 @@ To saturated(From x) {
     } else if constexpr (std::is_integral_v<To>)
         return converted<To>(x);
     else {
-        constexpr double highest_f16 = 65504, highest_bf16 = 0x1.fep127;
-        const double highest = std::is_same_v<To, float16>    ? highest_f16
-                               : std::is_same_v<To, bfloat16> ? highest_bf16
-                               : std::is_same_v<To, float>    ? static_cast<double>(std::numeric_limits<float>::max())
-                                                              : std::numeric_limits<double>::max();
+        constexpr double highest_f16 = 65504, highest_bf16 = 0x1.fep127, highest_e4m3 = 448, highest_e5m2 = 57344;
+        const double highest = std::is_same_v<To, float16>       ? highest_f16
+                               : std::is_same_v<To, bfloat16>    ? highest_bf16
+                               : std::is_same_v<To, float8_e4m3> ? highest_e4m3
+                               : std::is_same_v<To, float8_e5m2> ? highest_e5m2
+                               : std::is_same_v<To, float>       ? static_cast<double>(std::numeric_limits<float>::max())
+                                                                 : std::numeric_limits<double>::max();
         const auto value = static_cast<double>(x);
         if (value > highest) return static_cast<To>(highest);
         if (value < -highest) return static_cast<To>(-highest);
@@ -399,7 +401,7 @@ Bits constant_value(DType dtype, std::uint64_t bits) {
 
 std::string value_text(DType dtype, Bits value) {
     return with_type(dtype, [&]<class T>(std::type_identity<T>) {
-        if constexpr (is_half<T>)
+        if constexpr (is_narrow<T>)
             return fmt::format("{}", static_cast<float>(from_bits<T>(value)));
         else if constexpr (std::is_integral_v<T> && sizeof(T) == 1 && !std::is_same_v<T, bool>)
             return fmt::format("{}", static_cast<int>(from_bits<T>(value)));

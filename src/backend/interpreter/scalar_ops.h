@@ -14,14 +14,15 @@ namespace tessera::interpreter {
 using Bits = std::uint64_t;
 
 template <class T>
-inline constexpr bool is_half = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
-/// The C++ type in which an op computes: float for the 16-bit floats.
+inline constexpr bool is_narrow =
+    std::is_same_v<T, float16> || std::is_same_v<T, bfloat16> || std::is_same_v<T, float8_e4m3> || std::is_same_v<T, float8_e5m2>;
+/// The C++ type in which an op computes: float for the narrow floats.
 template <class T>
-using Working = std::conditional_t<is_half<T>, float, T>;
+using Working = std::conditional_t<is_narrow<T>, float, T>;
 
 template <class T>
 [[nodiscard]] Bits to_bits(T value) {
-    if constexpr (is_half<T>)
+    if constexpr (is_narrow<T>)
         return value.bits;
     else if constexpr (std::is_same_v<T, float>)
         return std::bit_cast<std::uint32_t>(value);
@@ -32,8 +33,8 @@ template <class T>
 }
 template <class T>
 [[nodiscard]] T from_bits(Bits bits) {
-    if constexpr (is_half<T>)
-        return T::from_bits(static_cast<std::uint16_t>(bits));
+    if constexpr (is_narrow<T>)
+        return T::from_bits(static_cast<decltype(T::bits)>(bits));
     else if constexpr (std::is_same_v<T, float>)
         return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
     else if constexpr (std::is_same_v<T, double>)
@@ -57,6 +58,8 @@ decltype(auto) with_type(DType dtype, Visit&& visit) {
         case DType::u64: return visit(std::type_identity<std::uint64_t>{});
         case DType::f16: return visit(std::type_identity<float16>{});
         case DType::bf16: return visit(std::type_identity<bfloat16>{});
+        case DType::f8e4m3: return visit(std::type_identity<float8_e4m3>{});
+        case DType::f8e5m2: return visit(std::type_identity<float8_e5m2>{});
         case DType::f32: return visit(std::type_identity<float>{});
         default: return visit(std::type_identity<double>{});
     }
@@ -64,7 +67,7 @@ decltype(auto) with_type(DType dtype, Visit&& visit) {
 
 using ScalarFunction = Bits (*)(const Bits* operands);
 /// What a scalar op (all but select, and_ and or_, whose operands are not all evaluated) does to operands of dtype `operand`.
-/// Floats: each op is IEEE in its dtype; a 16-bit float is computed in f32 and rounded (fma and mod too). mod is a -
+/// Floats: each op is IEEE in its dtype; a narrow one is computed in f32 and rounded (fma and mod too). mod is a -
 /// b*floor(a/b), every step rounded. max(a, b) is (a > b or a is NaN) ? a : b, min mirrored. saturate_cast to a float clamps
 /// infinities too.
 [[nodiscard]] ScalarFunction scalar_function(Op op, DType operand, DType result);

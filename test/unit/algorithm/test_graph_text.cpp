@@ -100,6 +100,21 @@ TEST(GraphTextSize, FiveHundredFuncsTakeLessThanATenthOfASecond) {
     EXPECT_LT(best, 0.1);
 }
 
+TEST(GraphText, EveryDtypeIsReadBack) {
+    Dim i("i");
+    for (const DType t : {i8, u64, f8e4m3, f8e5m2, f16, bf16, f32, f64}) {
+        Input x("x", t, {i});
+        Scalar s("s", t);
+        Func y("y");
+        Expr value = x(i) * s + cast(t, 3);
+        if (is_float(t)) value = max(value, cast(t, 1.5)) + cast(t, 1e300) + cast(t, -0.1);
+        y(i) = value;
+        const std::string text = Algorithm({y}, {x, s}).text();
+        EXPECT_EQ(parse_algorithm(text).text(), text);
+        EXPECT_EQ(parse_algorithm(text).hash(), Algorithm({y}, {x, s}).hash());
+    }
+}
+
 TEST(GraphText, NodesThatDifferInTheirLineAreOne) {
     Dim x("x"), k("k");
     Input in("in", f32, {x, k});

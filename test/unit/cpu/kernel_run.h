@@ -5,6 +5,7 @@
 #include "algorithm/graph.h"
 #include "backend/cpu/cpu_backend.h"
 #include "runtime/halide_abi.h"
+#include "types/runtime_dtype.h"
 
 #include <cstring>
 #include <list>
@@ -21,11 +22,7 @@ struct Arguments {
     std::map<std::string, double> reals;
 };
 
-inline tessera_dtype buffer_dtype(DType t) {
-    constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32,  TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                       TESSERA_U32,  TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64};
-    return table[static_cast<size_t>(t)];
-}
+inline tessera_dtype buffer_dtype(DType t) { return runtime_dtype(t); }
 
 /// Extents of dims: bound by buffers and scalars, static, or derived.
 class Extents {

@@ -7,6 +7,7 @@
 #include "algorithm/graph.h"
 #include "backend/interpreter/interpreter.h"
 #include "schedule/loop_tree.h"
+#include "types/runtime_dtype.h"
 
 #include <cstring>
 #include <map>
@@ -69,12 +70,9 @@ private:
     }
 
     Buffers outputs(const std::map<std::string, std::int64_t>& extents) const {
-        constexpr tessera_dtype table[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32, TESSERA_I64,
-                                           TESSERA_U8,   TESSERA_U16, TESSERA_U32, TESSERA_U64, TESSERA_F16,
-                                           TESSERA_BF16, TESSERA_F32, TESSERA_F64};
         Buffers out;
         for (const Func& f : algorithm_.outputs())
-            out.emplace(f.name(), AnyBuffer(table[static_cast<size_t>(f.dtype())], shape(f.dims(), extents)));
+            out.emplace(f.name(), AnyBuffer(runtime_dtype(f.dtype()), shape(f.dims(), extents)));
         return out;
     }
     static NamedOutputs named(const Buffers& buffers) {

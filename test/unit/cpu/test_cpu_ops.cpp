@@ -14,7 +14,7 @@ namespace tessera {
 namespace {
 
 constexpr std::int64_t count = 1031;  // prime: a vector tail
-constexpr DType all_dtypes[] = {bool_, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64};
+constexpr DType all_dtypes[] = {bool_, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64, f8e4m3, f8e5m2};
 
 // Special values first, then random ones: small, of the sampled range, and of any bits.
 AnyBuffer samples(DType t, double low, double high, unsigned seed) {
@@ -37,6 +37,8 @@ AnyBuffer samples(DType t, double low, double high, unsigned seed) {
                 const float narrow = static_cast<float>(chosen);
                 if (t == f16) bits = float16(chosen).bits;
                 if (t == bf16) bits = bfloat16(chosen).bits;
+                if (t == f8e4m3) bits = float8_e4m3(chosen).bits;
+                if (t == f8e5m2) bits = float8_e5m2(chosen).bits;
                 if (t == f32) std::memcpy(&bits, &narrow, 4);
                 if (t == f64) std::memcpy(&bits, &chosen, 8);
             }
@@ -58,6 +60,8 @@ double real(const AnyBuffer& b, std::int64_t i) {
     switch (b.dtype()) {
         case TESSERA_F16: return static_cast<float>(static_cast<const float16*>(b.data())[i]);
         case TESSERA_BF16: return static_cast<float>(static_cast<const bfloat16*>(b.data())[i]);
+        case TESSERA_F8E4M3: return static_cast<float>(static_cast<const float8_e4m3*>(b.data())[i]);
+        case TESSERA_F8E5M2: return static_cast<float>(static_cast<const float8_e5m2*>(b.data())[i]);
         case TESSERA_F32: return real_at<float>(b, i);
         case TESSERA_F64: return real_at<double>(b, i);
         case TESSERA_BOOL:

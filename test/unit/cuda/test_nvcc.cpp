@@ -25,6 +25,23 @@ std::string text_of(const fs::path& path) {
     return out.str();
 }
 
+// What is moved and never computed with.
+TEST(EmittedText, DefinesTheTypesThatItNames) {
+    for (const auto& [dtype, type] :
+         {std::pair{f16, "f16"}, std::pair{bf16, "bf16"}, std::pair{f8e4m3, "e4m3"}, std::pair{f8e5m2, "e5m2"}}) {
+        Dim i("i");
+        Input a("a", dtype, {i});
+        Func out("out");
+        out(i) = a(i);
+        Schedule s;
+        s.stage("out").root();
+        const Target target = parse_target("cuda-sm_80");
+        const LoopTree tree = build_loop_tree(bind(Algorithm({out}, {a}), s, target));
+        const std::string text = cuda::cuda_source(cuda::emit_kernels(tile::lower(tree, target), "moved"), target, "");
+        EXPECT_NE(text.find(fmt::format("struct {} {{", type)), std::string::npos) << text;
+    }
+}
+
 class Nvcc : public testing::TestWithParam<std::string> {};
 
 TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {

@@ -3,6 +3,7 @@
 #include "algorithm/graph.h"
 #include "expr/expr_node.h"
 #include "expr/philox.h"
+#include "types/runtime_dtype.h"
 
 #include <functional>
 #include <limits>
@@ -13,12 +14,16 @@ namespace tessera::interpreter_test {
 namespace {
 
 template <class T>
-constexpr bool half = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
+constexpr bool float8 = std::is_same_v<T, float8_e4m3> || std::is_same_v<T, float8_e5m2>;
+template <class T>
+constexpr bool half = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16> || float8<T>;
 template <class T>
 constexpr bool real = std::is_floating_point_v<T> || half<T>;
 template <class T>
 DType dtype() {
-    if constexpr (half<T>)
+    if constexpr (float8<T>)
+        return std::is_same_v<T, float8_e4m3> ? DType::f8e4m3 : DType::f8e5m2;
+    else if constexpr (half<T>)
         return std::is_same_v<T, float16> ? DType::f16 : DType::bf16;
     else if constexpr (std::is_floating_point_v<T>)
         return sizeof(T) == 4 ? DType::f32 : DType::f64;
@@ -323,9 +328,11 @@ To cast_reference(From from, bool saturate) {
     if constexpr (std::is_same_v<To, bool>)
         return v != 0;
     else if constexpr (real<To>) {
-        const long double most = std::is_same_v<To, float16>    ? 65504.0L
-                                 : std::is_same_v<To, bfloat16> ? 0x1.fep127L
-                                                                : std::numeric_limits<Compute<To>>::max();
+        const long double most = std::is_same_v<To, float16>       ? 65504.0L
+                                 : std::is_same_v<To, bfloat16>    ? 0x1.fep127L
+                                 : std::is_same_v<To, float8_e4m3> ? 448.0L
+                                 : std::is_same_v<To, float8_e5m2> ? 57344.0L
+                                                                   : std::numeric_limits<Compute<To>>::max();
         const long double x = saturate && v > most ? most : saturate && v < -most ? -most : v;
         if constexpr (!half<To>)
             return static_cast<To>(x);
@@ -333,11 +340,20 @@ To cast_reference(From from, bool saturate) {
             // Nearest by search among the neighbours of a first guess.
             if (std::isnan(x)) return static_cast<To>(std::nan(""));
             if (x == 0) return static_cast<To>(std::signbit(x) ? -0.0f : 0.0f);
-            constexpr int digits = std::is_same_v<To, float16> ? 11 : 8, least = std::is_same_v<To, float16> ? -24 : -133;
+            constexpr bool e4m3 = std::is_same_v<To, float8_e4m3>;
+            constexpr int digits = std::is_same_v<To, float16>    ? 11
+                                   : std::is_same_v<To, bfloat16> ? 8
+                                   : e4m3                         ? 4
+                                                                  : 3,
+                          least = std::is_same_v<To, float16>    ? -24
+                                  : std::is_same_v<To, bfloat16> ? -133
+                                  : e4m3                         ? -9
+                                                                 : -16;
             int exponent = 0;
             std::frexp(x, &exponent);
             const long double unit = std::ldexp(1.0L, std::max(exponent - digits, least));
             const long double rounded = std::isinf(x) ? x : std::nearbyint(x / unit) * unit;
+            if (e4m3 && std::fabs(rounded) > most) return static_cast<To>(std::nan(""));
             if (std::fabs(rounded) > most)
                 return static_cast<To>(std::copysign(std::numeric_limits<float>::infinity(), static_cast<float>(x)));
             return static_cast<To>(static_cast<float>(rounded));
@@ -366,12 +382,26 @@ void check_casts_from() {
     };
     for_integers(to);
     for_floats(to);
-    to(std::type_identity<bool>{});
+    for_types<float8_e4m3, float8_e5m2, bool>(to);
 }
 TEST(Casts, BetweenAllDtypes) {
     for_integers([]<class T>(std::type_identity<T>) { check_casts_from<T>(); });
     for_floats([]<class T>(std::type_identity<T>) { check_casts_from<T>(); });
     check_casts_from<bool>();
+    check_casts_from<float8_e4m3>();
+    check_casts_from<float8_e5m2>();
+}
+
+// What is added, multiplied or compared in 8 bits is added, multiplied or compared in f32 and rounded.
+TEST(Float8Ops, AreThoseOfF32) {
+    for_types<float8_e4m3, float8_e5m2>([]<class T>(std::type_identity<T>) {
+        check<T, T>(Op::add, [](T a, T b, T) { return static_cast<T>(static_cast<float>(a) + static_cast<float>(b)); });
+        check<T, T>(Op::mul, [](T a, T b, T) { return static_cast<T>(static_cast<float>(a) * static_cast<float>(b)); });
+        check<T, T>(Op::div, [](T a, T b, T) { return static_cast<T>(static_cast<float>(a) / static_cast<float>(b)); });
+        check<T, bool>(Op::lt, [](T a, T b, T) { return static_cast<float>(a) < static_cast<float>(b); });
+        check<T, std::uint8_t>(Op::bitcast, [](T a, T, T) { return a.bits; });
+        check<T, float>(Op::cast, [](T a, T, T) { return static_cast<float>(a); });
+    });
 }
 
 TEST(Casts, FromDoubleToHalfRoundOnce) {
@@ -431,7 +461,7 @@ TEST(OpTable, EveryScalarRowIsRun) {
         if (row.operands == Operands::structural || row.result == Result::own || row.arity > 3 || row.op == Op::and_ ||
             row.op == Op::or_)
             continue;
-        for (int t = 0; t <= static_cast<int>(DType::f64); ++t) {
+        for (int t = 0; t <= static_cast<int>(DType::f8e5m2); ++t) {
             const auto d = static_cast<DType>(t);
             Dim i("i");
             Input x("x", d, {i});
@@ -441,11 +471,8 @@ TEST(OpTable, EveryScalarRowIsRun) {
             } catch (const Error&) {
                 continue;  // the row does not take this dtype
             }
-            const tessera_dtype dtypes[] = {TESSERA_BOOL, TESSERA_I8,  TESSERA_I16, TESSERA_I32, TESSERA_I64,
-                                            TESSERA_U8,   TESSERA_U16, TESSERA_U32, TESSERA_U64, TESSERA_F16,
-                                            TESSERA_BF16, TESSERA_F32, TESSERA_F64};
-            const AnyBuffer out(dtypes[static_cast<int>(y.dtype())], {1});
-            EXPECT_NO_THROW(evaluate(Algorithm({y}, {x}), {{"x", AnyBuffer(dtypes[t], {1})}}, {{"y", out}}))
+            const AnyBuffer out(runtime_dtype(y.dtype()), {1});
+            EXPECT_NO_THROW(evaluate(Algorithm({y}, {x}), {{"x", AnyBuffer(runtime_dtype(d), {1})}}, {{"y", out}}))
                 << row.name << " of " << dtype_name(d);
         }
     }

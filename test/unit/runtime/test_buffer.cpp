@@ -111,8 +111,9 @@ TEST(Dlpack, VersionedRoundTripKeepsMemoryAliveAndReadOnly) {
 }
 
 TEST(Dlpack, EveryDtypeRoundTrips) {
-    for (const tessera_dtype dtype : {TESSERA_BOOL, TESSERA_I8, TESSERA_I16, TESSERA_I32, TESSERA_I64, TESSERA_U8, TESSERA_U16,
-                                      TESSERA_U32, TESSERA_U64, TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64}) {
+    for (const tessera_dtype dtype :
+         {TESSERA_BOOL, TESSERA_I8, TESSERA_I16, TESSERA_I32, TESSERA_I64, TESSERA_U8, TESSERA_U16, TESSERA_U32, TESSERA_U64,
+          TESSERA_F16, TESSERA_BF16, TESSERA_F32, TESSERA_F64, TESSERA_F8E4M3, TESSERA_F8E5M2}) {
         const AnyBuffer a(dtype, {4});
         EXPECT_EQ(dlpack::import_tensor(dlpack::export_tensor(a)).dtype(), dtype);
     }

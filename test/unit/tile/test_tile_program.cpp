@@ -284,6 +284,21 @@ TEST(TileLimits, ProductsOfFragments) {
     Func c("C");
     c(m, n) = relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(kk, n)), where(kk != 3)) + bias(n));
     expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule), "it has a predicate");
+    Input a8("A", f8e4m3, {m, kk}), b8("B", f8e4m3, {kk, n});
+    Func c8("C");
+    c8(m, n) = relu(sum({kk}, cast(f32, a8(m, kk)) * cast(f32, b8(kk, n))) + bias(n));
+    expect_refused(refusal(Algorithm({c8}, {a8, b8, bias}), k.schedule),
+                   "its factors are 8-bit floats, which warpgroups multiply");
+}
+
+TEST(TileLimits, ProductsOfTwo8BitFloats) {
+    const CorpusKernel k = corpus_kernel("matmul_warpgroups_f8e4m3");
+    EXPECT_EQ(refusal(k.algorithm, k.schedule, k.target), "accepted");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", f8e4m3, {m, kk}), b("B", f8e5m2, {n, kk}), bias("bias", f32, {n});
+    Func c("C");
+    c(m, n) = cast(bf16, relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(n, kk))) + bias(n)));
+    expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule, k.target), "or of 8-bit floats, of one dtype");
 }
 
 TEST(TileLimits, FactorsThatAreRoundedToTf32) {

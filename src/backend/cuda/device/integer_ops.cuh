@@ -188,4 +188,39 @@ TSR_DEV u32 swizzled(u32 offset) {
     return offset ^ (offset >> shift & mask) << 4;
 }
 
+/// any | thread | - | The f32, as its bits, of an 8-bit float with so many mantissa bits: 3 (e4m3) or 2 (e5m2). Exact.
+template <int mantissa>
+TSR_DEV constexpr u32 f8_to_f32_bits(u8 x) {
+    const u32 sign = static_cast<u32>(x & 0x80) << 24, magnitude = x & 0x7fu;
+    if (mantissa == 3 ? magnitude == 0x7f : magnitude > 0x7c) return 0x7fc00000u;
+    if (mantissa == 2 && magnitude == 0x7c) return sign | 0x7f800000u;
+    u32 exponent = magnitude >> mantissa, fraction = magnitude & ((1u << mantissa) - 1);
+    if (exponent == 0) {
+        if (fraction == 0) return sign;
+        for (exponent = 1; (fraction >> mantissa) == 0; --exponent) fraction <<= 1;
+        fraction &= (1u << mantissa) - 1;
+    }
+    const u32 bias = mantissa == 3 ? 120 : 112;
+    return sign | ((exponent + bias) << 23) | (fraction << (23 - mantissa));
+}
+
+/// any | thread | - | The 8-bit float nearest to an f32 given by its bits. A NaN is 0x7f, e4m3 beyond 448 too; e5m2 is infinite.
+template <int mantissa>
+TSR_DEV constexpr u8 f32_bits_to_f8(u32 bits) {
+    const u32 sign = (bits >> 24) & 0x80u, magnitude = bits & 0x7fffffffu;
+    const u32 bias = mantissa == 3 ? 120 : 112, top = mantissa == 3 ? 0x7f : 0x7c;
+    u32 code = 0;
+    if (magnitude > 0x7f800000u) return 0x7f;
+    if (magnitude >= (bias + 1) << 23) {
+        const int cut = 23 - mantissa;
+        code = ((magnitude + (1u << (cut - 1)) - 1 + ((magnitude >> cut) & 1u)) >> cut) - (bias << mantissa);
+    } else {
+        const u32 cut = 23 - mantissa + bias + 1 - (magnitude >> 23);
+        const u32 significand = (magnitude & 0x7fffffu) | 0x800000u;
+        if (cut <= 24) code = (significand + (1u << (cut - 1)) - 1 + ((significand >> cut) & 1u)) >> cut;
+    }
+    if (code > top) code = top;
+    return static_cast<u8>(code == 0x7f ? code : sign | code);
+}
+
 }  // namespace tsr
