@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace tessera::fuzz {
 namespace {
 
@@ -23,6 +25,29 @@ void spread_loops(Random& random, std::vector<LoopSpec>& loops) {
         l.partition = Partition::auto_;
         // Two threads or blocks would store the same value to one cell, which the emulator calls a race.
         if (l.tail == Tail::shift_inwards) l.tail = Tail::guard;
+    }
+}
+
+// Threads scan rows of integers together, at root: floats would round otherwise than the oracle.
+void share_scans(Random& random, const Algorithm& algorithm, Schedule& schedule) {
+    for (const Stage& s : make_stages(algorithm).stages) {
+        const bool floats = std::any_of(s.dtypes.begin(), s.dtypes.end(), [](DType t) { return is_float(t); });
+        if (s.kind != Stage::Kind::scan || floats || !chance(random, 0.6)) continue;
+        const std::int64_t own = pick(random, std::vector<std::int64_t>{1, 2, 3}), threads = chance(random, 0.5) ? 4 : 64;
+        std::vector<LoopSpec> loops;
+        for (const Dim& d : update_pure_dims(s))
+            loops.push_back({.dim = d.name(), .as = chance(random, 0.5) ? LoopKind::block : LoopKind::serial});
+        std::stable_partition(loops.begin(), loops.end(), [](const LoopSpec& l) { return l.as == LoopKind::block; });
+        const std::string t = s.update->reduction_dims[0].name();
+        loops.push_back({.dim = t, .tile = own * threads, .name = t + ".round"});
+        loops.push_back(
+            {.dim = t, .tile = own > 1 ? std::optional(own) : std::nullopt, .as = LoopKind::thread, .name = t + ".own"});
+        if (own > 1) loops.push_back({.dim = t, .as = chance(random, 0.5) ? LoopKind::unroll : LoopKind::serial});
+        StageSpec& spec = schedule.stages[s.name];
+        spec = {};
+        spec.compute = Compute{Compute::Kind::root, {}};
+        spec.loops = std::move(loops);
+        spec.method = Method::blocked;
     }
 }
 
@@ -50,6 +75,7 @@ Schedule random_gpu_schedule(Random& random, const Algorithm& algorithm, double 
         spec.store.space.reset();
         if (chance(random, 0.3)) spec.store.space = chance(random, 0.7) ? Space::shared : Space::register_;
     }
+    share_scans(random, algorithm, schedule);
     return schedule;
 }
 
