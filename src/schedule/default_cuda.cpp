@@ -14,7 +14,7 @@ namespace {
 
 constexpr double cheap_recompute = 8;  // operations that are not worth a store and a load
 constexpr double short_reduction = 64;
-constexpr std::int64_t row_threads = 256, series_threads = 64;
+constexpr std::int64_t row_threads = 256, series_threads = 64, scan_steps = 8;
 
 LoopSpec loop(LoopKind kind, const Dim& d, std::int64_t tile = 0, std::string name = "") {
     LoopSpec out{.dim = d.name(), .as = kind, .name = std::move(name)};
@@ -86,6 +86,7 @@ private:
         std::vector<Dim> free;
         for (const Dim& d : update_pure_dims(s))
             if (!contains_dim(carried, d)) free.push_back(d);
+        if (threads_may_scan(s)) return share_scan(edit, s, free);
         if (!carried.empty() || free.empty()) return;
         for (size_t d = 0; d + 1 < free.size(); ++d) loops.push_back(loop(LoopKind::block, free[d], 0, free[d].name()));
         loops.push_back(loop(LoopKind::block, free.back(), series_threads, "tile"));
@@ -96,6 +97,25 @@ private:
         for (const Dim& t : s.update->reduction_dims)
             if (!contains_dim(s.dims, t)) loops.push_back(loop(LoopKind::serial, t));
         for (const LoopSpec& l : loops) edit.loop(l);
+    }
+    // Not where values are rounded to fewer bits than the threads' parts would keep apart.
+    static bool threads_may_scan(const Stage& s) {
+        if (s.kind != Stage::Kind::scan || !s.update->monoid->traits.associative) return false;
+        if (std::any_of(s.dtypes.begin(), s.dtypes.end(), is_narrow_float)) return false;
+        return estimated_extent(s.update->reduction_dims[0]) > short_reduction;
+    }
+    // A block a row, several steps a thread.
+    static void share_scan(StageEdit edit, const Stage& s, const std::vector<Dim>& free) {
+        const Dim& t = s.update->reduction_dims[0];
+        std::vector<LoopSpec> rows;
+        for (const Dim& d : free) rows.push_back(loop(LoopKind::block, d, 0, d.name()));
+        std::vector<LoopSpec> init = rows;
+        init.push_back(loop(LoopKind::thread, t));
+        edit.method(Method::blocked).init(init);
+        for (const LoopSpec& l : rows) edit.loop(l);
+        edit.loop(loop(LoopKind::serial, t, row_threads * scan_steps, t.name() + ".round"));
+        edit.loop(loop(LoopKind::thread, t, scan_steps, t.name() + ".own"));
+        edit.loop(loop(LoopKind::serial, t));
     }
     // Dims without a loop would get one outside the blocks.
     static std::vector<LoopSpec> with_dims_left(std::vector<LoopSpec> loops, const std::vector<Dim>& dims) {

@@ -55,6 +55,19 @@ TEST(TileProgram, DefaultSchedulesAreLegalAndMeanTheAlgorithm) {
     }
 }
 
+// Of values that keep what regrouping changes; bf16 would lose it.
+TEST(TileProgram, DefaultScansAreShared) {
+    Dim t("t");
+    for (const auto& [dtype, shared] : {std::pair{i32, true}, std::pair{f32, true}, std::pair{bf16, false}}) {
+        Input a("a", dtype, {t});
+        Func out("out");
+        out(t) = scan(plus, t, a(t));
+        CorpusKernel k{"scan", Algorithm({out}, {a}), {}, {{{"t", 5000}}}, 5000};
+        k.schedule = default_schedule(k.algorithm, parse_target("cuda-sm_80"));
+        EXPECT_EQ(to_text(program_of(k)).find("prefix thread out.scan.before") != std::string::npos, shared) << dtype_name(dtype);
+    }
+}
+
 TEST(TileProgram, TextParsesBack) {
     std::vector<Program> programs;
     for (const CorpusKernel& k : corpus()) {
