@@ -35,7 +35,10 @@ int main(int argc, char** argv) {
     int pairs = 0;
     bool all = false;
     app.add_flag("--quick", case_options.quick, "one size per kernel, 31 pairs");
-    app.add_flag("--all", all, "every size, 301 pairs")->excludes("--quick");
+    app.add_flag("--tuned", case_options.tuned,
+                 "schedules from tuning beside those by hand and the default, against tuned rivals")
+        ->excludes("--quick");
+    app.add_flag("--all", all, "every size, 301 pairs")->excludes("--quick")->excludes("--tuned");
     app.add_option("--resume", resume, "keeps finished cases in this file; those found there are not measured again");
     app.add_option("--svg", svg, "also draw the ratios in this file");
     app.add_option("--json", json, "also write the rows to this file");
@@ -44,6 +47,7 @@ int main(int argc, char** argv) {
     app.add_option("--case", case_options.only, "cases whose names begin so");
     app.add_option("--openblas", openblas, "libscipy_openblas.so, the rival of matmul");
     CLI11_PARSE(app, argc, argv);
+    case_options.quick |= case_options.tuned;
     options.pairs = pairs ? pairs : case_options.quick ? bench::least_pairs : all ? 301 : options.pairs;
     case_options.usual = !case_options.quick && !all;
 

@@ -127,12 +127,12 @@ using StencilOf = Kernel (*)(const float*, float*, Size2, Plan, Arithmetic);
 using OurStencil = Kernel (*)(const float*, float*, Size2, OurSchedule);
 
 std::vector<Case> float_stencil_cases(const std::string& name, std::shared_ptr<FloatStencil> arrays, Size2 size, OurStencil ours,
-                                      StencilOf stencil, const Work& work) {
+                                      StencilOf stencil, const Work& work, std::initializer_list<OurSchedule> schedules) {
     const auto rival = [&](const char* rival_name, Plan plan, Arithmetic arithmetic) {
         return arrays->rival(rival_name, stencil(arrays->in.data(), arrays->out.data(), size, plan, arithmetic), arithmetic);
     };
     return case_per_schedule(
-        fmt::format("{} {}x{}", name, size.width, size.height), {OurSchedule::hand, OurSchedule::standard},
+        fmt::format("{} {}x{}", name, size.width, size.height), schedules,
         {rival("Halide, published", Plan::published, Arithmetic::relaxed),
          rival("Halide, tuned", Plan::tuned, Arithmetic::relaxed),
          rival("Halide, tuned, strict", Plan::tuned, Arithmetic::strict)},
@@ -144,14 +144,22 @@ std::vector<Case> unsharp_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * size.height * size.width, 0.05f, 1.0f, 11);
     auto expected = defined_unsharp(in, size);
     return float_stencil_cases("unsharp", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size,
-                               tessera_unsharp, rivals::halide_unsharp, per_pixel(size, 31, 24));
+                               tessera_unsharp, rivals::halide_unsharp, per_pixel(size, 31, 24),
+                               {OurSchedule::hand, OurSchedule::standard});
 }
 
 std::vector<Case> harris_cases(Size2 size) {
     auto in = random_floats(std::size_t(3) * (size.height + 4) * (size.width + 4), 0.0f, 1.0f, 12);
     auto expected = defined_harris(in, size);
     return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size, tessera_harris,
-                               rivals::halide_harris, per_pixel(size, 61, 16));
+                               rivals::halide_harris, per_pixel(size, 61, 16),
+                               {OurSchedule::hand, OurSchedule::standard, OurSchedule::tuned});
+}
+
+void keep_tuned_rivals(Case& made) {
+    std::erase_if(made.rivals, [](const Rival& r) {
+        return r.contestant.name.rfind("Halide, tuned", 0) != 0 && r.contestant.name != "OpenBLAS";
+    });
 }
 
 }  // namespace
@@ -184,7 +192,16 @@ void for_each_case(const CaseOptions& options, const rivals::OpenBlas& blas, con
         const auto asked = [&](const std::string& name) { return row.name.rfind(name, 0) == 0; };
         const bool named = std::any_of(options.only.begin(), options.only.end(), asked);
         if (!named && (!options.only.empty() || row.tier > asked_for)) continue;
-        for (const Case& made : row.make()) measure(made);
+        std::vector<Case> cases = row.make();
+        const auto is_tuned = [](const Case& c) { return c.name.ends_with("/tuned"); };
+        if (!options.tuned)
+            std::erase_if(cases, is_tuned);
+        else if (std::none_of(cases.begin(), cases.end(), is_tuned))
+            continue;
+        for (Case& made : cases) {
+            if (options.tuned) keep_tuned_rivals(made);
+            measure(made);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ namespace bench {
 struct CaseOptions {
     bool quick = false;             // one size of the kernels that are quick to measure
     bool usual = true;              // one size per kernel, the main ones
+    bool tuned = false;             // those with schedules in schedules/tuned too, against tuned rivals only
     std::vector<std::string> only;  // names, or their beginnings; empty: all
 };
 

@@ -10,6 +10,7 @@
 #include <bench_equalize_hand.h>
 #include <bench_harris_default.h>
 #include <bench_harris_hand.h>
+#include <bench_harris_tuned.h>
 #include <bench_max_filter_default.h>
 #include <bench_max_filter_hand.h>
 #include <bench_stencil_chain_default.h>
@@ -33,7 +34,9 @@ OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank
 
 }  // namespace
 
-const char* name_of(OurSchedule schedule) { return schedule == OurSchedule::hand ? "hand" : "default"; }
+const char* name_of(OurSchedule schedule) {
+    return schedule == OurSchedule::hand ? "hand" : schedule == OurSchedule::tuned ? "tuned" : "default";
+}
 
 OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_bilateral_grid_hand : bench_bilateral_grid_default,
@@ -51,7 +54,9 @@ OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule 
 }
 
 OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_harris_hand : bench_harris_default,
+    return kernel_of(schedule == OurSchedule::hand    ? bench_harris_hand
+                     : schedule == OurSchedule::tuned ? bench_harris_tuned
+                                                      : bench_harris_default,
                      DenseArray<3>(in, {3, size.height + 4, size.width + 4}), DenseArray<2>(out, {size.height, size.width}));
 }
 

@@ -9,8 +9,9 @@
 
 namespace bench {
 
-/// hand: the file in schedules/. standard: what Tessera chooses when it is given no schedule, "default" in reports.
-enum class OurSchedule { hand, standard };
+/// hand: the file in schedules/. standard: what Tessera chooses when it is given no schedule, "default" in reports. tuned: the
+/// file in schedules/tuned/, of those functions that have one.
+enum class OurSchedule { hand, standard, tuned };
 [[nodiscard]] const char* name_of(OurSchedule);
 
 using OurKernel = std::function<void()>;

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -120,10 +121,10 @@ TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
     expect_agreement(algorithm, schedule, {});
 }
 
-class HandSchedules : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+class ScheduleFiles : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 
-// The schedules written by hand, compiled for this machine and for 256-bit vectors.
-TEST_P(HandSchedules, AgreeWithTheInterpreter) {
+// The schedules written by hand and those of tuning sessions, compiled for this machine and for 256-bit vectors.
+TEST_P(ScheduleFiles, AgreeWithTheInterpreter) {
     const auto& [generator, file] = GetParam();
     const Algorithm algorithm = shipped(generator, "").first;
     const Schedule schedule = read_schedule(fmt::format("{}/schedules/{}.json", TESSERA_SOURCE_DIR, file));
@@ -139,13 +140,17 @@ TEST_P(HandSchedules, AgreeWithTheInterpreter) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, HandSchedules,
+INSTANTIATE_TEST_SUITE_P(All, ScheduleFiles,
                          testing::Values(std::pair{"bilateral_grid", "bilateral_grid"}, std::pair{"blur", "blur"},
                                          std::pair{"equalize", "equalize"}, std::pair{"harris", "harris"},
                                          std::pair{"max_filter", "max_filter"}, std::pair{"stencil_chain", "stencil_chain"},
                                          std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
-                                         std::pair{"matmul", "matmul_avx512"}),
-                         [](const auto& each) { return each.param.second; });
+                                         std::pair{"matmul", "matmul_avx512"}, std::pair{"harris", "tuned/harris"}),
+                         [](const auto& each) {
+                             std::string name = each.param.second;
+                             std::replace(name.begin(), name.end(), '/', '_');
+                             return name;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(All, Generators,
                          testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
