@@ -3,6 +3,7 @@
 #include "subcommands.h"
 #include "time_text.h"
 
+#include <tessera/tune.h>
 #include <tessera/tune_journal.h>
 #include <tessera/tune_space.h>
 
@@ -206,9 +207,12 @@ int run_report(const ReportLine& line) {
     if (journal.rows.empty())
         throw Error(E0805_usage, {}, fmt::format("{} has no trials", session), {fix("tessera-tune resume " + session)});
     const Algorithm algorithm = parse_algorithm(header.at("algorithm").get<std::string>());
-    const ScheduleSpace space(
-        algorithm, parse_target(header.at("target").get<std::string>()),
-        {.extents = header.at("extents").get<std::map<std::string, std::int64_t>>(), .cores = header.value("threads", 0)});
+    std::vector<Schedule> candidates;
+    for (const auto& text : header.at("candidates")) candidates.push_back(parse_schedule(text.get<std::string>()));
+    const ScheduleSpace space(algorithm, parse_target(header.at("target").get<std::string>()),
+                              {.extents = header.at("extents").get<std::map<std::string, std::int64_t>>(),
+                               .cores = header.value("threads", 0),
+                               .forms = searched_forms(journal.rows.front().schedule, candidates)});
     const TrialRow* winner = nullptr;
     for (const TrialRow& r : journal.rows)
         if (journal.decision ? r.ordinal == journal.decision->ordinal : r.seconds && (!winner || *r.seconds < *winner->seconds))

@@ -74,6 +74,9 @@ struct TuneOptions {
     std::function<void(const TuneProgress&)> progress = {};
 };
 
+/// The written schedules whose sizes a session searches: the default and the first candidates, three at most.
+[[nodiscard]] std::vector<Schedule> searched_forms(const Schedule& initial, const std::vector<Schedule>& candidates);
+
 struct TuneResult {
     Schedule best;
     std::optional<std::size_t> best_ordinal;

@@ -109,6 +109,18 @@ struct ScheduleSpace::Model {
         if (schedule) *schedule = made_schedule;
         return point;
     }
+    // The written schedule that `schedule` is with other sizes, counted from one.
+    std::optional<std::int64_t> form_of(const Schedule& schedule) const {
+        const auto sizes = sizes_of(schedule);
+        for (size_t f = 0; f < forms.size(); ++f) {
+            const Schedule same = resized(forms[f], [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
+                const auto size = sizes.find(decision);
+                return size == sizes.end() ? domain[0] : nearest(domain, size->second);
+            });
+            if (same == schedule) return static_cast<std::int64_t>(f) + 1;
+        }
+        return std::nullopt;
+    }
     bool has_form(const Point& point) const {
         const std::uint32_t id = number(form_decision);
         return std::any_of(point.choices.begin(), point.choices.end(),
@@ -382,9 +394,8 @@ Schedule ScheduleSpace::schedule(const Point& point) const { return model_->sche
 
 Point ScheduleSpace::point(const Schedule& schedule) const {
     std::map<std::uint32_t, std::int64_t> wanted;
-    const auto form = std::find(model_->forms.begin(), model_->forms.end(), schedule);
-    if (form != model_->forms.end()) {
-        wanted[model_->number(form_decision)] = form - model_->forms.begin() + 1;
+    if (const auto form = model_->form_of(schedule)) {
+        wanted[model_->number(form_decision)] = *form;
         for (const auto& [name, value] : sizes_of(schedule)) wanted[model_->number(name)] = value;
     } else
         for (const auto& [name, value] : decisions_in(schedule, model_->graph(), model_->codes))

@@ -60,10 +60,7 @@ private:
     SpaceOptions with_forms() const {
         SpaceOptions out = options_.space;
         if (!out.constraints.empty() || !out.forms.empty()) return out;
-        out.forms = {initial_};
-        for (const Schedule& s : options_.candidates)
-            if (out.forms.size() < most_forms && std::find(out.forms.begin(), out.forms.end(), s) == out.forms.end())
-                out.forms.push_back(s);
+        out.forms = searched_forms(initial_, options_.candidates);
         return out;
     }
 
@@ -231,6 +228,13 @@ private:
 };
 
 }  // namespace
+
+std::vector<Schedule> searched_forms(const Schedule& initial, const std::vector<Schedule>& candidates) {
+    std::vector<Schedule> out{initial};
+    for (const Schedule& s : candidates)
+        if (out.size() < most_forms && std::find(out.begin(), out.end(), s) == out.end()) out.push_back(s);
+    return out;
+}
 
 std::optional<TrialRow> MemoryLog::recall(std::size_t ordinal, const Schedule& schedule) {
     if (ordinal < rows_.size() && rows_[ordinal].schedule == schedule) return rows_[ordinal];

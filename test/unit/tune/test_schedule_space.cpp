@@ -94,6 +94,7 @@ TEST(ScheduleSpace, WrittenSchedulesComeInOtherSizes) {
             }
             ++legal;
             schedules.insert(to_json(space.schedule(p)));
+            EXPECT_EQ(to_json(space.schedule(space.point(space.schedule(p)))), to_json(space.schedule(p))) << c.name;
             expect_legal(c, space, p);
             if (HasFatalFailure()) return;
         }
