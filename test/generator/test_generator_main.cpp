@@ -61,6 +61,10 @@ TEST(GeneratorMain, WritesALibrary) {
     EXPECT_NE(header.find("k = extent 1 of A, a multiple of 8"), std::string::npos) << header;
     EXPECT_NE(header.find("input f64 [m, k]"), std::string::npos) << header;
     EXPECT_EQ(folder.names().size(), 5u);
+    // Functions begin at cache lines, wherever they are linked.
+    const std::string code = read_text_file(folder.file("half_sum.s"));
+    EXPECT_NE(code.find(".p2align\t6\n\t.type"), std::string::npos);
+    EXPECT_EQ(code.find(".p2align\t4\n\t.type"), std::string::npos);
 }
 
 TEST(GeneratorMain, OriginOfTheScheduleIsTold) {

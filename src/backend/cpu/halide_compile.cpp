@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -350,6 +351,21 @@ void set_runtime_functions() {
     });
 }
 
+// A loop takes up to a tenth longer where a linker puts it badly: functions begin at lines of the cache, so that they are the
+// same wherever they are. LLVM reads its options from this variable when it is used first.
+void align_functions() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        const char* const variable = "HL_LLVM_ARGS";
+        const char* const given = std::getenv(variable);
+        std::string options = given != nullptr ? given : "";
+        // LLVM takes an option once; a process started by one of ours has it already.
+        if (options.find("-align-all-functions") != std::string::npos) return;
+        options += options.empty() ? "-align-all-functions=6" : " -align-all-functions=6";
+        setenv(variable, options.c_str(), 1);
+    });
+}
+
 }  // namespace
 
 std::vector<Parameter> parameters(const BoundSchedule& bound) {
@@ -381,6 +397,7 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChec
     const Target target = parse_target(text);
     check_runs_here(target, text);
     set_runtime_functions();
+    align_functions();
     return guarded(bound, [&] {
         Lowered lowered = build(bound, checks, profiling);
         const std::string name = "kernel";
@@ -405,6 +422,7 @@ EmittedKernel emit(const BoundSchedule& bound, std::string_view text, const std:
         throw Error(E0605_file, {}, fmt::format("{} cannot be written: {} is no folder", path, folder.string()),
                     {fix("make the folder first")});
     const Target target = kernel_target(parse_target(text), KernelChecks::none).with_feature(Target::NoRuntime);
+    align_functions();
     return guarded(bound, [&] {
         Lowered lowered = build(bound, KernelChecks::none, profiling);
         lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);
