@@ -1,10 +1,10 @@
 #include "autodiff/scalar_partials.h"
 
 #include "algorithm/graph.h"
+#include "types/largest_value.h"
 
 #include <array>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 namespace tessera {
@@ -83,17 +83,9 @@ Expr radius_squared(const Place& p) { return call(Op::add, {squared(p.args[0]), 
 
 // Inside the range of the narrower dtype the conversion is the identity; what it clamps does not depend on its operand.
 Partial saturate_rule(const Place& p) {
-    constexpr double top_f16 = 65504, top_e4m3 = 448, top_e5m2 = 57344, top_bf16 = 0x1.fep127,
-                     top_f32 = std::numeric_limits<float>::max();
-    const DType to = (*p.node)->dtype;
-    if (to == DType::f64) return {};
-    const double top = to == DType::f16      ? top_f16
-                       : to == DType::f8e4m3 ? top_e4m3
-                       : to == DType::f8e5m2 ? top_e5m2
-                       : to == DType::bf16   ? top_bf16
-                                             : top_f32;
     const Expr x = (*p.node)->args[0];
-    if (top > 1e38 && dtype_bits(x.dtype()) < 64 && to != DType::bf16) return {};
+    const double top = largest_value((*p.node)->dtype);
+    if (!is_float(x.dtype()) || largest_value(x.dtype()) <= top) return {};
     return {.guard = make_op(Op::le, DType::bool_, {make_op(Op::abs, x.dtype(), {x}), make_constant(x.dtype(), top)})};
 }
 

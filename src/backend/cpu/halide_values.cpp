@@ -3,6 +3,7 @@
 #include "backend/cpu/halide_math_builder.h"
 #include "base/check.h"
 #include "expr/op_cost.h"
+#include "types/largest_value.h"
 
 #include <tessera/float8.h>
 
@@ -166,12 +167,7 @@ E saturate(DType from, DType to, const E& x) {
     if (from == DType::bool_ || to == DType::bool_) return convert(from, to, x);
     if (is_integer(from) && is_integer(to)) return saturate_integer(from, to, x);
     if (is_integer(to)) return convert(from, to, x);
-    const double highest = to == DType::f16      ? 65504
-                           : to == DType::bf16   ? 0x1.fep127
-                           : to == DType::f8e4m3 ? 448
-                           : to == DType::f8e5m2 ? 57344
-                           : to == DType::f32    ? std::numeric_limits<float>::max()
-                                                 : std::numeric_limits<double>::max();
+    const double highest = largest_value(to);
     const E value = convert(from, DType::f64, x);
     const E high = number(Halide::Float(64), highest), low = number(Halide::Float(64), -highest);
     return select(Comparison::less(high, value), convert(DType::f64, to, high), Comparison::less(value, low),

@@ -90,5 +90,37 @@ TEST(NarrowDerivatives, ErrorsGrowAsSumsInSinglePrecisionDo) {
         }
 }
 
+// A wider float holds every value: there is nothing to clamp, and its largest value is no number of the narrower one.
+TEST(NarrowDerivatives, SaturateCastsLetThroughWhatTheyDoNotClamp) {
+    struct Row {
+        DType from, to;
+        float value, derivative;
+    };
+    const Row rows[] = {{f8e4m3, f16, 448, 1},   {f8e4m3, bf16, -2, 1},  {f8e4m3, f8e5m2, 3, 1},   {f8e5m2, f16, 57344, 1},
+                        {f16, bf16, 65504, 1},   {f8e5m2, f8e4m3, 7, 1}, {f8e5m2, f8e4m3, 512, 0}, {f16, f8e4m3, -500, 0},
+                        {f32, f8e5m2, 57344, 1}, {f32, bf16, 3.4e38f, 0}};
+    for (const Row& r : rows) {
+        const Input x("x", r.from, {});
+        Func y("y"), wide("wide");
+        y() = cast(f64, saturate_cast(r.to, x()));
+        wide() = cast(f64, grad(y, {x})[0]());
+        const Algorithm algorithm({wide}, arguments_of({wide}));  // without x where the derivative is a constant
+        const auto evaluated_at = [&](auto zero) {
+            const Buffer<decltype(zero)> in(std::vector<std::int64_t>{});
+            in.data()[0] = decltype(zero)(r.value);
+            const Buffer<double> out(std::vector<std::int64_t>{});
+            interpreter::Inputs inputs;
+            if (!algorithm.arguments().empty()) inputs["x"] = in.any();
+            interpreter::evaluate(algorithm, inputs, {{"wide", out.any()}});
+            return out.data()[0];
+        };
+        const double found = r.from == f8e4m3   ? evaluated_at(float8_e4m3{})
+                             : r.from == f8e5m2 ? evaluated_at(float8_e5m2{})
+                             : r.from == f16    ? evaluated_at(float16{})
+                                                : evaluated_at(float{});
+        EXPECT_EQ(found, r.derivative) << dtype_name(r.from) << " to " << dtype_name(r.to) << " at " << r.value;
+    }
+}
+
 }  // namespace
 }  // namespace tessera::autodiff_test
