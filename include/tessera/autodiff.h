@@ -100,6 +100,7 @@ struct Tangent {
 };
 /// The derivative of y along the tangents, over y's dims: jvp(y, {{x, 1}}) by x. What is not named stays fixed.
 [[nodiscard]] Func jvp(const Func& y, const std::vector<Tangent>& tangents, const GradOptions& options = {});
+/// A Func and its derivative along tangents.
 struct ValueAndTangent {
     Func value;  // y, split so that it shares its stages with the derivative
     Func tangent;

@@ -61,7 +61,7 @@ public:
     [[nodiscard]] virtual Point crossover(const Point& a, const Point& b, Random& random) const = 0;
     /// The point after `point` in a fixed order, the first one for null; nothing at the end.
     [[nodiscard]] virtual std::optional<Point> after(const Point* point) const = 0;
-    /// Strategies ask for no point that is not.
+    /// Whether a point can be tried; strategies ask for no other.
     [[nodiscard]] virtual bool legal(const Point&) const { return true; }
     /// Points with one key are the same candidate.
     [[nodiscard]] virtual std::string key(const Point& point) const = 0;

@@ -20,8 +20,9 @@ constexpr double least_row = 64;    // elements
 class RowClones {
 public:
     RowClones(const StageGraph& graph, size_t output) : graph_(graph), output_(output), users_(graph.stages.size()) {
-        for (size_t i = 0; i < graph.stages.size(); ++i)
-            for (const Read& r : reads_of(graph, i)) users_[i].insert(r.user);
+        const std::vector<std::vector<Read>> reads = all_reads(graph);
+        for (size_t i = 0; i < reads.size(); ++i)
+            for (const Read& r : reads[i]) users_[i].insert(r.user);
         reached_.insert(output);
         for (size_t i = graph.stages.size(); i-- > 0;)
             if (!graph.stages[i].output && any_user(i, reached_)) reached_.insert(i);

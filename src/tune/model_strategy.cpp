@@ -192,16 +192,11 @@ private:
                               .index);
         return out;
     }
-    const std::vector<float>& features(const Point& p) {
-        const auto [at, fresh] = features_.try_emplace(space().key(p));
-        if (fresh) at->second = space().features(p);
-        return at->second;
-    }
     void choose_by_trees(const std::vector<Point>& points, size_t candidates, size_t count, std::vector<Point>& out) {
         std::vector<std::vector<float>> rows, pool_rows;
         std::vector<float> labels, weights;
         for (const Outcome& o : history_.outcomes()) {
-            rows.push_back(features(o.point));
+            rows.push_back(space().features(o.point));
             labels.push_back(o.seconds ? static_cast<float>(history_.best() / *o.seconds) : 0.0f);
             weights.push_back(0.05f + labels.back());
         }
@@ -235,7 +230,7 @@ private:
             const auto behind = refused < most_refused ? hopelessly_behind(points[chosen]) : std::nullopt;
             if (behind) {
                 ++refused;
-                process_.add(places[chosen], std::min(best_ + *behind, best_ + slow));
+                process_.add(places[chosen], best_ + std::min(*behind, slow));
                 if (doubted_.size() < most_doubted) doubted_.emplace_back(points[chosen], *behind);
             } else if (claim(points[chosen], out)) {
                 process_.add(places[chosen], process_.predict(places[chosen]).mean);
@@ -258,7 +253,6 @@ private:
     std::vector<std::pair<Point, double>> doubted_;
     std::optional<double> limit_;  // of estimates; none: the estimate is not believed
     size_t starts_ = 0;
-    std::map<std::string, std::vector<float>> features_;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <tessera/schedule_default.h>
 #include <tessera/target.h>
-#include "algorithm/called_routine.h"
 
 #include "algorithm/called_routine.h"
 #include "algorithm/extent_values.h"

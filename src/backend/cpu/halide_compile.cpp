@@ -351,7 +351,7 @@ void set_runtime_functions() {
     });
 }
 
-// A loop takes up to a tenth longer where a linker puts it badly: functions begin at lines of the cache, so that they are the
+// A loop takes up to a sixth longer where a linker puts it badly: functions begin at lines of the cache, so that they are the
 // same wherever they are. LLVM reads its options from this variable when it is used first.
 void align_functions() {
     static std::once_flag once;
