@@ -232,17 +232,23 @@ double cost_with_reductions(const StageGraph& graph, size_t i) {
 }
 
 void inline_definitions(StageGraph& graph) {
-    for (bool changed = true; changed;) {
-        changed = false;
+    const auto candidate = [&](bool light) -> std::optional<size_t> {
         const Reading in(graph);
-        for (size_t i = 0; i < graph.stages.size() && !changed; ++i) {
+        for (size_t i = 0; i < graph.stages.size(); ++i) {
             const Stage& s = graph.stages[i];
             if (s.update || s.output || stands_at_root(graph, i) || keeps(in, i)) continue;
-            inline_stage(graph, i);
-            sort_producers_first(graph);
-            changed = true;
+            if (light && (!is_light(graph, s) || is_read_at_own_points(in, i))) continue;
+            return i;
         }
-    }
+        return {};
+    };
+    // The products of slopes that a stencil sums first: it reads the slopes at those points then, and no product is a pass of
+    // its own in which they could be computed.
+    for (const bool light : {true, false})
+        while (const auto i = candidate(light)) {
+            inline_stage(graph, *i);
+            sort_producers_first(graph);
+        }
 }
 
 }  // namespace tessera

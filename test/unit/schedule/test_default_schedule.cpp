@@ -122,6 +122,20 @@ TEST(DefaultSchedule, SlopesShareTheirLoopsAndRows) {
     EXPECT_EQ(s.stages.at("out").loops->at(3).name, "line") << to_json(s);
 }
 
+// Products at one point are no passes that two slopes could be computed in: what is stored are the slopes.
+TEST(DefaultSchedule, ProductsOfSlopesNeedNoWindows) {
+    Slopes slopes;
+    Dim &y = slopes.y, &x = slopes.x;
+    Func xx("xx"), xy("xy"), yy("yy"), corner("corner");
+    xx(y, x) = slopes.gx(y, x) * slopes.gx(y, x);
+    xy(y, x) = slopes.gx(y, x) * slopes.gy(y, x);
+    yy(y, x) = slopes.gy(y, x) * slopes.gy(y, x);
+    corner(y, x) = xx(y, x) + xx(y + 1, x + 2) + xy(y, x + 1) - xy(y + 2, x) + yy(y, x) * yy(y + 1, x + 1);
+    const Schedule s = scheduled(Algorithm({corner}, {slopes.photo}));
+    EXPECT_TRUE(s.stages.count("gx") && s.stages.count("gy")) << to_json(s);
+    EXPECT_FALSE(s.stages.count("xx") || s.stages.count("xy") || s.stages.count("yy")) << to_json(s);
+}
+
 // What is read at the same columns stays in registers over a block of rows.
 TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     Dim y("y"), x("x"), in_y("in_y", y.extent() + 2), in_x("in_x", x.extent() + 2);
