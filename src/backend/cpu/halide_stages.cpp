@@ -179,8 +179,9 @@ private:
         note_guarded(s.values, scope);
         std::vector<E> values;
         for (const Expr& v : s.values)
-            values.push_back(
-                started(s, made.vars, filled_forwards(bound_, i, out_.images, with_named_parts(v, value(v, scope)))));
+            values.push_back(started(bound_, i, made.vars,
+                                     filled_forwards(bound_, i, out_.images, with_named_parts(v, value(v, scope))),
+                                     [this](const Dim& d) { return extent_of(d); }));
         define_as(made.func, {made.vars.rbegin(), made.vars.rend()}, values);
         if (s.update) define_update(i);
     }

@@ -53,6 +53,28 @@ TEST(LoweredValues, VectorsOverAnEdgeLoadWhatIsInsideAtOnce) {
     expect_same(algorithm, s, {{}});
 }
 
+// Of steps of an unknown number only those before the first are written before they run.
+TEST(LoweredValues, RecurrencesStartWhereTheirStepsDoNotWrite) {
+    Dim t("t"), x("x", 8);
+    Input a("a", f32, {t, x});
+    Func forth("forth"), back("back"), both("both");
+    recurrence(t, {{forth(t, x), cast(f32, 3)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, x) * 0.5f + a(t, x)}; });
+    recurrence(t, {{back(t, x), cast(f32, 5)}}, [&](const Self& s) -> Tuple { return {s[0](t + 2, x) * 0.5f + a(t, x)}; },
+               {.reverse = true});
+    both(x) = forth(t.extent() - 1, x) + back(0, x);
+    const Algorithm algorithm({both}, {a});
+    Schedule s;
+    for (const char* stage : {"forth.recurrence", "back.recurrence"}) {
+        StageEdit edit = s.stage(stage);
+        edit.root().serial("t").vector("x").init({{.dim = "t"}, {.dim = "x", .as = LoopKind::vector}});
+    }
+    s.stage("both").root().vector("x");
+    const std::string text = lowered(algorithm, s);
+    EXPECT_NE(text.find("f_forth_recurrence_s0$1.s0.d0_t.p0.new_max"), std::string::npos) << text;
+    EXPECT_NE(text.find("f_back_recurrence_s1$1.s0.d0_t.p0.new_min"), std::string::npos) << text;
+    expect_same(algorithm, s, {{{"t", 1}}, {{"t", 2}}, {{"t", 7}}});
+}
+
 // The last value is repeated, not what lies behind it.
 TEST(LoweredValues, ClampedReadsRepeatTheLastValue) {
     Dim i("i", 40), n("n");
