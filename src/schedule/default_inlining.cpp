@@ -2,6 +2,7 @@
 
 #include "expr/op_cost.h"
 #include "schedule/default_contraction.h"
+#include "schedule/default_strips.h"
 #include "schedule/derived_stages.h"
 #include "schedule/in_place_outputs.h"
 #include "schedule/inline_stages.h"
@@ -173,6 +174,16 @@ bool is_looked_up(const Reading& in, size_t i) {
     });
 }
 
+// Whether recurrences can be computed in strips of it, and not in those of what reads it.
+bool ends_strips(const Reading& in, size_t i) {
+    if (strip_members(in.graph, i, in.by_producer).empty()) return false;
+    const auto& reads = in.by_producer[i];
+    const Stage& user = in.stage(reads[0].user);
+    return user.update || user.kind != Stage::Kind::definition || user.dims.size() != in.stage(i).dims.size() ||
+           std::any_of(reads.begin(), reads.end(),
+                       [&](const Read& r) { return r.user != reads[0].user || !is_pointwise(r.access); });
+}
+
 // Readers take one component each: inline they share no operations, but neither store nor load any.
 bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     const Stage& s = in.stage(i);
@@ -202,7 +213,7 @@ bool keeps(const Reading& in, size_t i) {
     for (const Read& r : in.by_producer[i]) wrapped = wrapped || r.access->target().boundary != Boundary::none;
     if (wrapped && cost > 2) return true;
     if (must_stand_alone(in.graph, i)) return true;
-    if (is_copy_of_whole(in.graph, s)) return false;
+    if (is_copy_of_whole(in.graph, s)) return ends_strips(in, i);
     // A contraction has its register tiles in a definition; reductions that read it add nothing to them.
     if (!contractions_of(in.graph, i).empty() && is_reduced(in, i)) return true;
     if (is_light(in.graph, s)) return false;

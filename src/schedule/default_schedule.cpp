@@ -6,6 +6,7 @@
 #include "schedule/default_fusion.h"
 #include "schedule/default_inlining.h"
 #include "schedule/default_row_clones.h"
+#include "schedule/default_strips.h"
 #include "schedule/default_sums.h"
 #include "schedule/default_unrolling.h"
 #include "schedule/default_updates.h"
@@ -96,6 +97,11 @@ private:
                 placed_[sum] = true;
             }
             schedule_contraction(s, sums, model_, out_);
+            return;
+        }
+        if (const std::vector<size_t> members = strip_members(graph_, i, reads_); !members.empty()) {
+            for (const size_t m : members) placed_[m] = true;
+            schedule_strips(graph_, i, members, lanes(stage(members[0])), out_);
             return;
         }
         const bool alone = s.output || must_stand_alone(graph_, i) || stands_at_root(graph_, i);

@@ -136,6 +136,24 @@ TEST(DefaultSchedule, ProductsOfSlopesNeedNoWindows) {
     EXPECT_FALSE(s.stages.count("xx") || s.stages.count("xy") || s.stages.count("yy")) << to_json(s);
 }
 
+// Down a column and up again, then along its row: the first two stand in strips of columns of what copies the second.
+TEST(DefaultSchedule, RecurrencesThatFollowEachOtherStandInStrips) {
+    Dim c("c", 3), y("y"), x("x");
+    Input photo("photo", f32, {c, y, x});
+    Func down("down"), up("up"), right("right"), out("out");
+    recurrence(y, {{down(c, y, x), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {s[0](c, y - 1, x) + photo(c, y, x)}; });
+    recurrence(y, {{up(c, y, x), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {s[0](c, y + 1, x) - down(c, y, x)}; },
+               {.reverse = true});
+    recurrence(x, {{right(c, x, y), up(c, y, 0)}},
+               [&](const Self& s) -> Tuple { return {s[0](c, x - 1, y) * 0.5f + up(c, y, x)}; });
+    out(c, y, x) = right(c, x, y);
+    const Schedule s = scheduled(Algorithm({out}, {photo}));
+    for (const char* member : {"down.recurrence", "up.recurrence"})
+        EXPECT_EQ(s.stages.at(member).compute->at, (LoopRef{"up", "strip"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("right.recurrence").compute->kind, Compute::Kind::root) << to_json(s);
+    EXPECT_FALSE(s.stages.count("right")) << to_json(s);
+}
+
 // What is read at the same columns stays in registers over a block of rows.
 TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     Dim y("y"), x("x"), in_y("in_y", y.extent() + 2), in_x("in_x", x.extent() + 2);
