@@ -139,6 +139,10 @@ std::vector<PipelineCase> pipeline_cases(Size2 photo) {
                                       false},
                false),
         listed(Pipeline<U8, U8>{"equalize", photo, 3, 3, 3, {25, 9}, tessera_equalize, rivals::halide_equalize}, true),
+        listed(
+            Pipeline<float, float>{
+                "iir_blur", photo, 3, 3, 1e-5, {36, 24}, tessera_iir_blur, rivals::halide_iir_blur, nullptr, false},
+            false),
         listed(Pipeline<U16, U16>{"stencil_chain", photo, 1, 1, 0, {784, 4}, tessera_stencil_chain, rivals::halide_stencil_chain},
                false),
         listed(Pipeline<float, float>{"max_filter", photo, 3, 3, 0, {219, 24}, tessera_max_filter, rivals::halide_max_filter},

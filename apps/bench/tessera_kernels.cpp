@@ -11,6 +11,8 @@
 #include <bench_harris_default.h>
 #include <bench_harris_hand.h>
 #include <bench_harris_tuned.h>
+#include <bench_iir_blur_default.h>
+#include <bench_iir_blur_hand.h>
 #include <bench_max_filter_default.h>
 #include <bench_max_filter_hand.h>
 #include <bench_stencil_chain_default.h>
@@ -62,6 +64,11 @@ OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule sc
 
 OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_equalize_hand : bench_equalize_default,
+                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+}
+
+OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_iir_blur_hand : bench_iir_blur_default,
                      DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
 }
 

@@ -20,6 +20,7 @@ using OurKernel = std::function<void()>;
 [[nodiscard]] OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_harris(const float* in, float* out, Size2 out_size, OurSchedule);
 [[nodiscard]] OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule);
+[[nodiscard]] OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_max_filter(const float* in, float* out, Size2 image, OurSchedule);
 

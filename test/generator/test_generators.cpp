@@ -152,18 +152,17 @@ INSTANTIATE_TEST_SUITE_P(All, ScheduleFiles,
                              return name;
                          });
 
-INSTANTIATE_TEST_SUITE_P(All, Generators,
-                         testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
-                                         Row{"matmul", "--param dtype=f64 --param epilogue=bias"},
-                                         Row{"matmul", "--param dtype=i8"}, Row{"matmul", "--param dtype=bf16"},
-                                         Row{"matmul", "--param dtype=bf16 --param epilogue=bias_gelu"},
-                                         Row{"matmul", "--param epilogue=bias_relu --dim k=16"},
-                                         Row{"matmul", "--param epilogue=bias_gelu"}, Row{"softmax", ""}, Row{"layer_norm", ""},
-                                         Row{"conv2d", ""},
-                                         Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"},
-                                         Row{"histogram", ""}, Row{"equalize", ""}, Row{"bilateral_grid", ""},
-                                         Row{"stencil_chain", "--param stencils=2"}, Row{"max_filter", "--param radius=3"}),
-                         [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
+INSTANTIATE_TEST_SUITE_P(
+    All, Generators,
+    testing::Values(Row{"blur", ""}, Row{"unsharp", ""}, Row{"harris", ""}, Row{"matmul", ""},
+                    Row{"matmul", "--param dtype=f64 --param epilogue=bias"}, Row{"matmul", "--param dtype=i8"},
+                    Row{"matmul", "--param dtype=bf16"}, Row{"matmul", "--param dtype=bf16 --param epilogue=bias_gelu"},
+                    Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
+                    Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""},
+                    Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""},
+                    Row{"iir_blur", ""}, Row{"equalize", ""}, Row{"bilateral_grid", ""},
+                    Row{"stencil_chain", "--param stencils=2"}, Row{"max_filter", "--param radius=3"}),
+    [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
 
 }  // namespace
 }  // namespace tessera
