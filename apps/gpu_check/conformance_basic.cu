@@ -93,9 +93,10 @@ TSR_DEV float moderate(u32 w) { return float_of(static_cast<i32>((w & 0x807fffff
 TSR_KERNEL(64, 1) approximations(const u32* in, u32* out) {
     const int t = tid();
     const float a = moderate(ldg(in + t)), p = abs_of(a);
-    const float results[] = {exp2_approx(a), log2_approx(p + 2.0f), rcp_approx(a), rsqrt_approx(p)};
+    const float other = moderate(ldg(in + (t + 1) % 64));
+    const float results[] = {exp2_approx(a), log2_approx(p + 2.0f), rcp_approx(a), rsqrt_approx(p), max_number(a, other), min_number(a, other)};
     TSR_UNROLL
-    for (int i = 0; i < 4; ++i) stg(out + i * 64 + t, word_f32(results[i]));
+    for (int i = 0; i < 6; ++i) stg(out + i * 64 + t, word_f32(results[i]));
 }
 
 TSR_KERNEL(64, 1) rough_approximations(const u32* in, u32* out) { stg(out + tid(), word_f32(tanh_approx(moderate(ldg(in + tid()))))); }

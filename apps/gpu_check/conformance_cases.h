@@ -56,7 +56,7 @@ inline const std::vector<Case>& cases() {
         {"integers", 64, 1024},
         {"float8_words", 64, 640},
         {"conversions", 64, 384},
-        {"approximations", 64, 256, 0, 1, 1, 1, 1, 0x1p-20},
+        {"approximations", 64, 384, 0, 1, 1, 1, 1, 0x1p-20},
         {"rough_approximations", 64, 64, 0, 1, 1, 1, 1, 0x1p-10},
         {"math_f32", 64, 1280},
         {"math_f64", 32, 1280},

@@ -134,9 +134,51 @@ public:
                      text("library %-17s %5d x %5d x %5d: %6.1f TFLOP/s, cuBLASLt %6.1f, ratio %.3f [%.3f, %.3f]%s", name, m, n, k, work / p.ours_ms,
                           work / p.rival_ms, p.ratio, p.interval.low, p.interval.high, right ? "" : text("  WRONG %.2e", error).c_str()));
     }
+    /// Softmax(Q K^T / sqrt(head)) V of 16 heads, as many queries as keys.
+    void attention(const char* name, decltype(&flash_d64) function, std::int64_t rows, std::int64_t head, bool causal) {
+        constexpr std::int64_t heads = 16;
+        Tensor q({heads, rows, head}, TESSERA_BF16, 1), k({heads, rows, head}, TESSERA_BF16, 2), v({heads, rows, head}, TESSERA_BF16, 3),
+            out({heads, rows, head}, TESSERA_BF16);
+        const auto call = [&] { require_call(function(q.get(), k.get(), v.get(), out.get(), nullptr), name); };
+        call();
+        double error = 0;
+        for (const std::int64_t row : {std::int64_t{1}, rows / 3, rows - 1})
+            error = std::max(error, attention_error(q, k, v, out, rows, head, row, causal));
+        const bool right = error < 2e-2;  // probabilities and results are rounded to bf16
+        is_right_ = is_right_ && right;
+        std::vector<double> times;
+        for (int i = 0; i < 23; ++i) {
+            const double ms = milliseconds(call);
+            if (i >= 3) times.push_back(ms);
+        }
+        const double tflops = (causal ? 2.0 : 4.0) * heads * rows * rows * head / median(times) / 1e9;
+        results_.add(text("{\"row\": \"library %s\", \"heads\": %d, \"rows\": %d, \"tflops\": %.1f, \"error\": %.2e}", name, static_cast<int>(heads),
+                          static_cast<int>(rows), tflops, error),
+                     text("library %-17s %d heads x %5d rows: %6.1f TFLOP/s%s", name, static_cast<int>(heads), static_cast<int>(rows), tflops,
+                          right ? "" : text("  WRONG %.2e", error).c_str()));
+    }
     [[nodiscard]] bool is_right() const { return is_right_; }
 
 private:
+    // Of one row of the last head, against sums in f64.
+    static double attention_error(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, std::int64_t rows, std::int64_t head,
+                                  std::int64_t row, bool causal) {
+        const std::int64_t of_head = 15 * rows * head, seen = causal ? row + 1 : rows;
+        const auto width = static_cast<std::size_t>(head);
+        const std::vector<float> own = q.floats(of_head + row * head, width), keys = k.floats(of_head, seen * head), values = v.floats(of_head, seen * head);
+        std::vector<double> wanted(width);
+        double sum = 0;
+        for (std::int64_t j = 0; j < seen; ++j) {
+            double score = 0;
+            for (std::int64_t d = 0; d < head; ++d) score += static_cast<double>(own[d]) * keys[j * head + d];
+            const double p = std::exp(score / std::sqrt(static_cast<double>(head)));
+            sum += p;
+            for (std::int64_t d = 0; d < head; ++d) wanted[d] += p * values[j * head + d];
+        }
+        for (double& w : wanted) w /= sum;
+        return relative_error(out.floats(of_head + row * head, width), wanted);
+    }
+
     Results& results_;
     CublasLt blas_;
     bool is_right_ = true;
@@ -212,6 +254,11 @@ int run_libraries(Results& results) {
     run_pointwise(compare);
     run_rows(compare);
     run_pictures(compare);
+    for (const std::int64_t rows : {1024, 4096, 16384}) {
+        compare.attention("flash_d64", flash_d64, rows, 64, false);
+        compare.attention("flash_d128", flash_d128, rows, 128, false);
+        compare.attention("flash_d128_causal", flash_d128_causal, rows, 128, true);
+    }
 #if TESSERA_HOPPER
     struct Row {
         int m, n, k;

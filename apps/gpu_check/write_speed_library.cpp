@@ -1,9 +1,11 @@
 // write_speed_library FOLDER ARCH: gpu_speed.a and gpu_speed.h, the kernels that `gpu_check libraries` times: definitions with
-// schedules for the GPU, compiled ahead of time as a program's are.
+// schedules for the GPU and kernels that are written tile by tile, compiled ahead of time as a program's are.
 #include <tessera/library.h>
 #include <tessera/tessera.h>
 
 #include <cstdio>
+
+#include "../gpu_kernels/flash_attention.h"
 
 using namespace tessera;
 
@@ -167,6 +169,10 @@ int main(int argc, char** argv) {
     try {
         const std::string arch = argv[2];
         std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), row_sums()};
+        kernels.push_back(library_kernel("flash_d64", gpu_kernels::flash_attention("attended", {.head = 64})));
+        kernels.push_back(library_kernel("flash_d128", gpu_kernels::flash_attention("attended", {.head = 128, .warps = 8})));
+        kernels.push_back(library_kernel("flash_d128_causal",
+                                         gpu_kernels::flash_attention("attended", {.head = 128, .causal = true, .warps = 8})));
         if (arch == "sm_90a") {
             kernels.push_back(product("product_relu", false, 256, 4, 1, true));
             kernels.push_back(product("product_gelu", true, 256, 4, 1, true));

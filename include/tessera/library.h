@@ -1,8 +1,11 @@
 #pragma once
 
 #include <tessera/compile.h>
+#include <tessera/tile_kernel.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tessera {
@@ -20,7 +23,12 @@ struct LibraryKernel {
     Algorithm algorithm;
     Schedule schedule;
     ScheduleOrigin origin = {};
+    std::optional<TileKernel> written = {};  // instead of the schedule, for a GPU: see library_kernel()
 };
+/// A function that runs a kernel which is written tile by tile, for GPU targets (L0901 elsewhere).
+[[nodiscard]] inline LibraryKernel library_kernel(std::string name, const TileKernel& kernel) {
+    return {std::move(name), kernel.algorithm(), {}, {"kernel", "", ""}, kernel};
+}
 
 struct LibraryOptions {
     std::vector<IrLevel> emit;  // texts of these levels beside the library: <name>.graph, .schedule, .stmt, .s

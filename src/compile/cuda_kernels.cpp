@@ -17,13 +17,13 @@ tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule,
     return tile::lower(build_loop_tree(bind(algorithm, schedule, target)), target, copies);
 }
 
-CudaFile cuda_file(const tile::Program& program, const Schedule& schedule, const Target& target, const std::string& prefix,
+CudaFile cuda_file(const tile::Program& program, const std::string& how, const Target& target, const std::string& prefix,
                    cuda::IndexWidth width) {
     CudaFile out;
     out.kernels = cuda::emit_kernels(program, prefix, width);
     out.source = cuda::cuda_source(out.kernels, target,
-                                   fmt::format("Compiled by Tessera for {}.\nDefinition:\n{}\nSchedule:\n{}\n", to_text(target),
-                                               program.bound.graph.algorithm.text(), to_json(schedule)));
+                                   fmt::format("Compiled by Tessera for {}.\nDefinition:\n{}\n{}\n", to_text(target),
+                                               program.bound.graph.algorithm.text(), how));
     return out;
 }
 

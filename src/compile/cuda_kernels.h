@@ -12,12 +12,12 @@ namespace tessera {
 [[nodiscard]] tile::Program cuda_program(const Algorithm& algorithm, const Schedule& schedule, const Target& target,
                                          tile::Copies copies = tile::Copies::as_scheduled);
 
-/// Its kernels as a CUDA file with definition and schedule in the head.
+/// Its kernels as a CUDA file with definition and `how` it is computed, schedule or kernel, in the head.
 struct CudaFile {
     std::vector<cuda::EmittedKernel> kernels;
     std::string source;
 };
-[[nodiscard]] CudaFile cuda_file(const tile::Program& program, const Schedule& schedule, const Target& target,
+[[nodiscard]] CudaFile cuda_file(const tile::Program& program, const std::string& how, const Target& target,
                                  const std::string& prefix, cuda::IndexWidth width = cuda::IndexWidth::narrow);
 
 }  // namespace tessera

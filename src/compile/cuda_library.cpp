@@ -7,6 +7,7 @@
 #include "compile/module.h"
 #include "compile/toolchain.h"
 #include "tile/async_copy.h"
+#include "tile/kernel_state.h"
 
 #include <tessera/tessera_cuda.h>
 
@@ -126,11 +127,16 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
     function.signature.name = kernel.name;
     function.signature.params.clear();
     for (const ScheduleChoice& choice : schedule_choices(kernel.schedule)) {
+        const auto program_of = [&](tile::Copies copies) {
+            return kernel.written ? tile::written_program(*kernel.written, target, copies)
+                                  : cuda_program(kernel.algorithm, choice.schedule, target, copies);
+        };
+        const std::string how = kernel.written ? "Kernel:\n" + kernel.written->text() : "Schedule:\n" + to_json(choice.schedule);
         const auto add = [&](const tile::Program& program, cuda::IndexWidth width, const std::string& suffix) {
             CudaVariant variant{.name = choice.name + suffix, .when = choice.when, .arch = target.arch};
             if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
             const std::string stem = fmt::format("{}_{}", kernel.name, variant.name);
-            const CudaFile file = cuda_file(program, choice.schedule, target, stem, width);
+            const CudaFile file = cuda_file(program, how, target, stem, width);
             const LaunchWriter writer(kernel.algorithm, function.signature, program);
             if (width == cuda::IndexWidth::narrow) variant.reaches = writer.reaches(file.kernels);
             staging.write(stem + ".cu", file.source);
@@ -148,7 +154,7 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
         };
         // Large arguments need indices of 64 bits; buffers that asynchronous copies do not fit are read through registers. The
         // copy engine takes coordinates of 32 bits.
-        const tile::Program program = cuda_program(kernel.algorithm, choice.schedule, target);
+        const tile::Program program = program_of(tile::Copies::as_scheduled);
         const std::vector<cuda::EmittedKernel> emitted = cuda::emit_kernels(program, kernel.name);
         const bool narrow = emitted[0].width == cuda::IndexWidth::narrow, plain = !tile::copy_alignments(program).empty();
         const bool engine = std::any_of(emitted.begin(), emitted.end(), [](const auto& k) { return !k.maps.empty(); });
@@ -158,8 +164,7 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
                         {fix("use engine cp_async, or auto"), fix("compute what reads indices from memory at root")});
         if (narrow) add(program, cuda::IndexWidth::narrow, "");
         if (!engine) add(program, cuda::IndexWidth::wide, narrow ? "_wide" : "");
-        if (plain)
-            add(cuda_program(kernel.algorithm, choice.schedule, target, tile::Copies::plain), cuda::IndexWidth::wide, "_plain");
+        if (plain) add(program_of(tile::Copies::plain), cuda::IndexWidth::wide, "_plain");
     }
     return function;
 }

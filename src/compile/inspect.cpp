@@ -4,6 +4,7 @@
 #include "compile/module.h"
 #include "compile/staging_folder.h"
 #include "schedule/loop_tree.h"
+#include "tile/kernel_state.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "backend/cpu/cpu_backend.h"
 #endif
@@ -41,12 +42,21 @@ std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const 
             out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);
         if (lowered) {
             const tile::Program program = cuda_program(algorithm, choice.schedule, target);
-            out += level == IrLevel::tile ? to_text(program)
-                                          : cuda_file(program, choice.schedule, target, algorithm.state().name).source;
+            out += level == IrLevel::tile
+                       ? to_text(program)
+                       : cuda_file(program, "Schedule:\n" + to_json(choice.schedule), target, algorithm.state().name).source;
         } else
             out += level == IrLevel::schedule ? to_text(build_loop_tree(std::move(bound))) : backend_text(bound, target, level);
     }
     return out;
+}
+
+std::string inspect_ir(const TileKernel& kernel, const Target& target, IrLevel level) {
+    if (level == IrLevel::graph) return kernel.algorithm().text();
+    if (level == IrLevel::schedule) return kernel.text();
+    const tile::Program program = tile::written_program(kernel, target);
+    if (level == IrLevel::tile) return to_text(program);
+    return cuda_file(program, "Kernel:\n" + kernel.text(), target, kernel.algorithm().name()).source;
 }
 
 std::string Module::inspect_ir(IrLevel level) const {

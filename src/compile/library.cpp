@@ -75,6 +75,16 @@ void require_distinct_names(const std::vector<LibraryKernel>& kernels, const std
     }
 }
 
+void require_written(const LibraryKernel& kernel, bool gpu, const Target& target) {
+    const SourceLoc where = kernel.algorithm.state().where;
+    if (!gpu)
+        throw Limit(L0901_not_on_target, where, fmt::format("{} is a kernel for a GPU, not for {}", kernel.name, to_text(target)),
+                    {fix("compile for cuda-sm_80"), fix("compile its algorithm with a schedule")});
+    if (&kernel.written->algorithm().state() != &kernel.algorithm.state())
+        throw Error(E0805_usage, where, fmt::format("{} is given a kernel of another algorithm", kernel.name),
+                    {fix("make it by library_kernel()")});
+}
+
 std::string emitted_name(IrLevel level) {
     switch (level) {
         case IrLevel::graph: return ".graph";
@@ -99,6 +109,8 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
     if (gpu && options.profile)
         throw Limit(L0901_not_on_target, {}, fmt::format("kernels for {} are not profiled", to_text(target)),
                     {fix("compile for the CPU"), fix("use a profiler of the GPU's maker")});
+    for (const LibraryKernel& kernel : kernels)
+        if (kernel.written) require_written(kernel, gpu, target);
     const StagingFolder staging(out_dir);
     staging.require_space(space_per_kernel * (kernels.size() + options.emit.size()));
     fs::create_directory(staging.file("tessera"));
@@ -129,7 +141,9 @@ LibraryFiles compile_library(const std::vector<LibraryKernel>& kernels, const Ta
                          {}};
     for (const IrLevel level : options.emit) {
         std::string text;
-        for (const LibraryKernel& kernel : kernels) text += ir_text(kernel.algorithm, kernel.schedule, target, level);
+        for (const LibraryKernel& kernel : kernels)
+            text += kernel.written ? inspect_ir(*kernel.written, target, level)
+                                   : ir_text(kernel.algorithm, kernel.schedule, target, level);
         files.push_back(name + emitted_name(level));
         staging.write(files.back(), text);
         written.texts.push_back((fs::path(out_dir) / files.back()).string());

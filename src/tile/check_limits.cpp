@@ -161,8 +161,12 @@ std::int64_t buffer_bytes(const Program& program, const Alloc& alloc) {
 }
 
 Program lower(const LoopTree& tree, const Target& target, Copies copies) {
+    return synchronise(lower_kernels(tree, copies), target, copies);
+}
+
+Program synchronise(Program program, const Target& target, Copies copies) {
     const GpuLimits limits = gpu_limits(target);
-    Program program = pipeline_copies(lower_kernels(tree, copies));
+    program = pipeline_copies(std::move(program));
     if (copies == Copies::as_scheduled) check_in_flight(program);
     for (const Kernel& k : program.kernels) require_arch(program, *k.body, target);
     check_limits(program, limits);

@@ -23,6 +23,9 @@ struct GpuLimits {
 enum class Copies { as_scheduled, plain };
 [[nodiscard]] Program lower(const LoopTree& tree, const Target& target, Copies copies = Copies::as_scheduled);
 
+/// The passes behind lower_kernels(), of kernels without barriers.
+[[nodiscard]] Program synchronise(Program program, const Target& target, Copies copies = Copies::as_scheduled);
+
 // The passes, in order.
 /// Root nests as kernels without barriers.
 [[nodiscard]] Program lower_kernels(const LoopTree& tree, Copies copies = Copies::as_scheduled);

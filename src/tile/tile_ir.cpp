@@ -126,6 +126,8 @@ std::optional<Scope> inside_of(Scope scope) {
     return scope == Scope::warpgroup ? std::optional(Scope::member) : std::nullopt;
 }
 
+Expr left_read(const Mma& m) { return m.left->op == Op::cast ? m.left->args[0] : m.left; }
+
 const std::string& name_of(const Expr& variable) { return std::get<std::shared_ptr<const Variable>>(variable->attribute)->name; }
 
 }  // namespace tessera::tile

@@ -84,10 +84,12 @@ struct Combine {
     size_t stage = 0;
     Scope over = Scope::thread;
     bool before = false;
+    std::int64_t lanes = 32;  // of lanes: so many neighbours combine, a power of two
 };
 /// One warp adds a product of matrices to registers that it shares as mma.sync does: `stage` at [place, place + m x n) +=
 /// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells. The last two indices of place are
-/// (m, n), those of left (m, k), or (k, m) where it is turned, those of right (k, n), or (n, k).
+/// (m, n), those of left (m, k), or (k, m) where it is turned, those of right (k, n), or (n, k). Left may be held: a read of
+/// registers that are shared as sums of m x k are, or its conversion to the dtype of right.
 struct Mma {
     size_t stage = 0;
     std::vector<Expr> place;
@@ -191,6 +193,7 @@ struct Kernel {
     std::int64_t producers = 0;                                   // threads of the role that copies: a warpgroup, or none
     std::int64_t producer_registers = 0, consumer_registers = 0;  // a thread; 0: what the compiler gives
     bool persistent = false;                                      // as many blocks as run at once; each takes Tiles
+    bool fast_math = false;  // of f32: exp2 and log2 as the hardware approximates them, max and min of numbers
     StatementPtr body;
 };
 
@@ -224,6 +227,8 @@ template <class Node>
 [[nodiscard]] std::optional<Scope> inside_of(Scope scope);
 /// The name of a variable.
 [[nodiscard]] const std::string& name_of(const Expr& variable);
+/// The read that the left factor of a product is, or is converted from.
+[[nodiscard]] Expr left_read(const Mma& m);
 
 /// parse_program(to_text(p), p.bound) prints the same. Throws E0601.
 [[nodiscard]] std::string to_text(const Program& program);

@@ -133,6 +133,7 @@ private:
         k.min_ctas = number(line);
         if (line.accept("producers")) k.producers = number(line);
         k.persistent = line.accept("persistent");
+        k.fast_math = line.accept("fast_math");
         finish(line);
         k.body = body(0, 0);
         scope_.variables.clear();
@@ -238,6 +239,7 @@ private:
             c.before = head == "prefix";
             c.over = scope(line);
             c.stage = stage(line);
+            if (line.accept("lanes")) c.lanes = number(line);
             finish(line);
             return statement(c);
         }

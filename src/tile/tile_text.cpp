@@ -26,8 +26,9 @@ public:
         for (const Kernel& k : program_.kernels) {
             const auto [grid, text] = axes_text(k.grid);
             line("", text,
-                 fmt::format("kernel {} blocks {} threads {} ctas {}{}{}", tree_name(k.name), grid, k.threads, k.min_ctas,
-                             k.producers ? fmt::format(" producers {}", k.producers) : "", k.persistent ? " persistent" : ""));
+                 fmt::format("kernel {} blocks {} threads {} ctas {}{}{}{}", tree_name(k.name), grid, k.threads, k.min_ctas,
+                             k.producers ? fmt::format(" producers {}", k.producers) : "", k.persistent ? " persistent" : "",
+                             k.fast_math ? " fast_math" : ""));
             write(*k.body, "  ");
         }
         return std::move(out_);
@@ -83,8 +84,8 @@ private:
             },
             [&](const Alloc& a) { write_alloc(a, indent); }, [&](const Assign& a) { write_assign(a, indent); },
             [&](const Combine& c) {
-                line(indent,
-                     fmt::format("{} {} {}", c.before ? "prefix" : "combine", word(c.over), tree_name(stage(c.stage).name)));
+                line(indent, fmt::format("{} {} {}{}", c.before ? "prefix" : "combine", word(c.over),
+                                         tree_name(stage(c.stage).name), c.lanes != 32 ? fmt::format(" lanes {}", c.lanes) : ""));
             },
             [&](const Mma& m) { write_mma(m, indent); }, [&](const AsyncCopy& c) { write_copy(c, indent); },
             [&](const InBuffer& b) { write_buffer(b, indent); },

@@ -155,6 +155,9 @@ private:
             },
             [&](const Combine& c) {
                 if (alone || c.over != scope) fail("a combination stands where not all of its threads come by");
+                if (c.lanes != 32 &&
+                    (c.over != Scope::lane || c.before || (c.lanes & (c.lanes - 1)) != 0 || c.lanes < 2 || c.lanes > 32))
+                    fail(fmt::format("{} lanes combine", c.lanes));
                 if (registers_.count(c.stage) == 0)
                     fail(fmt::format("{} is combined but not in registers", stages()[c.stage].name));
             },
@@ -162,6 +165,10 @@ private:
                 if (alone || scope != (m.grouped ? Scope::member : Scope::lane))
                     fail("a product of fragments stands where not all of its threads come by");
                 if (registers_.count(m.stage) == 0) fail(fmt::format("{} is no product in registers", stages()[m.stage].name));
+                const auto left = program_.bound.graph.find(left_read(m)->target().func.get());
+                const bool held = left && registers_.count(*left) != 0;
+                if ((held || m.left->op == Op::cast) && (!held || m.grouped || m.left_turned || m.left->dtype != m.right->dtype))
+                    fail(fmt::format("a product into {} has a held factor that no instruction takes", stages()[m.stage].name));
             },
             [&](const Settle& w) {
                 if (alone || scope != Scope::thread || registers_.count(w.stage) == 0)
@@ -217,8 +224,33 @@ private:
                                fmt::format("it reads more of {} than is stored", program_.bound.graph.stages[*i].name));
         }
     }
+    // The left factor's where it is in registers.
+    Expr held_read(const Mma& m) const {
+        const auto i = program_.bound.graph.find(left_read(m)->target().func.get());
+        return i && registers_.count(*i) != 0 ? left_read(m) : Expr();
+    }
+    // What is multiplied from registers is the thread's own, as far as it goes.
+    void check_held(const Mma& m, const Expr& held) const {
+        const Stage& sums = program_.bound.graph.stages[m.stage];
+        const Alloc& memory = *registers_.at(program_.bound.graph.find(held->target().func.get()).value());
+        const std::vector<Expr> place(held->args.begin(), held->args.end());
+        const auto own = own_fragment(memory, place, dealt_, environment_);
+        if (!own || !fits(*own, own_extent(memory), m.m, m.k))
+            refuse_product(sums, fmt::format("the registers of {} are not shared as a factor is",
+                                             program_.bound.graph.stages[memory.stage].name));
+    }
+    // Of a fragment of so many rows and columns whose first cell is at `own` in the registers of a thread.
+    bool fits(const std::vector<Expr>& own, const std::vector<std::int64_t>& extent, std::int64_t rows,
+              std::int64_t columns) const {
+        const size_t rank = own.size();
+        const auto row = environment_.constant_bound(own[rank - 2]), column = environment_.constant_bound(own[rank - 1]);
+        return row && column && *row + rows / 8 <= extent[rank - 2] && *column + columns / 4 <= extent[rank - 1];
+    }
     void check_product(const Mma& m) {
-        check_factor(m, m.left, m.left_turned ? m.k : m.m, m.left_turned ? m.m : m.k);
+        if (const Expr held = held_read(m); held.defined())
+            check_held(m, held);
+        else
+            check_factor(m, m.left, m.left_turned ? m.k : m.m, m.left_turned ? m.m : m.k);
         check_factor(m, m.right, m.right_turned ? m.n : m.k, m.right_turned ? m.k : m.n);
         const auto found = registers_.find(m.stage);
         if (found != registers_.end() && is_own(m, *found->second)) return;
@@ -241,13 +273,15 @@ private:
 
     void visit(const Statement& s) {
         if (const auto* a = std::get_if<Assign>(&s.node)) check(a->stage, a->place, "writes");
+        const auto* product = std::get_if<Mma>(&s.node);
+        const Expr held = product ? held_read(*product) : Expr();
         for_each_node(expressions(s), [&](const Expr& n) {
-            if (n->op != Op::access || !n->target().func) return;
+            if (n->op != Op::access || !n->target().func || n.same_as(held)) return;
             const auto i = program_.bound.graph.find(n->target().func.get());
             const std::vector<Expr> place(n->args.begin(), n->args.begin() + static_cast<std::ptrdiff_t>(n->index_count()));
             if (i) check(*i, place, "reads");
         });
-        if (const auto* m = std::get_if<Mma>(&s.node)) check_product(*m);
+        if (product) check_product(*product);
         if (const auto* c = std::get_if<AsyncCopy>(&s.node)) check_copy(*c);
         if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
         if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);

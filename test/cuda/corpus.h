@@ -2,8 +2,10 @@
 
 #include <tessera/schedule.h>
 #include <tessera/tessera.h>
+#include <tessera/tile_kernel.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,8 @@ struct CorpusKernel {
     std::int64_t length = 1;  // of reductions, for tolerances; 0: bits must be equal
     /// Rows of inputs start at multiples of so many cells, as asynchronous copies ask for.
     std::int64_t row_cells = 1;
-    std::string target = "cuda-sm_80";  // the least that runs it
+    std::string target = "cuda-sm_80";       // the least that runs it
+    std::optional<TileKernel> written = {};  // instead of the schedule
 };
 /// Whether a target of the tests runs the kernel.
 [[nodiscard]] bool runs_on(const CorpusKernel& kernel, const std::string& target);
@@ -29,6 +32,8 @@ struct CorpusKernel {
 [[nodiscard]] bool is_emulated_wide(const CorpusKernel& kernel);
 /// Those of them that multiply by tensor cores.
 [[nodiscard]] std::vector<CorpusKernel> tensor_core_corpus();
+/// Those that are written tile by tile.
+[[nodiscard]] std::vector<CorpusKernel> written_corpus();
 [[nodiscard]] const CorpusKernel& corpus_kernel(const std::string& name);
 
 }  // namespace tessera::cuda_test

@@ -2,6 +2,8 @@
 
 #include "backend/interpreter/scalar_ops.h"
 
+#include "tile/kernel_state.h"
+
 #include <fmt/format.h>
 
 namespace tessera::cuda_test {
@@ -110,7 +112,11 @@ LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target) {
 }
 
 tile::Program corpus_program(const CorpusKernel& kernel, tile::Copies copies) {
-    return tile::lower(corpus_tree(kernel, kernel.target), parse_target(kernel.target), copies);
+    return corpus_program(kernel, parse_target(kernel.target), copies);
+}
+tile::Program corpus_program(const CorpusKernel& kernel, const Target& target, tile::Copies copies) {
+    if (kernel.written) return tile::written_program(*kernel.written, target, copies);
+    return tile::lower(corpus_tree(kernel, to_text(target)), target, copies);
 }
 
 }  // namespace tessera::cuda_test

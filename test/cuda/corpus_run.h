@@ -36,5 +36,7 @@ struct CorpusBuffers {
 [[nodiscard]] LoopTree corpus_tree(const CorpusKernel& kernel, const std::string& target);
 /// Its program for the least target that runs it.
 [[nodiscard]] tile::Program corpus_program(const CorpusKernel& kernel, tile::Copies copies = tile::Copies::as_scheduled);
+[[nodiscard]] tile::Program corpus_program(const CorpusKernel& kernel, const Target& target,
+                                           tile::Copies copies = tile::Copies::as_scheduled);
 
 }  // namespace tessera::cuda_test

@@ -27,8 +27,7 @@ public:
     CaseRecord(std::string folder, const CorpusKernel& kernel, const std::map<std::string, std::int64_t>& extents, int number,
                const Target& target)
         : folder_(std::move(folder)), name_(fmt::format("{}_{}", kernel.name, number)), kernel_(kernel),
-          buffers_(corpus_buffers(kernel, extents, 3, kernel.row_cells)),
-          program_(tile::lower(corpus_tree(kernel, to_text(target)), target)),
+          buffers_(corpus_buffers(kernel, extents, 3, kernel.row_cells)), program_(corpus_program(kernel, target)),
           emitted_(cuda::emit_kernels(program_, kernel.name)),
           arguments_(interpreter::bind_arguments(kernel.algorithm, buffers_.inputs, buffers_.outputs)) {}
 
@@ -139,8 +138,7 @@ int record(const std::string& folder, const std::string& arch, const std::string
     for (const CorpusKernel& k : corpus()) {
         if (!runs_on(k, to_text(target))) continue;
         const std::string file = k.name + ".cubin", source = folder + "/" + k.name + ".cu";
-        std::ofstream(source) << cuda::cuda_source(
-            cuda::emit_kernels(tile::lower(corpus_tree(k, to_text(target)), target), k.name), target, k.name);
+        std::ofstream(source) << cuda::cuda_source(cuda::emit_kernels(corpus_program(k, target), k.name), target, k.name);
         const std::string number = arch.substr(3);
         if (std::system(fmt::format("'{}' -std=c++20 -O3 -fmad=false -gencode arch=compute_{},code=sm_{} -cubin -o '{}/{}' '{}'",
                                     nvcc, number, number, folder, file, source)

@@ -78,6 +78,8 @@ TSR_DEV u32 e4m3x2_to_f16x2(u16 a) {
 TSR_DEV u32 e5m2x2_to_f16x2(u16 a) {
     return pack_f16x2(emulator::e5m2_value(static_cast<u8>(a & 0xff)), emulator::e5m2_value(static_cast<u8>(a >> 8)));
 }
+TSR_DEV float max_number(float a, float b) { return std::fmax(a, b); }
+TSR_DEV float min_number(float a, float b) { return std::fmin(a, b); }
 TSR_DEV float exp2_approx(float a) { return std::exp2(a); }
 TSR_DEV float log2_approx(float a) { return std::log2(a); }
 TSR_DEV float rcp_approx(float a) { return 1.0f / a; }

@@ -58,10 +58,10 @@ std::string CombineText::partial_at(size_t component, std::int64_t shared) {
 }
 
 // A butterfly in which the lower lane stands left.
-void CombineText::lanes(const Stage& s, const Names& parts) {
+void CombineText::lanes(const Stage& s, const Names& parts, std::int64_t count) {
     const std::string mask = lines_.fresh("mask");
     lines_.add("TSR_UNROLL");
-    lines_.open(fmt::format("for (int {0} = 16; {0} > 0; {0} /= 2) {{", mask));
+    lines_.open(fmt::format("for (int {0} = {1}; {0} > 0; {0} /= 2) {{", mask, count / 2));
     exchange(s, parts, mask);
     lines_.close();
 }

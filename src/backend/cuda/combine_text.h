@@ -15,6 +15,10 @@ public:
     /// `parts`: the thread's partial, per component. Of one warp its lanes; several leave theirs in shared memory, from byte
     /// `shared` on.
     void write(const Stage& stage, const std::vector<std::string>& parts, std::int64_t warps, std::int64_t shared);
+    /// Of one warp's lanes, `count` neighbours each.
+    void write_lanes(const Stage& stage, const std::vector<std::string>& parts, std::int64_t count) {
+        lanes(stage, parts, count);
+    }
     /// The same for each thread of the partials of the threads before it, in their order; the first one gets the identity.
     void write_before(const Stage& stage, const std::vector<std::string>& parts, std::int64_t warps, std::int64_t shared);
 
@@ -23,7 +27,7 @@ private:
     void leave(const Stage& s, const Names& parts, std::int64_t shared);
     void take(const Stage& s, const Names& parts, std::int64_t warps, std::int64_t shared);
     static std::string partial_at(size_t component, std::int64_t shared);
-    void lanes(const Stage& s, const Names& parts);
+    void lanes(const Stage& s, const Names& parts, std::int64_t count = 32);
     void lanes_before(const Stage& s, const Names& total, const Names& before);
     void exchange(const Stage& s, const Names& parts, const std::string& mask, const Names* before = nullptr);
     void assign(const Stage& s, const Names& to, const Names& left, const Names& right);

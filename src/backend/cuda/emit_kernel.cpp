@@ -13,7 +13,7 @@ static bool names_type(const std::string& text, const std::string& type) {
 }
 
 EmittedKernel KernelEmitter::run() {
-    for (const char* word : {"tid", "smem", "p", "t", "block", "upper", "a", "b", "c", "d", "h", "i", "j", "k"})
+    for (const char* word : {"tid", "smem", "p", "t", "block", "upper", "a", "b", "c", "d", "e", "h", "i", "j", "k"})
         (void)lines_.fresh(word);
     lines_.open("");
     grid();

@@ -43,7 +43,9 @@ void KernelEmitter::emit_combine(const Combine& c) {
     for (const std::string& array : arrays_.at(c.stage)) parts.push_back(fmt::format("{}[{}]", array, cells > 1 ? cell : "0"));
     const std::int64_t warps = c.over == Scope::thread ? kernel_.threads / 32 : 1;
     CombineText text(lines_, scalars_, [this](const Expr& v) { return declare(v); });
-    if (c.before)
+    if (c.lanes < 32)
+        text.write_lanes(s, parts, c.lanes);
+    else if (c.before)
         text.write_before(s, parts, warps, plan_.combine);
     else
         text.write(s, parts, warps, plan_.combine);
@@ -75,15 +77,31 @@ FactorText KernelEmitter::factor(const std::string& name, const Expr& access, bo
     return out;
 }
 
+HeldText KernelEmitter::held_text(const Expr& read) {
+    const size_t i = program_.bound.graph.find(read->target().func.get()).value();
+    const Alloc& a = *registers_.at(i);
+    const auto own = own_fragment(a, place_of(read), dealt_, environment_);
+    TESSERA_CHECK(own.has_value(), "a factor of a product whose registers others own");
+    const std::vector<std::int64_t> extent = own_extent(a);
+    HeldText out{arrays_.at(i)[0], lines_.fresh("held"), extent.back(), read->dtype == DType::f32};
+    lines_.add(
+        fmt::format("const int {} = static_cast<int>({});", out.first, scalars_.index(linear(*own, dense(numbers(extent))))));
+    return out;
+}
+
 void KernelEmitter::emit_product(const tile::Mma& m) {
     const auto own = own_fragment(*registers_.at(m.stage), m.place, dealt_, environment_, m.grouped);
     TESSERA_CHECK(own.has_value(), "a product of fragments whose registers others own");
     const std::vector<std::int64_t> extent = own_extent(*registers_.at(m.stage));
     lines_.open("{");
     ProductText product;
-    product.left = factor("left", m.left, m.left_turned), product.right = factor("right", m.right, !m.right_turned);
+    if (registers_.count(program_.bound.graph.find(left_read(m)->target().func.get()).value()) != 0)
+        product.held = held_text(left_read(m));
+    else
+        product.left = factor("left", m.left, m.left_turned);
+    product.right = factor("right", m.right, !m.right_turned);
     product.sums = arrays_.at(m.stage)[0], product.first = lines_.fresh("first"), product.sums_row = extent.back();
-    product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.left->dtype, product.in_flight = m.in_flight;
+    product.m = m.m, product.n = m.n, product.k = m.k, product.dtype = m.right->dtype, product.in_flight = m.in_flight;
     const auto call = [this](const std::string& name) { return scalars_.call(name); };
     if (m.grouped) {
         if (m.fresh.defined()) product.fresh = scalars_.index(m.fresh);

@@ -76,10 +76,11 @@ public:
     KernelEmitter(const Program& program, const Kernel& kernel, std::string name, IndexWidth width)
         : program_(program), kernel_(kernel), plan_(plan_shared(program, kernel)),
           index_type_(width == IndexWidth::narrow ? "i32" : "i64"),
-          scalars_(lines_, out_.functions,
-                   {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
-                    [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
-                    [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_}) {
+          scalars_(
+              lines_, out_.functions,
+              {[this](const Expr& v) { return variable(v); }, [this](const Expr& e) { return extent(e); },
+               [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
+               [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_, kernel.fast_math}) {
         out_.name = std::move(name);
         out_.threads = kernel.threads + kernel.producers;
         out_.resident = kernel.persistent ? kernel.min_ctas : 0;
@@ -147,6 +148,7 @@ private:
 
     FactorText factor(const std::string& name, const Expr& access, bool rows_are_summed);
 
+    HeldText held_text(const Expr& read);
     void emit_product(const tile::Mma& m);
 
     static Expr linear(const std::vector<Expr>& index, const std::vector<Expr>& strides);

@@ -33,6 +33,13 @@ public:
                                   chunk));
             return;
         }
+        if (f.column == "0" && pitch_ <= 1024) {
+            // Chunks and what is added to them have no bit in common, so that one register is kept of it all.
+            in_place_ = true;
+            lines.add(fmt::format("const u32 {} = {} + {} * {} + (static_cast<u32>({}) ^ ({} >> {} & {}u) << 4);", name_, f.base,
+                                  at, pitch_, chunk, at, f.swizzle->shift, f.swizzle->mask));
+            return;
+        }
         turn_ = lines.fresh(f.name + "_turn"), column_ = lines.fresh(f.name + "_column");
         lines.add(fmt::format("const u32 {} = {} + {} * {}, {} = ({} >> {} & {}u) << 4, {} = static_cast<u32>({} + {});", name_,
                               f.base, at, pitch_, turn_, at, f.swizzle->shift, f.swizzle->mask, column_, f.column, chunk));
@@ -42,16 +49,30 @@ public:
     [[nodiscard]] std::string at(const std::string& registers, const std::string& rows, const std::string& bytes) const {
         if (!swizzled_)
             return fmt::format("{}({}, {} + static_cast<u32>(({}) * {} + {}));", load_, registers, name_, rows, pitch_, bytes);
+        if (in_place_)
+            return fmt::format("{}({}, ({} ^ static_cast<u32>({})) + static_cast<u32>(({}) * {}));", load_, registers, name_,
+                               bytes, rows, pitch_);
         return fmt::format("{}({}, {} + static_cast<u32>(({}) * {}) + (({} + static_cast<u32>({})) ^ {}));", load_, registers,
                            name_, rows, pitch_, column_, bytes, turn_);
     }
 
 private:
     std::string load_;
-    bool swizzled_;
+    bool swizzled_, in_place_ = false;
     std::int64_t pitch_;
     std::string name_, turn_, column_;
 };
+
+// Register e of a factor has rows 8 (e % 2) and columns 8 (e / 2) further: two sums that lie side by side.
+void pack_held(Lines& lines, const std::string& pack, const std::string& type, const HeldText& held, std::int64_t rows) {
+    lines.add("TSR_UNROLL");
+    lines.open(fmt::format("for (int e = 0; e < {}; ++e) {{", rows / 4));
+    lines.add(fmt::format("const {}* const c = {} + {} + (e / 4 * 2 + e % 2) * {} + k / 4 + e % 4 / 2 * 2;", type, held.array,
+                          held.first, held.row));
+    lines.add(pack.empty() ? "a[e / 4][e % 4] = static_cast<u32>(c[0].x) | static_cast<u32>(c[1].x) << 16;"
+                           : fmt::format("a[e / 4][e % 4] = {}(c[0], c[1]);", pack));
+    lines.close();
+}
 
 }  // namespace
 
@@ -68,16 +89,22 @@ void write_product(Lines& lines, const std::function<std::string(const std::stri
         lines.add(fmt::format("for (int i = 0; i < {0}; ++i) {1}[i % 4] = {2}({3}(static_cast<i32>({1}[i % 4])));", count,
                               registers, call("f32_to_tf32"), call("float_of")));
     };
-    const MatrixLoads left(lines, load(left_turned), p.left, lane, !left_turned);
+    std::optional<MatrixLoads> left;
+    if (!p.held) left.emplace(lines, load(left_turned), p.left, lane, !left_turned);
     const MatrixLoads right(lines, load(right_turned), p.right, lane, right_turned);
     lines.add("TSR_UNROLL");
     lines.open(fmt::format("for (int k = 0; k < {}; k += {}) {{", p.k, step));
     lines.add(fmt::format("u32 a[{}][4];", p.m / 16));
-    lines.add("TSR_UNROLL");
-    lines.add(
-        fmt::format("for (int i = 0; i < {}; ++i) {}", p.m / 16,
-                    left_turned ? left.at("a[i]", "k", "i * 32") : left.at("a[i]", "i * 16", fmt::format("k * {}", bytes))));
-    round("a[i / 4]", p.m / 4);
+    if (p.held) {
+        const std::string pack = p.held->wide ? call(p.dtype == DType::f16 ? "pack_f16x2" : "pack_bf16x2") : "";
+        pack_held(lines, pack, p.held->wide ? type : cuda_type(p.dtype), *p.held, p.m);
+    } else {
+        lines.add("TSR_UNROLL");
+        lines.add(fmt::format(
+            "for (int i = 0; i < {}; ++i) {}", p.m / 16,
+            left_turned ? left->at("a[i]", "k", "i * 32") : left->at("a[i]", "i * 16", fmt::format("k * {}", bytes))));
+        round("a[i / 4]", p.m / 4);
+    }
     lines.add("TSR_UNROLL");
     lines.open(fmt::format("for (int j = 0; j < {}; j += 2) {{", p.n / 8));
     lines.add("u32 b[4];");

@@ -18,12 +18,21 @@ struct FactorText {
     bool rows_are_summed = false;
 };
 
+/// A left factor in registers as text: an array whose cells are dealt out as those of sums.
+struct HeldText {
+    std::string array;
+    std::string first;     // its first cell
+    std::int64_t row = 0;  // cells of one thread in a row
+    bool wide = false;     // f32, which is rounded as it is packed
+};
+
 /// sums[m x n] += left[m x k] right[k x n], by one warp.
 struct ProductText {
     FactorText left, right;
-    std::string sums;           // an array of registers, cells as mma.sync deals them out
-    std::string first;          // the cell of the first sum
-    std::int64_t sums_row = 0;  // cells of one thread in a row of sums
+    std::optional<HeldText> held;  // instead of left
+    std::string sums;              // an array of registers, cells as mma.sync deals them out
+    std::string first;             // the cell of the first sum
+    std::int64_t sums_row = 0;     // cells of one thread in a row of sums
     std::int64_t m = 0, n = 0, k = 0;
     DType dtype = DType::bf16;  // of the factors
     bool in_flight = false;     // of a warpgroup

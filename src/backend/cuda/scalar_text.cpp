@@ -51,6 +51,13 @@ constexpr Spelling spellings[] = {
     {Op::sqrt, "sqrt_rn", ""},
 };
 
+constexpr std::pair<Op, std::string_view> fast_functions[] = {
+    {Op::exp2, "exp2_approx"},
+    {Op::log2, "log2_approx"},
+    {Op::max, "max_number"},
+    {Op::min, "min_number"},
+};
+
 }  // namespace
 
 std::string filled_pattern(std::string_view pattern, const std::vector<std::string>& args) {
@@ -263,6 +270,9 @@ std::string ScalarText::operation(const Expr& e, const std::vector<std::string>&
         const std::string value = operation(make_op(e->op, result, wide), singles);
         return e->dtype == from ? conversion_text(DType::f32, from, false, value, note) : value;
     }
+    if (leaves_.fast_math && from == DType::f32)
+        for (const auto& [op, function] : fast_functions)
+            if (op == e->op) return fmt::format("{}({})", call(std::string(function)), fmt::join(args, ", "));
     if (is_math_function(e->op))
         return fmt::format("{}({})", call(fmt::format("{}_{}", op_row(e->op).name, from == DType::f64 ? "f64" : "f32")),
                            fmt::join(args, ", "));

@@ -39,6 +39,7 @@ struct Leaves {
     std::function<Expr(const Expr& access, size_t dim)> boundary_extent;
     std::string index_type;  // of index arithmetic
     ReachScan& reach;        // is told of it
+    bool fast_math = false;  // of f32: what the hardware approximates, and max and min of numbers
 };
 
 /// Writes scalar expressions: what is used twice gets a line of its own, branches are taken only where they must be, as a read in

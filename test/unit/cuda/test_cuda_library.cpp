@@ -80,6 +80,19 @@ TEST(CudaLibrary, HasTensorMaps) {
     EXPECT_NE(read_text_file(files.metadata).find("_plain\""), std::string::npos);
 }
 
+// A kernel that is written tile by tile comes out as any function, with a variant for rows that cp.async does not read.
+TEST(CudaLibrary, TakesWrittenKernels) {
+    if (cuda::find_cuda_tool("nvcc").empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
+    const ScratchFolder folder;
+    const LibraryFiles files = compile_library({library_kernel("attend", *corpus_kernel("flash_d64").written)},
+                                               parse_target("cuda-sm_80"), "attention", folder.path());
+    EXPECT_NE(
+        read_text_file(files.header).find("int attend(const tessera_buffer* Q, const tessera_buffer* K, const tessera_buffer* V"),
+        std::string::npos)
+        << read_text_file(files.header);
+    EXPECT_NE(read_text_file(files.metadata).find("_plain\""), std::string::npos);
+}
+
 TEST(CudaLibrary, MissingCompilerLeavesNothing) {
     const ScratchFolder folder;
     const CorpusKernel& k = corpus_kernel("stencil");

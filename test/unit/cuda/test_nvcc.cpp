@@ -51,11 +51,10 @@ TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {
     std::vector<cuda::EmittedKernel> kernels;
     for (const CorpusKernel& k : corpus()) {
         if (!runs_on(k, to_text(target))) continue;
-        const LoopTree tree = corpus_tree(k, to_text(target));
-        for (cuda::EmittedKernel& e : cuda::emit_kernels(tile::lower(tree, target), k.name)) kernels.push_back(std::move(e));
+        for (cuda::EmittedKernel& e : cuda::emit_kernels(corpus_program(k, target), k.name)) kernels.push_back(std::move(e));
         if (k.row_cells == 1) continue;
         for (cuda::EmittedKernel& e :
-             cuda::emit_kernels(tile::lower(tree, target, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide))
+             cuda::emit_kernels(corpus_program(k, target, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide))
             kernels.push_back(std::move(e));
     }
     const fs::path folder = fs::temp_directory_path() /

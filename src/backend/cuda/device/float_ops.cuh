@@ -132,6 +132,12 @@ TSR_DEV u32 e5m2x2_to_f16x2(u16 a) {
     return r;
 }
 
+/// sm_80 | thread | max.f32 | The larger one; of a NaN and a number the number.
+TSR_DEV float max_number(float a, float b) { return fmaxf(a, b); }
+
+/// sm_80 | thread | min.f32 | The smaller one; of a NaN and a number the number.
+TSR_DEV float min_number(float a, float b) { return fminf(a, b); }
+
 /// sm_80 | thread | ex2.approx.ftz.f32 | 2^a, relative error at most 2^-22.
 TSR_DEV float exp2_approx(float a) {
     float r;

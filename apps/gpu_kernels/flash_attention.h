@@ -1,0 +1,22 @@
+#pragma once
+
+#include <tessera/tile_kernel.h>
+
+namespace gpu_kernels {
+
+/// O = softmax(Q K^T / sqrt(head)) V of bf16, for every head: Q(heads, queries, head), K and V(heads, keys, head). `causal`:
+/// query i of n sees key j of m where j - m <= i - n; a query that sees none gives 0.
+struct FlashShape {
+    std::int64_t head = 64;
+    bool causal = false;
+    std::int64_t rows = 128, keys = 64;  // of a tile of queries and of keys
+    std::int64_t warps = 4, buffers = 2, min_ctas = 1;
+};
+
+/// What is computed, cell by cell.
+[[nodiscard]] tessera::Algorithm attention(const std::string& name, const FlashShape& shape);
+/// How: the scores of a tile stay in registers, with a running maximum and sum a row, and what was added up before is rescaled.
+/// Source: Dao 2023, "FlashAttention-2: Faster attention with better parallelism and work partitioning", alg. 1.
+[[nodiscard]] tessera::TileKernel flash_attention(const std::string& name, const FlashShape& shape);
+
+}  // namespace gpu_kernels

@@ -1,0 +1,95 @@
+#include "cuda/corpus.h"
+
+#include "../apps/gpu_kernels/flash_attention.h"
+
+namespace tessera::cuda_test {
+namespace {
+
+using Extents = std::vector<std::map<std::string, std::int64_t>>;
+
+CorpusKernel written_kernel(const std::string& name, const TileKernel& kernel, Extents cases, std::int64_t length,
+                            std::int64_t row_cells) {
+    CorpusKernel out{name, kernel.algorithm(), {}, std::move(cases), length, row_cells};
+    out.written = kernel;
+    return out;
+}
+
+CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape) {
+    const auto extents = [](std::int64_t heads, std::int64_t queries, std::int64_t keys) {
+        return std::map<std::string, std::int64_t>{{"heads", heads}, {"queries", queries}, {"keys", keys}};
+    };
+    Extents cases{extents(1, 1, 1), extents(2, 9, 70), extents(1, shape.rows + 21, 3 * shape.keys + 13)};
+    // Queries before the first key.
+    if (shape.causal) cases.insert(cases.begin() + 1, extents(1, shape.rows + 5, 50));
+    return written_kernel(name, gpu_kernels::flash_attention("attended", shape), std::move(cases), 1, 8);
+}
+
+// A block a row; its threads add their cells up, then each other's.
+CorpusKernel written_row_sums() {
+    Dim r("r"), c("c");
+    Input a("a", f32, {r, c});
+    Func out("out");
+    out(r) = sum({c}, a(r, c) * 2.0f);
+    KernelBuilder k(Algorithm({out}, {a}), {.threads = 96});
+    const Expr row = k.grid({r.extent()})[0];
+    const Tile part = k.registers("part", f32, {1});
+    k.threads({96}, [&](const Expr&) { k.store(part(0), 0.0f); });
+    k.threads({c.extent()}, [&](const Expr& i) { k.store(part(0), part(0) + a(row, i) * 2.0f); });
+    k.reduce(part, plus);
+    k.threads({1}, [&](const Expr&) { k.store(out(row), part(0)); });
+    return written_kernel("written_row_sums", k.finish(), {{{"r", 1}, {"c", 1}}, {{"r", 3}, {"c", 301}}}, 300, 1);
+}
+
+// Two by two warps; a tile is stored by threads, the other copied ahead.
+CorpusKernel written_matmul(const std::string& name, DType dtype, bool turned) {
+    constexpr std::int64_t rows = 64, columns = 32, depth = 32;
+    Dim m("m"), n("n"), d("k");
+    const Input A("A", dtype, turned ? std::vector<Dim>{d, m} : std::vector<Dim>{m, d});
+    const Input B("B", dtype, turned ? std::vector<Dim>{n, d} : std::vector<Dim>{d, n});
+    Func C("C");
+    C(m, n) = sum({d}, cast(f32, turned ? A(d, m) : A(m, d)) * cast(f32, turned ? B(n, d) : B(d, n)));
+    KernelBuilder k(Algorithm({C}, {A, B}), {.threads = 128});
+    const std::array<Expr, 2> block = k.grid({(m.extent() + rows - 1) / rows, (n.extent() + columns - 1) / columns});
+    const Expr top = k.let(block[0] * rows), left = k.let(block[1] * columns);
+    const Tile sums = k.fragment("sums", f32, {rows, columns}, {2, 2});
+    k.warps({2, 2}, [&](const Expr&, const Expr&) {
+        k.for_each(sums, [&](const Expr& i, const Expr& j) { k.store(sums(i, j), 0.0f); });
+    });
+    k.loop((d.extent() + depth - 1) / depth, [&](const Expr& step) {
+        const Tile a =
+            k.shared("a", dtype, turned ? std::vector<std::int64_t>{depth, rows} : std::vector<std::int64_t>{rows, depth},
+                     {.swizzle = true});
+        const Tile b =
+            k.shared("b", dtype, turned ? std::vector<std::int64_t>{columns, depth} : std::vector<std::int64_t>{depth, columns},
+                     {.buffers = 3, .swizzle = true});
+        const Expr begin = step * depth;
+        k.copy_async(b, [&](const std::vector<Expr>& at) {
+            return constant(B, 0)((turned ? left : begin) + at[0], (turned ? begin : left) + at[1]);
+        });
+        k.threads({a.extents()[0], a.extents()[1]}, [&](const Expr& i, const Expr& j) {
+            k.store(a(i, j), constant(A, 0)((turned ? begin : top) + i, (turned ? top : begin) + j));
+        });
+        k.warps({2, 2},
+                [&](const Expr&, const Expr&) { k.mma(sums, a, b, {.left_transposed = turned, .right_transposed = turned}); });
+    });
+    k.warps({2, 2}, [&](const Expr&, const Expr&) {
+        k.for_each(sums, [&](const Expr& i, const Expr& j) {
+            k.when(top + i < m.extent() && left + j < n.extent(), [&] { k.store(C(top + i, left + j), sums(i, j)); });
+        });
+    });
+    return written_kernel(name, k.finish(), {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 41}, {"k", 150}}}, 150, 8);
+}
+
+}  // namespace
+
+std::vector<CorpusKernel> written_corpus() {
+    return {written_row_sums(),
+            written_matmul("written_matmul_f16", f16, false),
+            written_matmul("written_matmul_turned", bf16, true),
+            flash("flash_d64", {.head = 64}),
+            flash("flash_d64_causal", {.head = 64, .causal = true, .rows = 64, .buffers = 3}),
+            flash("flash_d128", {.head = 128, .warps = 8}),
+            flash("flash_d128_causal", {.head = 128, .causal = true, .warps = 8})};
+}
+
+}  // namespace tessera::cuda_test

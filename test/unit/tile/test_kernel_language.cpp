@@ -1,0 +1,183 @@
+#include <tessera/library.h>
+#include <tessera/tessera.h>
+#include <tessera/tile_kernel.h>
+
+#include <gtest/gtest.h>
+
+#include "cuda/corpus_run.h"
+#include "tile/kernel_state.h"
+
+// Kernels written tile by tile: what they become, and what is said of mistakes. What they compute is in the corpus.
+namespace tessera {
+namespace {
+
+struct Product {
+    Dim m{"m"}, n{"n"}, k{"k"};
+    Input A{"A", bf16, {m, k}}, B{"B", bf16, {n, k}};
+    Func C{"C"};
+    Algorithm algorithm() {
+        C(m, n) = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k)));
+        return Algorithm({C}, {A, B});
+    }
+};
+
+// What `write` is told, by the time the kernel is lowered for sm_80.
+std::string mistake(const std::function<void(Product&, KernelBuilder&, const Expr&)>& write,
+                    const TileKernelOptions& options = {}) {
+    Product p;
+    try {
+        KernelBuilder k(p.algorithm(), options);
+        const Expr block = k.grid({p.m.extent()})[0];
+        write(p, k, block);
+        (void)tile::written_program(k.finish(), parse_target("cuda-sm_80"));
+    } catch (const Error& e) {
+        return e.what();
+    } catch (const Limit& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+
+void expect_said(const std::string& said, const std::string& wanted) { EXPECT_NE(said.find(wanted), std::string::npos) << said; }
+
+TEST(KernelLanguage, MistakesNameFieldValueAndLimit) {
+    using B = KernelBuilder;
+    const auto nothing = [](Product&, B&, const Expr&) {};
+    EXPECT_EQ(mistake(nothing), "accepted");
+    expect_said(mistake(nothing, {.threads = 40}), "threads is 40");
+    expect_said(mistake(nothing, {.threads = 1024, .min_ctas = 3}), "min_ctas is 3 with 1024 threads");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    (void)k.shared("t", bf16, {64, 40}, {.swizzle = true});
+                }),
+                "rows of t take 80 bytes");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    (void)k.shared("t", bf16, {64, 64}, {.buffers = 9});
+                }),
+                "buffers of t is 9");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    (void)k.shared("t", f32, {512, 512});
+                }),
+                "needs 1048576 bytes of shared memory");
+    expect_said(mistake([](Product&, B& k, const Expr&) { (void)k.shared("A", f32, {4}); }), "two things are called A");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    (void)k.fragment("t", f32, {64, 40}, {2, 2});
+                }),
+                "extent 1 of fragment t is 40, for 2 warps");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    (void)k.fragment("t", f32, {128, 128}, {8, 1});
+                }),
+                "fragment t is shared by 8 x 1 warps");
+    expect_said(mistake([](Product&, B& k, const Expr&) { (void)k.registers("t", f32, {300}); }),
+                "t takes 1200 bytes of each thread's registers");
+    expect_said(mistake([](Product& p, B& k, const Expr& block) { k.store(p.C(block, 0), 1.0f); }),
+                "C is stored by several threads at once");
+    expect_said(mistake([](Product& p, B& k, const Expr& block) {
+                    k.threads({1}, [&](const Expr&) { k.store(p.C(block, 0), p.A(block, 0)); });
+                }),
+                "C keeps f32, but is given bf16");
+    expect_said(mistake([](Product& p, B& k, const Expr& block) {
+                    k.threads({1}, [&](const Expr&) { k.store(p.C(block, 0), p.C(block, 1)); });
+                }),
+                "C is read in a kernel");
+    expect_said(mistake([](Product& p, B& k, const Expr& block) {
+                    k.threads({1}, [&](const Expr&) { k.store(p.C(block, p.n), 1.0f); });
+                }),
+                "dim n is no index of a kernel");
+}
+
+TEST(KernelLanguage, PlacesAreChecked) {
+    using B = KernelBuilder;
+    expect_said(mistake([](Product&, B& k, const Expr&) { k.lanes({32}, [](const Expr&) {}); }),
+                "lanes() stands where the block runs it");
+    expect_said(
+        mistake([](Product&, B& k, const Expr&) { k.threads({4}, [&](const Expr&) { k.warps({1}, [](const Expr&) {}); }); }),
+        "warps() stands where a thread runs it");
+    expect_said(mistake([](Product&, B& k, const Expr&) { k.warps({2}, [&](const Expr&) { (void)k.shared("t", f32, {4}); }); }),
+                "tile t in shared memory stands where a warp runs it");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    const Tile t = k.fragment("t", f32, {64, 32}, {4, 1});
+                    k.warps({2, 2}, [&](const Expr&, const Expr&) { k.for_each(t, [](const Expr&, const Expr&) {}); });
+                }),
+                "fragment t is shared by 4 x 1 warps, but used by 2 along axis 0");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    const Tile t = k.registers("t", f32, {1});
+                    k.when(t(0) > 0.0f, [] {});
+                }),
+                "a condition that the block runs together reads t");
+    expect_said(mistake([](Product&, B& k, const Expr&) {
+                    std::vector<Tile> kept;
+                    k.loop(2, [&](const Expr&) { kept.push_back(k.registers("t", f32, {1})); });
+                    k.threads({1}, [&](const Expr&) { k.store(kept[0](0), 1.0f); });
+                }),
+                "t is stored where its memory is gone");
+    expect_said(mistake([](Product& p, B& k, const Expr& block) {
+                    Expr kept;
+                    k.loop(2, [&](const Expr& i) { kept = i; });
+                    k.threads({1}, [&](const Expr&) { k.store(p.C(block, kept), 1.0f); });
+                }),
+                "is used outside its body");
+    // A cell of another thread.
+    expect_said(
+        mistake([](Product&, B& k, const Expr&) {
+            const Tile t = k.fragment("t", f32, {64}, {4, 1});
+            k.warps({4, 1}, [&](const Expr&, const Expr&) { k.for_each(t, [&](const Expr& i) { k.store(t(i), t(0)); }); });
+        }),
+        "t is stored in registers, but a thread reads cells of other threads");
+}
+
+TEST(KernelLanguage, ProductsAreChecked) {
+    struct Tiles {
+        DType sums = f32, left = bf16, right = bf16;
+        std::vector<std::int64_t> sum{64, 64}, a{64, 32}, b{64, 32};
+        bool held = false;
+    };
+    const auto said = [](const Tiles& t) {
+        return mistake([&](Product&, KernelBuilder& k, const Expr&) {
+            const Tile s = k.fragment("s", t.sums, t.sum, {4, 1});
+            const Tile a = t.held ? k.fragment("a", t.left, t.a, {4, 1}) : k.shared("a", t.left, t.a);
+            const Tile b = k.shared("b", t.right, t.b);
+            k.warps({4, 1}, [&](const Expr&, const Expr&) { k.mma(s, a, b, {.right_transposed = true}); });
+        });
+    };
+    EXPECT_EQ(said({}), "accepted");
+    EXPECT_EQ(said({.left = f32, .held = true}), "accepted");
+    EXPECT_EQ(said({.held = true}), "accepted");
+    expect_said(said({.left = f16, .held = true}), "a is f16 and b is bf16");
+    expect_said(said({.sums = i32}), "b is bf16 and s is i32");
+    expect_said(said({.left = f16}), "a is f16 and b is bf16");
+    expect_said(said({.b = {32, 32}}), "b has 32 columns");
+    expect_said(said({.a = {64, 64}}), "a has 64 cells to sum over");
+    expect_said(said({.a = {64, 24}, .b = {64, 24}}), "24 cells are summed over");
+}
+
+// Copies of a loop run ahead without a word, and every load waits for its barrier.
+TEST(KernelLanguage, CopiesRunAheadAndBarriersStand) {
+    const cuda_test::CorpusKernel& flash = cuda_test::corpus_kernel("flash_d64");
+    const std::string written = flash.written->text(), lowered = to_text(cuda_test::corpus_program(flash));
+    for (const char* word : {"await", "commit", "barrier"}) {
+        EXPECT_EQ(written.find(word), std::string::npos) << word;
+        EXPECT_NE(lowered.find(word), std::string::npos) << word;
+    }
+    EXPECT_NE(lowered.find("by cast(bf16, s("), std::string::npos);
+    EXPECT_NE(lowered.find("combine lane top lanes 4"), std::string::npos);
+    EXPECT_NE(inspect_ir(*flash.written, parse_target("cuda-sm_80"), IrLevel::target).find("pack_bf16x2("), std::string::npos);
+}
+
+TEST(KernelLanguage, KernelsAreForGpus) {
+    const cuda_test::CorpusKernel& k = cuda_test::corpus_kernel("written_row_sums");
+    const auto said = [&](const LibraryKernel& kernel, const char* target) {
+        try {
+            (void)compile_library({kernel}, parse_target(target), "sums", testing::TempDir());
+        } catch (const Exception& e) {
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    expect_said(said(library_kernel("f", *k.written), "host"), "f is a kernel for a GPU, not for host");
+    LibraryKernel other = library_kernel("f", *k.written);
+    other.algorithm = cuda_test::corpus_kernel("blur").algorithm;
+    expect_said(said(other, "cuda-sm_80"), "f is given a kernel of another algorithm");
+}
+
+}  // namespace
+}  // namespace tessera
