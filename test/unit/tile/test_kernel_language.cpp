@@ -158,7 +158,7 @@ TEST(KernelLanguage, CopiesRunAheadAndBarriersStand) {
         EXPECT_EQ(written.find(word), std::string::npos) << word;
         EXPECT_NE(lowered.find(word), std::string::npos) << word;
     }
-    EXPECT_NE(lowered.find("by cast(bf16, s("), std::string::npos);
+    EXPECT_NE(lowered.find("by cast.bf16(s("), std::string::npos);
     EXPECT_NE(lowered.find("combine lane top lanes 4"), std::string::npos);
     EXPECT_NE(inspect_ir(*flash.written, parse_target("cuda-sm_80"), IrLevel::target).find("pack_bf16x2("), std::string::npos);
 }
