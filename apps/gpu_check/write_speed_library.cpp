@@ -87,19 +87,31 @@ LibraryKernel transposed() {
     return {"transposed", Algorithm({t}, {a}), s};
 }
 
-// The rows' sums of a tile in shared memory; what they read three times is in the L1 cache.
-LibraryKernel blur() {
+Algorithm blur_algorithm() {
     Dim y("y"), x("x");
     Input photo("photo", f32, {y, x});
     Func rows("rows"), out("blurred");
     rows(y, x) = (clamp(photo)(y, x - 1) + clamp(photo)(y, x) + clamp(photo)(y, x + 1)) * (1.0f / 3.0f);
     out(y, x) = (clamp(rows)(y - 1, x) + rows(y, x) + clamp(rows)(y + 1, x)) * (1.0f / 3.0f);
+    return Algorithm({out}, {photo});
+}
+
+// The rows' sums of a tile in shared memory; what they read three times is in the L1 cache.
+LibraryKernel blur() {
     Schedule s;
     loops(s.stage("blurred").root(),
           {block("y", 32, "yb"), block("x", 128, "xb"), thread("y", 16, "yt"), thread("x"), unroll("y")});
     loops(s.stage("rows").at("blurred", "xb"), {thread("y", 17, "yt"), thread("x"), unroll("y")}).space(Space::shared);
     s.kernels["blurred"].threads = 256;
-    return {"blur", Algorithm({out}, {photo}), s};
+    return {"blur", blur_algorithm(), s};
+}
+
+// A thread a column of 16 rows, without shared memory: nvcc computes what rows have in common once, as inputs are no outputs.
+LibraryKernel blur_columns() {
+    Schedule s;
+    loops(s.stage("blurred").root(), {block("y", 16, "yb"), block("x", 128, "xb"), thread("x"), unroll("y")});
+    s.kernels["blurred"].threads = 128;
+    return {"blur_columns", blur_algorithm(), s};
 }
 
 // A block a row, eight cells of it a thread at a time.
@@ -128,7 +140,8 @@ Expr gelu_tanh(const Expr& x) {
 }
 
 // Two warpgroups multiply what the copy engine brings iterations ahead; with roles, for another warpgroup and tile after tile.
-LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers, std::int64_t ctas, bool roles) {
+LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers, std::int64_t ctas, bool roles,
+                      bool boxes) {
     Dim m("m"), n("n"), k("k");
     Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
     Func C("C");
@@ -136,8 +149,10 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
     C(m, n) = cast(bf16, gelu ? gelu_tanh(biased) : relu(biased));
     Schedule s;
     const LoopSpec rows = over(LoopKind::warpgroup, "m", 64, "mg"), columns = over(LoopKind::warpgroup, "n", n_tile, "ng");
-    loops(s.stage("C").root(),
-          {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows, frag("m"), frag("n")});
+    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows});
+    // Half of the columns at a time, so that they have room beside the buffers.
+    if (boxes) s.stage("C").loop(unroll("n", 128, "nh")).engine(Engine::tma);
+    loops(s.stage("C"), {frag("m"), frag("n")});
     loops(s.stage("C.sum").at("C", "mb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
         .space(Space::register_)
         .mma("wgmma");
@@ -168,18 +183,19 @@ int main(int argc, char** argv) {
     if (argc != 3) return 2;
     try {
         const std::string arch = argv[2];
-        std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), row_sums()};
+        std::vector<LibraryKernel> kernels{triad(), softmax(), layer_norm(), transposed(), blur(), blur_columns(), row_sums()};
         kernels.push_back(library_kernel("flash_d64", gpu_kernels::flash_attention("attended", {.head = 64})));
         kernels.push_back(library_kernel("flash_d128", gpu_kernels::flash_attention("attended", {.head = 128, .warps = 8})));
         kernels.push_back(library_kernel("flash_d128_causal",
                                          gpu_kernels::flash_attention("attended", {.head = 128, .causal = true, .warps = 8})));
         if (arch == "sm_90a") {
-            kernels.push_back(product("product_relu", false, 256, 4, 1, true));
-            kernels.push_back(product("product_gelu", true, 256, 4, 1, true));
-            kernels.push_back(product("product_relu_blocks", false, 256, 4, 1, false));
+            kernels.push_back(product("product_relu", false, 256, 4, 1, true, true));
+            kernels.push_back(product("product_gelu", true, 256, 4, 1, true, true));
+            // Stored by the threads themselves.
+            kernels.push_back(product("product_relu_threads", false, 256, 4, 1, true, false));
+            kernels.push_back(product("product_relu_blocks", false, 256, 4, 1, false, false));
             // Two blocks on a multiprocessor: one stores while the other multiplies.
-            kernels.push_back(product("product_relu_pair", false, 128, 3, 2, false));
-            kernels.push_back(product("product_gelu_pair", true, 128, 3, 2, false));
+            kernels.push_back(product("product_relu_pair", false, 128, 3, 2, false, false));
         }
         const LibraryFiles files =
             compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});

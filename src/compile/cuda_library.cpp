@@ -68,12 +68,18 @@ public:
     }
 
     [[nodiscard]] CudaMap map(const cuda::BoxMap& m) const {
-        const InputState& input = *algorithm_.arguments()[m.argument].state();
-        CudaMap out{
-            static_cast<std::int64_t>(m.argument), static_cast<int>(runtime_dtype(input.dtype)), m.swizzle_bytes, {}, m.box};
-        for (size_t d = input.dims.size(); d-- > 0;)
-            out.extents.push_back(code(resolve_weak(Expr(input.dims[d].extent()), DType::i64, {})));
-        return out;
+        const auto described = [&](std::int64_t argument, DType dtype, const std::vector<Dim>& dims) {
+            CudaMap out{argument, static_cast<int>(runtime_dtype(dtype)), m.swizzle_bytes, {}, m.box};
+            for (size_t d = dims.size(); d-- > 0;)
+                out.extents.push_back(code(resolve_weak(Expr(dims[d].extent()), DType::i64, {})));
+            return out;
+        };
+        if (m.output) {
+            const FuncState& func = *algorithm_.outputs()[m.index].state();
+            return described(output(m.index), func.dtypes[0], func.dims);
+        }
+        const InputState& input = *algorithm_.arguments()[m.index].state();
+        return described(static_cast<std::int64_t>(m.index), input.dtype, input.dims);
     }
 
 private:

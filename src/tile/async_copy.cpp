@@ -137,11 +137,21 @@ void add_alignment(const Program& program, const InputState& input, std::int64_t
     std::int64_t& most = out[argument_of(program, input)];
     most = std::max(most, bytes);
 }
+size_t argument_of_output(const Program& program, size_t output) {
+    const Algorithm& algorithm = program.bound.graph.algorithm;
+    size_t number = algorithm.arguments().size();
+    for (size_t o = 0; o < output; ++o) number += algorithm.outputs()[o].state()->dtypes.size();
+    return number;
+}
 
 void add_alignments(const Program& program, const Statement& s, std::map<size_t, std::int64_t>& out) {
     if (const auto* c = std::get_if<AsyncCopy>(&s.node); c && c->source->target().input)
         add_alignment(program, *c->source->target().input, c->cells * dtype_bytes(c->source->dtype), out);
     if (const auto* c = std::get_if<BoxCopy>(&s.node)) add_alignment(program, *c->source->target().input, 16, out);
+    if (const auto* b = std::get_if<BoxStore>(&s.node)) {
+        std::int64_t& most = out[argument_of_output(program, program.bound.graph.stages[b->stage].output.value())];
+        most = std::max<std::int64_t>(most, 16);
+    }
     for (const StatementPtr& child : children(s)) add_alignments(program, *child, out);
 }
 

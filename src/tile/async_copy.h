@@ -16,10 +16,10 @@ namespace tessera::tile {
 /// The number of an input among the arguments of the algorithm.
 [[nodiscard]] size_t argument_of(const Program& program, const InputState& input);
 
-/// What a program's asynchronous copies ask of the memory of an argument of the algorithm: its base and its strides but the
-/// innermost, which is 1, are multiples of `bytes`.
+/// What a program's asynchronous copies ask of memory that it is called with: its base and its strides but the innermost, which
+/// is 1, are multiples of `bytes`.
 struct CopyAlignment {
-    size_t argument = 0;
+    size_t argument = 0;  // of the call: the algorithm's arguments, then the components of its outputs
     std::int64_t bytes = 0;
 };
 [[nodiscard]] std::vector<CopyAlignment> copy_alignments(const Program& program);

@@ -78,12 +78,14 @@ private:
 
     void use(size_t stage, const Statement* stores, bool copies = false) {
         if (stage == unsettled_) fail(stage, "used while a product into it is in flight", "a settle is missing");
-        if (registers_.count(stage) != 0) return;
+        if (registers_.count(stage) != 0 || (alone_again_ && groups_own_.count(stage) != 0)) return;
         Memory& m = clock_.memories[place_of(stage)];
         if (stores && multiplied_.count(place_of(stage)) != 0)
             fail(stage, "stored while a product may still read it", "copies run too far ahead");
         if (m.group >= 0 && m.store.statement != statement_)
             fail(stage, stores ? "stored while it is being copied" : "read before its copy was awaited", "an await is missing");
+        if (stores && !alone_again_ && put_.count(stage) != 0)
+            fail(stage, "stored while the copy engine may still read it", "a reclaim is missing");
         // One store writes other cells each time that it runs.
         const bool after_store =
             m.store.time == clock_.time && m.store.statement != statement_ && (!stores || stores != m.store.store);
@@ -97,7 +99,8 @@ private:
         (stores ? m.store : m.read) = {clock_.time, statement_, stores};
         if (copies) m.group = commits_;
         if (stores && !copies) m.unfenced = true;
-        if (grouped_ && m.unfenced) fail(stage, "multiplied by a warpgroup but not fenced", "a fence is missing");
+        if (grouped_ && m.unfenced)
+            fail(stage, "used by a warpgroup's product or the copy engine but not fenced", "a fence is missing");
     }
 
     // A group of the threads' copies ends here; one of the copy engine begins, on a barrier whose last one is over.
@@ -230,16 +233,21 @@ private:
                 for (int i = 0; i < 3; ++i) visit(*p.body, *inside);
                 clock_ = block;
                 ++statement_;
+                alone_again_ = true;
                 alone(*p.body);
+                alone_again_ = false;
             },
             [&](const Alloc& a) {
                 std::int64_t cells = dtype_bytes(program_.bound.graph.stages[a.stage].dtypes[0]);
                 for (const std::int64_t e : a.extent) cells *= e;
                 box_bytes_[a.stage] = cells;
                 if (a.space == Space::register_) ++registers_[a.stage];
+                if (a.grouped) groups_own_.insert(a.stage);
                 ++statement_;
                 own_uses(s);
                 visit(*a.body, scope);
+                if (put_.count(a.stage) != 0)
+                    fail(a.stage, "still being read by the copy engine when its memory ends", "a reclaim is missing");
                 if (a.space == Space::register_) leave(a.stage);
             },
             [&](const Assign&) {
@@ -283,6 +291,18 @@ private:
             [&](const Tiles& t) {
                 for (int i = 0; i < 2; ++i) visit(*t.body, scope);
             },
+            [&](const BoxStore& b) {
+                ++statement_;
+                grouped_ = true;
+                own_uses(s);
+                grouped_ = false;
+                put_.insert(program_.bound.graph.find(b.source->target().func.get()).value());
+            },
+            [&](const Reclaim& r) {
+                ++statement_;
+                use(r.stage, nullptr);  // by one thread, which the others wait for
+                put_.erase(r.stage);
+            },
             [&](const Acquire&) {}, [&](const Release&) {}, [&](const Fence&) { fence(); },
             [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); }, [&](const Await& a) { await(a); },
             [&](const Barrier&) { ++clock_.time; });
@@ -294,8 +314,11 @@ private:
     std::int64_t rounds_;
     int turns_ = 0;
     std::int64_t statement_ = 0, commits_ = 0;
-    bool in_role_ = false;                                            // that does not copy
-    bool grouped_ = false;                                            // a warpgroup reads
+    bool in_role_ = false;         // that does not copy
+    bool grouped_ = false;         // a warpgroup's product or the copy engine reads
+    bool alone_again_ = false;     // a warp's or a warpgroup's statements as one of the block's
+    std::set<size_t> groups_own_;  // memory that a warpgroup has for itself
+    std::set<size_t> put_;         // what the copy engine still stores from
     std::map<std::pair<size_t, std::int64_t>, std::int64_t> tokens_;  // of the copy engine's groups
     std::set<Place> multiplied_;                                      // by the product in flight
     std::optional<size_t> unsettled_;                                 // its sums

@@ -109,6 +109,9 @@ void require_arch(const Program& program, const Statement& s, const Target& targ
     const auto* box = std::get_if<BoxCopy>(&s.node);
     if (box && target.arch.rfind("sm_9", 0) != 0 && target.arch.rfind("sm_1", 0) != 0)
         refuse(box->stage, "moved by the copy engine", "use engine cp_async");
+    const auto* put = std::get_if<BoxStore>(&s.node);
+    if (put && target.arch.rfind("sm_9", 0) != 0 && target.arch.rfind("sm_1", 0) != 0)
+        refuse(put->stage, "stored by the copy engine", "use engine auto");
     const auto* product = std::get_if<Mma>(&s.node);
     if (product && product->grouped && target.arch != "sm_90a")
         refuse(product->stage, "a product of warpgroups", "use warp loops and the atom m16n8k16");
@@ -167,7 +170,10 @@ Program lower(const LoopTree& tree, const Target& target, Copies copies) {
 Program synchronise(Program program, const Target& target, Copies copies) {
     const GpuLimits limits = gpu_limits(target);
     program = pipeline_copies(std::move(program));
-    if (copies == Copies::as_scheduled) check_in_flight(program);
+    if (copies == Copies::as_scheduled) {
+        check_in_flight(program);
+        program = store_boxes(std::move(program));
+    }
     for (const Kernel& k : program.kernels) require_arch(program, *k.body, target);
     check_limits(program, limits);
     check_ownership(program);

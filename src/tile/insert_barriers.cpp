@@ -49,6 +49,8 @@ private:
     Pending uses(const Statement& s, bool inside) {
         Pending out;
         if (const auto* a = std::get_if<Alloc>(&s.node); a && a->space == Space::register_) registers_.insert(a->stage);
+        // A warpgroup's own memory has barriers of its own.
+        if (const auto* a = std::get_if<Alloc>(&s.node); a && a->grouped) registers_.insert(a->stage);
         // Rings of buffers are used where a barrier stands already: what came before is waited for where they begin.
         if (const auto* a = std::get_if<Alloc>(&s.node); a && a->buffers > 1)
             out.written[a->stage].insert(&s), rings_.insert(a->stage);
@@ -146,7 +148,7 @@ private:
 
     const Program& program_;
     const Kernel& kernel_;
-    std::set<size_t> registers_, rings_;
+    std::set<size_t> registers_, rings_;  // registers: what the block does not wait for
     bool in_role_ = false;
 };
 

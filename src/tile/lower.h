@@ -33,6 +33,9 @@ enum class Copies { as_scheduled, plain };
 [[nodiscard]] Program pipeline_copies(Program program);
 /// Throws L0903 for a product that its schedule wants in flight and that is not.
 void check_in_flight(const Program& program);
+/// Fragments of outputs with engine tma go to boxes in shared memory, which the copy engine stores. Throws L0903 for what is no
+/// nest of a warpgroup's fragments.
+[[nodiscard]] Program store_boxes(Program program);
 /// Counts the groups of copies that may be in flight at every Await.
 [[nodiscard]] Program order_copies(Program program);
 /// Throws E0503, E0508 where a kernel needs more than a block has.

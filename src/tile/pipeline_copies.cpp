@@ -238,6 +238,12 @@ private:
             [&](const Fence&) {
                 return Halves{nullptr, s};
             },
+            [&](const BoxStore&) {
+                return Halves{nullptr, s};
+            },
+            [&](const Reclaim&) {
+                return Halves{nullptr, s};
+            },
             [&](const Settle&) {
                 return Halves{nullptr, s};
             },

@@ -61,7 +61,12 @@ public:
                 c.place = of(c.place), c.source = of(c.source);
                 return statement(std::move(c));
             },
-            [&](const Fence& f) { return statement(f); }, [&](const Settle& w) { return statement(w); },
+            [&](BoxStore b) {
+                b.place = of(b.place), b.source = of(b.source);
+                return statement(std::move(b));
+            },
+            [&](const Reclaim& r) { return statement(r); }, [&](const Fence& f) { return statement(f); },
+            [&](const Settle& w) { return statement(w); },
             [&](InBuffer b) {
                 b.index = of(b.index), b.begin = of(b.begin);
                 return with_body(std::move(b));

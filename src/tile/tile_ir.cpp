@@ -36,7 +36,8 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
             node.otherwise = replace(c.otherwise);
             return statement(std::move(node));
         },
-        [&](const BoxCopy&) { return s; }, [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
+        [&](const BoxCopy&) { return s; }, [&](const BoxStore&) { return s; }, [&](const Reclaim&) { return s; },
+        [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
         [&](const Tiles& t) { return with_body(t); }, [&](const Acquire&) { return s; }, [&](const Release&) { return s; },
         [&](const Roles& r) {
             Roles node = r;
@@ -57,6 +58,7 @@ std::vector<StatementPtr> children(const Statement& s) {
         [](const Assign&) { return List{}; }, [](const Combine&) { return List{}; }, [](const Mma&) { return List{}; },
         [](const AsyncCopy& c) { return List{c.otherwise}; }, [](const InBuffer& b) { return List{b.body}; },
         [](const Commit&) { return List{}; }, [](const Await&) { return List{}; }, [](const BoxCopy&) { return List{}; },
+        [](const BoxStore&) { return List{}; }, [](const Reclaim&) { return List{}; },
         [](const Roles& r) {
             return List{r.copies, r.rest};
         },
@@ -107,7 +109,13 @@ std::vector<Expr> expressions(const Statement& s) {
             out.push_back(c.source);
             return out;
         },
-        [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const BoxStore& b) {
+            List out = b.place;
+            out.push_back(b.source);
+            return out;
+        },
+        [](const Reclaim&) { return List{}; }, [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; },
+        [](const Barrier&) { return List{}; });
 }
 
 std::string_view word(Scope scope) {

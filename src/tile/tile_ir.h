@@ -67,6 +67,7 @@ struct Alloc {
     std::vector<std::int64_t> extent;
     std::int64_t buffers = 1;  // of shared memory: one behind the other, each with the cells; used inside an InBuffer
     bool swizzled = false;     // of shared memory: rows lie as swizzle_of() says
+    bool grouped = false;      // of shared memory: cells (g, ...) are those of a warpgroup at position g alone
     /// Of registers, per dim: the first deals out the dim, each next one what is left of it. None: every thread has all cells.
     std::vector<std::vector<Share>> shares;
     StatementPtr body;
@@ -126,7 +127,19 @@ struct BoxCopy {
     std::vector<Expr> place;
     Expr source;
 };
-/// What threads stored to shared memory is seen by products of warpgroups behind the next barrier.
+/// One thread of a warpgroup has the copy engine store the boxes of `source`, a read of a stage in shared memory at its first
+/// cell (group, 0, 0, 0), to those of the output `stage` at `place`: box i with its rows to place + (0, i * columns), cells
+/// outside the output to nowhere. The boxes may be stored to again after a Reclaim and a barrier behind it.
+struct BoxStore {
+    size_t stage = 0;
+    std::vector<Expr> place;
+    Expr source;
+};
+/// Each thread that has the copy engine store boxes of `stage` waits until it has read them.
+struct Reclaim {
+    size_t stage = 0;
+};
+/// What threads stored to shared memory is seen by products of warpgroups, and by the copy engine, behind the next barrier.
 struct Fence {};
 /// In the body `stage` is buffer number `index` of its memory, whose first cell is at `begin`.
 struct InBuffer {
@@ -181,7 +194,7 @@ struct Barrier {
 
 struct Statement {
     std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, BoxCopy, InBuffer, Commit, Await, Fence,
-                 Settle, Roles, Tiles, Acquire, Release, Barrier>
+                 BoxStore, Reclaim, Settle, Roles, Tiles, Acquire, Release, Barrier>
         node;
 };
 

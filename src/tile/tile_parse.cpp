@@ -192,7 +192,13 @@ private:
         if (head == "alloc") return alloc(line, indent, depth);
         if (head == "store" || head == "atomic") return assign(line, head == "atomic");
         if (head == "mma" || head == "wgmma") return mma(line, head == "wgmma");
-        if (head == "box") return box(line);
+        if (head == "box") return box<BoxCopy>(line);
+        if (head == "put") return box<BoxStore>(line);
+        if (head == "reclaim") {
+            const Reclaim r{stage(line)};
+            finish(line);
+            return statement(r);
+        }
         if (head == "fence") {
             finish(line);
             return statement(Fence{});
@@ -326,6 +332,7 @@ private:
         }
         if (line.accept("buffers")) a.buffers = number(line);
         a.swizzled = line.accept("swizzled");
+        a.grouped = line.accept("grouped");
         finish(line);
         a.body = body(indent, depth);
         return statement(std::move(a));
@@ -371,8 +378,9 @@ private:
         return statement(std::move(c));
     }
 
+    template <class Node>
     StatementPtr box(TreeLine& line) {
-        BoxCopy c;
+        Node c;
         c.stage = stage(line);
         c.place = place(line, c.stage);
         line.expect("from");

@@ -118,7 +118,9 @@ private:
             },
             [&](const Acquire& a) { write_ring("acquire", a.stages, a.token, a.ring, indent); },
             [&](const Release& r) { write_ring("release", r.stages, r.token, r.ring, indent); },
-            [&](const BoxCopy& c) { write_box(c, indent); }, [&](const Fence&) { line(indent, "fence"); },
+            [&](const BoxCopy& c) { write_box("box", c, indent); }, [&](const BoxStore& b) { write_box("put", b, indent); },
+            [&](const Reclaim& r) { line(indent, "reclaim " + tree_name(stage(r.stage).name)); },
+            [&](const Fence&) { line(indent, "fence"); },
             [&](const Settle& w) { line(indent, "settle " + tree_name(stage(w.stage).name)); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
@@ -141,6 +143,7 @@ private:
         }
         if (a.buffers > 1) head += fmt::format(" buffers {}", a.buffers);
         if (a.swizzled) head += " swizzled";
+        if (a.grouped) head += " grouped";
         line(indent, text, head);
         write(*a.body, indent + "  ");
     }
@@ -163,13 +166,14 @@ private:
         write(*b.body, indent + "  ");
     }
 
-    void write_box(const BoxCopy& c, const std::string& indent) {
+    template <class Node>
+    void write_box(std::string_view head, const Node& c, const std::string& indent) {
         std::vector<Expr> all = c.place;
         all.push_back(c.source);
         const TreeExprText text = tree_expr_text(all);
         std::string place;
         for (size_t d = 0; d < c.place.size(); ++d) place += (d ? ", " : "") + text.texts[d];
-        line(indent, text, fmt::format("box {}({}) from {}", tree_name(stage(c.stage).name), place, text.texts.back()));
+        line(indent, text, fmt::format("{} {}({}) from {}", head, tree_name(stage(c.stage).name), place, text.texts.back()));
     }
 
     void write_copy(const AsyncCopy& c, const std::string& indent) {

@@ -86,11 +86,13 @@ private:
                 if (!local_.insert(a.stage).second)
                     fail(fmt::format("{} is allocated inside its allocation", stages()[a.stage].name));
                 if (a.buffers > 1) rings_.insert(a.stage), local_.erase(a.stage);
+                if (a.grouped) grouped_.insert(a.stage);
                 if (a.space == Space::register_) registers_.insert(a.stage);
                 visit(*a.body, scope, alone);
                 local_.erase(a.stage);
                 registers_.erase(a.stage);
                 rings_.erase(a.stage);
+                grouped_.erase(a.stage);
             },
             [&](const InBuffer& b) {
                 if (rings_.count(b.stage) == 0 || !local_.insert(b.stage).second)
@@ -134,8 +136,20 @@ private:
                 bound_.erase(t.round.get());
             },
             [&](const Acquire& a) { check_ring(a.stages, a.ring); }, [&](const Release& r) { check_ring(r.stages, r.ring); },
+            [&](const BoxStore& b) {
+                const auto from = program_.bound.graph.find(b.source->target().func.get());
+                if (alone || scope != Scope::member || global_.count(b.stage) == 0)
+                    fail(fmt::format("boxes of {} are not stored by one warpgroup", stages()[b.stage].name));
+                if (!from || grouped_.count(*from) == 0 || b.place.size() != stages()[b.stage].dims.size())
+                    fail(fmt::format("boxes of {} are read from no memory of its warpgroup", stages()[b.stage].name));
+            },
+            [&](const Reclaim& r) {
+                if (alone || grouped_.count(r.stage) == 0 || (scope != Scope::thread && scope != Scope::member))
+                    fail(fmt::format("{} is reclaimed where not all threads come by", stages()[r.stage].name));
+            },
             [&](const Fence&) {
-                if (alone || scope != Scope::thread) fail("a fence stands where not all threads come by");
+                if (alone || (scope != Scope::thread && scope != Scope::member))
+                    fail("a fence stands where not all threads come by");
             },
             [&](const Commit&) {
                 if (alone || scope != Scope::thread) fail("a commit of copies stands where not all threads come by");
@@ -182,7 +196,7 @@ private:
     const Program& program_;
     const Kernel& kernel_;
     std::set<const ExprNode*> bound_;
-    std::set<size_t> global_, local_, registers_, rings_;
+    std::set<size_t> global_, local_, registers_, rings_, grouped_;
     bool in_roles_ = false;
 };
 
@@ -282,6 +296,9 @@ private:
             if (i) check(*i, place, "reads");
         });
         if (product) check_product(*product);
+        if (const auto* a = std::get_if<Assign>(&s.node)) check_group(a->stage, a->place);
+        if (const auto* b = std::get_if<BoxStore>(&s.node))
+            check_group(program_.bound.graph.find(b->source->target().func.get()).value(), b->source->args);
         if (const auto* c = std::get_if<AsyncCopy>(&s.node)) check_copy(*c);
         if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
         if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);
@@ -289,6 +306,7 @@ private:
         if (const auto* p = std::get_if<Spread>(&s.node)) {
             for (const Axis& a : p->axes) environment_.add_range(a.variable, a.extent);
             for (DealtAxis& a : dealt_axes(*p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
+            if (p->over == Scope::warpgroup) group_ = p;
         }
         const auto* alloc = std::get_if<Alloc>(&s.node);
         if (alloc && alloc->space == Space::register_) registers_[alloc->stage] = alloc;
@@ -297,6 +315,17 @@ private:
         for (const StatementPtr& child : children(s)) visit(*child);
         if (alloc) registers_.erase(alloc->stage), shared_.erase(alloc->stage);
         dealt_.resize(before);
+    }
+
+    // A warpgroup's own memory is at its position.
+    void check_group(size_t stage, const std::vector<Expr>& place) const {
+        const auto found = shared_.find(stage);
+        if (found == shared_.end() || !found->second.grouped) return;
+        Expr position = index_number(0);
+        for (const Axis& a : group_ ? group_->axes : std::vector<Axis>{})
+            position = index_sum(simplify_index(make_op(Op::mul, DType::i64, {position, a.extent})), a.variable);
+        if (group_ && environment_.resolved(place[0]).same_as(environment_.resolved(position))) return;
+        throw Bug(B0951_internal, {}, fmt::format("{} is used by another warpgroup", program_.bound.graph.stages[stage].name));
     }
 
     // Both ends of a copy are multiples of its size.
@@ -336,6 +365,7 @@ private:
     std::vector<DealtAxis> dealt_;
     std::map<size_t, const Alloc*> registers_;
     std::map<size_t, Alloc> shared_;
+    const Spread* group_ = nullptr;  // of warpgroups, the last one entered
 };
 
 }  // namespace

@@ -19,8 +19,8 @@ bool is_of_indices(const Expr& e) {
 
 class NestScan {
 public:
-    NestScan(const Program& program, Environment environment, const std::function<bool(size_t)>& is_global)
-        : program_(program), environment_(std::move(environment)), is_global_(is_global) {}
+    NestScan(const Program& program, Environment environment, const NestMemory& memory)
+        : program_(program), environment_(std::move(environment)), memory_(memory) {}
 
     std::optional<WholeNest> run(const Statement& nest) {
         visit(nest);
@@ -105,7 +105,9 @@ private:
         }
         VectorLoop v{&std::get<Assign>(at->node), integer_constant(environment_.resolved(f.extent)).value_or(0), f.variable, {}};
         const Stage& s = program_.bound.graph.stages[v.store->stage];
-        if (!is_global_(v.store->stage) || s.dtypes.size() != 1 || v.store->place.empty()) return std::nullopt;
+        if (!(memory_.is_global(v.store->stage) || memory_.is_boxed(v.store->stage)) || s.dtypes.size() != 1 ||
+            v.store->place.empty())
+            return std::nullopt;
         if (!is_vector(v.store->place, v.store->place.size(), v, s.dtypes[0])) return std::nullopt;
         find_loads(v.store->values[0], v);
         return v;
@@ -124,7 +126,7 @@ private:
         if (e->op == Op::access) {
             const AccessTarget& t = e->target();
             const auto i = t.func ? program_.bound.graph.find(t.func.get()) : std::nullopt;
-            const bool global = t.input ? !t.input->scalar : i && is_global_(*i);
+            const bool global = t.input ? !t.input->scalar : i && memory_.is_global(*i);
             const bool known = std::any_of(v.loads.begin(), v.loads.end(), [&](const Expr& other) { return other.same_as(e); });
             if (global && !known && t.boundary == Boundary::none && is_vector(e->args, e->index_count(), v, e->dtype))
                 v.loads.push_back(e);
@@ -136,7 +138,7 @@ private:
 
     const Program& program_;
     Environment environment_;
-    const std::function<bool(size_t)>& is_global_;
+    const NestMemory& memory_;
     std::vector<std::pair<Expr, std::int64_t>> rounds_;
     WholeNest out_;
     bool only_stores_ = true;
@@ -145,8 +147,8 @@ private:
 }  // namespace
 
 std::optional<WholeNest> whole_nest(const Program& program, const Statement& nest, Environment environment,
-                                    const std::function<bool(size_t)>& is_global) {
-    return NestScan(program, std::move(environment), is_global).run(nest);
+                                    const NestMemory& memory) {
+    return NestScan(program, std::move(environment), memory).run(nest);
 }
 
 }  // namespace tessera::tile

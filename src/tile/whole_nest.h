@@ -9,7 +9,7 @@
 
 namespace tessera::tile {
 
-/// An innermost loop over cells that follow each other in global memory: one store, and the reads that every round makes.
+/// An innermost loop over cells that follow each other in memory: one store, and the reads that every round makes.
 struct VectorLoop {
     const Assign* store = nullptr;
     std::int64_t cells = 0;
@@ -26,8 +26,14 @@ struct WholeNest {
     std::map<const Statement*, VectorLoop> vectors;
 };
 
-/// Nothing where the nest does more than store, or where nothing is gained. `is_global`: stages in global memory.
+/// Where the stages of a nest lie. Boxes of a warpgroup in shared memory have rows of 128 bytes, so that vectors are aligned
+/// there.
+struct NestMemory {
+    std::function<bool(size_t)> is_global, is_boxed;
+};
+
+/// Nothing where the nest does more than store, or where nothing is gained.
 [[nodiscard]] std::optional<WholeNest> whole_nest(const Program& program, const Statement& nest, Environment environment,
-                                                  const std::function<bool(size_t)>& is_global);
+                                                  const NestMemory& memory);
 
 }  // namespace tessera::tile

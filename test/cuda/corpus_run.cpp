@@ -56,9 +56,17 @@ std::size_t span_bytes(const AnyBuffer& buffer) {
     return buffer.size() == 0 ? 0 : static_cast<std::size_t>(cells) * tessera_dtype_bytes(buffer.dtype());
 }
 
-bool fits_alignments(const tile::Program& program, const interpreter::Inputs& inputs) {
+bool fits_alignments(const tile::Program& program, const CorpusBuffers& buffers) {
+    const Algorithm& algorithm = program.bound.graph.algorithm;
+    std::vector<AnyBuffer> all;
+    for (const Argument& a : algorithm.arguments()) {
+        const auto* buffer = std::get_if<AnyBuffer>(&buffers.inputs.at(a.state()->name));
+        all.push_back(buffer ? *buffer : AnyBuffer());
+    }
+    for (const Func& f : algorithm.outputs())
+        for (const std::string& name : interpreter::output_names(f)) all.push_back(buffers.outputs.at(name));
     for (const tile::CopyAlignment& a : tile::copy_alignments(program)) {
-        const auto& buffer = std::get<AnyBuffer>(inputs.at(program.bound.graph.algorithm.arguments()[a.argument].state()->name));
+        const AnyBuffer& buffer = all.at(a.argument);
         const auto bytes = static_cast<std::int64_t>(tessera_dtype_bytes(buffer.dtype()));
         if (reinterpret_cast<std::uintptr_t>(buffer.data()) % static_cast<std::uintptr_t>(a.bytes) != 0) return false;
         for (int d = 0; d + 1 < buffer.rank(); ++d)

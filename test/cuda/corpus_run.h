@@ -25,8 +25,8 @@ struct CorpusBuffers {
                                            unsigned seed, std::int64_t row_cells = 1);
 /// From the first cell to behind the last one.
 [[nodiscard]] std::size_t span_bytes(const AnyBuffer& buffer);
-/// Whether the copies of a program may be asynchronous with these inputs, as the runtime decides it.
-[[nodiscard]] bool fits_alignments(const tile::Program& program, const interpreter::Inputs& inputs);
+/// Whether the copies of a program may be asynchronous with these buffers, as the runtime decides it.
+[[nodiscard]] bool fits_alignments(const tile::Program& program, const CorpusBuffers& buffers);
 
 /// What is wrong with `got`: where the first cell stands that is too far from `want`; "" when nothing is. Floats may differ by
 /// `length` + 2 roundings of the largest value, or not at all where length is 0.

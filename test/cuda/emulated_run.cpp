@@ -74,8 +74,8 @@ void EmulatedRun::launch(const cuda::EmittedKernel& e, const emulator::Options& 
 }
 
 void EmulatedRun::encode(void* map, const cuda::BoxMap& m) const {
-    const InputState* input = algorithm_.arguments()[m.argument].state().get();
-    const AnyBuffer& b = arguments_.inputs.at(input).buffer;
+    const AnyBuffer& b = m.output ? arguments_.outputs[m.index][0].buffer
+                                  : arguments_.inputs.at(algorithm_.arguments()[m.index].state().get()).buffer;
     const auto bytes = static_cast<int>(tessera_dtype_bytes(b.dtype()));
     emulator::TensorShape shape{b.data(), bytes, {}, {}, {}, m.swizzle_bytes};
     for (int d = b.rank(); d-- > 0;) {

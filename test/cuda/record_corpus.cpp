@@ -74,9 +74,10 @@ private:
     }
     /// Dims innermost first; strides in bytes, of all but the innermost.
     void add_map(std::string& out, const cuda::BoxMap& m) {
-        const InputState* input = kernel_.algorithm.arguments()[m.argument].state().get();
-        const AnyBuffer& b = arguments_.inputs.at(input).buffer;
-        out += fmt::format("map {} {} {} {}", index_.at(input->name), tessera_dtype_name(b.dtype()), m.swizzle_bytes, b.rank());
+        const InputState* input = m.output ? nullptr : kernel_.algorithm.arguments()[m.index].state().get();
+        const AnyBuffer& b = m.output ? arguments_.outputs[m.index][0].buffer : arguments_.inputs.at(input).buffer;
+        const std::string name = m.output ? interpreter::output_names(kernel_.algorithm.outputs()[m.index])[0] : input->name;
+        out += fmt::format("map {} {} {} {}", index_.at(name), tessera_dtype_name(b.dtype()), m.swizzle_bytes, b.rank());
         for (int d = b.rank(); d-- > 0;) out += fmt::format(" {}", b.extent(d));
         for (int d = b.rank() - 1; d-- > 0;)
             out += fmt::format(" {}", b.stride(d) * static_cast<std::int64_t>(tessera_dtype_bytes(b.dtype())));

@@ -253,6 +253,31 @@ CorpusKernel matmul_roles(const std::string& name, DType dtype, std::int64_t n_t
     return out;
 }
 
+// The copy engine stores what the warpgroups put into shared memory, `columns` of each one's tile at a time; 0: the tile at once.
+CorpusKernel stored_in_boxes(const std::string& name, CorpusKernel out, std::int64_t columns) {
+    out.name = name;
+    StageSpec& stored = out.schedule.stages.at("C");
+    stored.engine = Engine::tma;
+    if (columns > 0) stored.loops->insert(stored.loops->end() - 2, kind(LoopKind::unroll, "n", columns, "nh"));
+    for (auto& extents : out.cases) extents.at("n") = (extents.at("n") + 7) / 8 * 8;
+    return out;
+}
+
+// Matrices of f32, 32 columns to a box, by blocks without roles.
+CorpusKernel matmul_batched_boxes() {
+    CorpusKernel out = matmul_warpgroups("matmul_batched_boxes_f16", f16, 64, 3);
+    Dim b("b"), m("m"), n("n"), k("k");
+    Input A("A", f16, {b, m, k}), B("B", f16, {b, n, k});
+    Func C("C");
+    C(b, m, n) = sum({k}, cast(f32, A(b, m, k)) * cast(f32, B(b, n, k)));
+    out.algorithm = Algorithm({C}, {A, B});
+    auto& loops = *out.schedule.stages.at("C").loops;
+    loops.insert(loops.begin(), block("b"));
+    out.cases = {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 70}, {"n", 72}, {"k", 75}}};
+    out.length = 75;
+    return stored_in_boxes(out.name, out, 0);
+}
+
 // The same without products in flight.
 CorpusKernel waited_for(const std::string& name, CorpusKernel out) {
     out.name = name;
@@ -284,7 +309,10 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_roles("matmul_persistent_bf16", bf16, 64, 3, true),
             waited_for("matmul_roles_waited_f16", matmul_roles("", f16, 64, 3, true)),
             waited_for("matmul_warpgroups_waited_bf16", matmul_warpgroups("", bf16, 64, 3)),
-            matmul_roles("matmul_persistent_f16", f16, 256, 4, true)};
+            matmul_roles("matmul_persistent_f16", f16, 256, 4, true),
+            stored_in_boxes("matmul_boxes_bf16", matmul_roles("", bf16, 128, 3, true), 64),
+            stored_in_boxes("matmul_blocks_boxes_f16", matmul_warpgroups("", f16, 128, 3), 0),
+            matmul_batched_boxes()};
 }
 
 }  // namespace tessera::cuda_test

@@ -18,7 +18,7 @@ using cuda::IndexWidth;
 
 EmulatedRun emulated_run(const CorpusKernel& k, CorpusBuffers buffers, IndexWidth width = IndexWidth::narrow) {
     const tile::Program program = corpus_program(k);
-    if (!fits_alignments(program, buffers.inputs)) {
+    if (!fits_alignments(program, buffers)) {
         const tile::Program plain = corpus_program(k, tile::Copies::plain);
         return {k.algorithm, plain, cuda::emit_kernels(plain, k.name + "_plain", IndexWidth::wide), std::move(buffers)};
     }

@@ -29,9 +29,10 @@ struct KernelParam {
     bool operator==(const KernelParam& o) const { return kind == o.kind && index == o.index && axis == o.axis && name == o.name; }
 };
 
-/// A box of an argument that the copy engine moves.
+/// A box of an argument, or of an output, that the copy engine moves.
 struct BoxMap {
-    std::size_t argument = 0;
+    bool output = false;
+    std::size_t index = 0;          // of the argument or output
     std::vector<std::int64_t> box;  // cells, the innermost dim first
     int swizzle_bytes = 0;
     bool operator==(const BoxMap&) const = default;

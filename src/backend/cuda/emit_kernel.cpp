@@ -131,7 +131,11 @@ void KernelEmitter::emit(const Statement& s) {
             emit(*b.body);
             shared_.at(b.stage) = outside;
         },
-        [&](const BoxCopy& c) { emit_box(c); }, [&](const Roles& r) { emit_roles(r); }, [&](const Tiles& t) { emit_tiles(t); },
+        [&](const BoxCopy& c) { emit_box(c); }, [&](const tile::BoxStore& b) { emit_put(b); },
+        [&](const tile::Reclaim&) {
+            lines_.add(fmt::format("if ({} % 128 == 0) {}<0>();", thread(), scalars_.call("tma_store_wait_read")));
+        },
+        [&](const Roles& r) { emit_roles(r); }, [&](const Tiles& t) { emit_tiles(t); },
         [&](const Acquire& a) { emit_acquire(a); }, [&](const Release& r) { emit_release(r); },
         [&](const Fence&) { lines_.add(fmt::format("{}();", scalars_.call("fence_proxy_async"))); },
         [&](const tile::Settle& w) {
@@ -153,6 +157,7 @@ void KernelEmitter::emit(const Statement& s) {
             lines_.add(fmt::format("{}<{}>();", scalars_.call("cp_async_wait"), a.in_flight.value()));
         },
         [&](const Barrier& b) {
+            if (b.over == Scope::member) return emit_group_barrier();
             if (in_role_ && b.over == Scope::thread)
                 return lines_.add(fmt::format("{}(1, {});", scalars_.call("sync_named"), kernel_.threads));
             lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
@@ -247,18 +252,22 @@ std::string KernelEmitter::ring_barrier(size_t stage, const Expr& token) {
     return fmt::format("smem + {} + {}", begin, slot(token, count));
 }
 
+std::string KernelEmitter::map_name(BoxMap map, const std::string& of) {
+    const auto known = std::find(out_.maps.begin(), out_.maps.end(), map);
+    const auto number = static_cast<size_t>(known - out_.maps.begin());
+    if (known == out_.maps.end()) out_.maps.push_back(std::move(map));
+    return variable(parameter({KernelParam::Kind::tensor_map, number, 0, {}, of + "_map", ""}, "TSR_GRID_CONST TensorMap"));
+}
+
 void KernelEmitter::emit_box(const BoxCopy& c) {
     const SharedMemory& memory = shared_.at(c.stage);
     const DType dtype = stage(c.stage).dtypes[0];
     const std::vector<std::int64_t>& extent = memory.alloc->extent;
-    BoxMap map{argument_of(program_, *c.source->target().input),
-               {extent.rbegin(), extent.rend()},
-               memory.alloc->swizzled ? static_cast<int>(extent.back() * dtype_bytes(dtype)) : 0};
-    const auto known = std::find(out_.maps.begin(), out_.maps.end(), map);
-    const auto number = static_cast<size_t>(known - out_.maps.begin());
-    if (known == out_.maps.end()) out_.maps.push_back(std::move(map));
-    const std::string name = variable(parameter(
-        {KernelParam::Kind::tensor_map, number, 0, {}, c.source->target().input->name + "_map", ""}, "TSR_GRID_CONST TensorMap"));
+    const std::string name = map_name({false,
+                                       argument_of(program_, *c.source->target().input),
+                                       {extent.rbegin(), extent.rend()},
+                                       memory.alloc->swizzled ? static_cast<int>(extent.back() * dtype_bytes(dtype)) : 0},
+                                      c.source->target().input->name);
     std::string at;
     for (size_t d = c.source->index_count(); d-- > 0;)
         at += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));

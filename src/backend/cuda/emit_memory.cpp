@@ -121,8 +121,8 @@ Address KernelEmitter::source(const Expr& access, const std::vector<Expr>& place
     const auto number = static_cast<size_t>(found - arguments.begin());
     const std::string type = cuda_type(input.dtype);
     if (input.scalar) return {{}, variable(parameter({KernelParam::Kind::scalar, number, 0, {}, input.name, ""}, type)), {}, {}};
-    const std::string pointer =
-        variable(parameter({KernelParam::Kind::input, number, 0, {}, input.name, ""}, fmt::format("const {}*", type)));
+    const std::string pointer = variable(
+        parameter({KernelParam::Kind::input, number, 0, {}, input.name, ""}, fmt::format("const {}* __restrict__", type)));
     std::vector<Expr> strides;
     for (size_t d = 0; d < place.size(); ++d)
         strides.push_back(stride(KernelParam::Kind::input_stride, number, d, place.size(), input.name));

@@ -42,6 +42,40 @@ void KernelEmitter::emit_tiles(const Tiles& t) {
     lines_.close();
 }
 
+void KernelEmitter::emit_put(const tile::BoxStore& b) {
+    const size_t from = program_.bound.graph.find(b.source->target().func.get()).value();
+    const std::vector<std::int64_t>& extent = shared_.at(from).alloc->extent;
+    const Stage& s = stage(b.stage);
+    std::vector<std::int64_t> box{extent[3], extent[2]};
+    box.resize(b.place.size(), 1);
+    const std::int64_t bytes = extent[3] * dtype_bytes(s.dtypes[0]);
+    const std::string name = map_name({true, *s.output, std::move(box), static_cast<int>(bytes)}, s.name);
+    const Address first = address(from, 0, {b.source->args[0], b.source->args[1], b.source->args[2], b.source->args[3]});
+    const std::string at = lines_.fresh("boxes"), offset = scalars_.index(first.offset);
+    std::vector<std::string> place;
+    for (const Expr& e : b.place) place.push_back(scalars_.index(e));
+    std::string outer;
+    for (size_t d = b.place.size() - 1; d-- > 0;) outer += fmt::format(", static_cast<int>({})", place[d]);
+    lines_.open(fmt::format("if ({} % 128 == 0) {{", thread()));
+    lines_.add(fmt::format("const u32 {} = {} + static_cast<u32>({});", at, shared_.at(from).base, offset));
+    for (std::int64_t i = 0; i < extent[1]; ++i)
+        lines_.add(fmt::format("{}(&{}, {} + {}, static_cast<int>({}) + {}{});",
+                               scalars_.call(fmt::format("tma_store_{}d", b.place.size())), name, at, i * extent[2] * bytes,
+                               place.back(), i * extent[3], outer));
+    lines_.add(fmt::format("{}();", scalars_.call("tma_store_commit")));
+    lines_.close();
+}
+
+// The barrier's number is a literal: for one in a register ptxas reserves all 16. Number 1 is that of the role.
+void KernelEmitter::emit_group_barrier() {
+    const std::int64_t groups = kernel_.threads / 128;
+    for (std::int64_t g = 0; g < groups; ++g) {
+        const std::string meet = fmt::format("{}({}, 128);", scalars_.call("sync_named"), 2 + g);
+        const std::string group = fmt::format("{}({} / 128) == {}", scalars_.call("uniform"), thread(), g);
+        lines_.add(groups == 1 ? meet : fmt::format("if ({}) {}", group, meet));
+    }
+}
+
 // Of a fresh barrier the phase before the first is over.
 void KernelEmitter::emit_acquire(const Acquire& a) {
     const Expr turn = simplify_index(make_op(Op::div, DType::i64, {a.token, index_number(a.ring)}));

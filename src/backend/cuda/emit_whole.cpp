@@ -10,21 +10,33 @@ bool KernelEmitter::is_global(size_t i) const {
     return scratch != program_.scratch.end() && !scratch->begin.empty() && integer_constant(scratch->begin.back()) == 0;
 }
 
+bool KernelEmitter::is_boxed(size_t i) const {
+    const auto found = shared_.find(i);
+    return found != shared_.end() && found->second.alloc->grouped;
+}
+
 bool KernelEmitter::emit_whole(const Statement& s) {
     if (whole_ || is_guarded_nest_) return false;
-    const auto nest = whole_nest(program_, s, environment_, [this](size_t i) { return is_global(i); });
+    const auto nest = whole_nest(program_, s, environment_,
+                                 {[this](size_t i) { return is_global(i); }, [this](size_t i) { return is_boxed(i); }});
     if (!nest) return false;
     std::set<std::string> conditions;
     if (nest->condition.defined()) conditions.insert(scalars_.index(nest->condition));
     for (const auto& [loop, v] : nest->vectors) {
         const Stage& stored = stage(v.store->stage);
-        conditions.insert(aligned(address(v.store->stage, 0, v.store->place), v.cells, stored.dtypes[0]));
+        if (is_global(v.store->stage))
+            conditions.insert(aligned(address(v.store->stage, 0, v.store->place), v.cells, stored.dtypes[0]));
         for (const Expr& load : v.loads) conditions.insert(aligned(source(load, place_of(load)), v.cells, load->dtype));
     }
-    lines_.open(fmt::format("if ({}) {{", fmt::join(conditions, " && ")));
+    const bool always = conditions.empty();
+    lines_.open(always ? "{" : fmt::format("if ({}) {{", fmt::join(conditions, " && ")));
     whole_ = &*nest;
     emit(s);
     whole_ = nullptr;
+    if (always) {
+        lines_.close();
+        return true;
+    }
     lines_.otherwise();
     is_guarded_nest_ = true;
     emit(s);
@@ -56,10 +68,12 @@ bool KernelEmitter::emit_vector(const Statement& s) {
     environment_.add_range(f.variable, f.extent);
     for (const Statement* at = f.body.get(); !std::holds_alternative<Assign>(at->node); at = children(*at)[0].get())
         if (const auto* let = std::get_if<Let>(&at->node)) environment_.add_let(let->variable, let->value);
+    const auto first_of = [&](const Address& a) {
+        return simplify_index(substitute(environment_.resolved(a.offset), {{f.variable.get(), index_number(0)}}));
+    };
     const auto vector = [&](const Address& a, DType dtype, const char* constant) {
-        const Expr first = simplify_index(substitute(environment_.resolved(a.offset), {{f.variable.get(), index_number(0)}}));
         return fmt::format("reinterpret_cast<{}{}<{}, {}>*>({} + {})", constant, scalars_.call("Vec"), cuda_type(dtype), v.cells,
-                           a.base, scalars_.index(first));
+                           a.base, scalars_.index(first_of(a)));
     };
     for (const Expr& load : v.loads) {
         const std::string name = lines_.fresh("cells");
@@ -78,8 +92,13 @@ bool KernelEmitter::emit_vector(const Statement& s) {
     emit(*f.body);
     vector_store_ = nullptr;
     lines_.close();
-    lines_.add(
-        fmt::format("{}({}, {});", scalars_.call("stg"), vector(address(v.store->stage, 0, v.store->place), dtype, ""), stored_));
+    const Address to = address(v.store->stage, 0, v.store->place);
+    if (to.shared) {
+        const std::string at = scalars_.index(first_of(to));
+        lines_.add(fmt::format("{}({}, {});", scalars_.call("sts"), filled_pattern(to.pointer, {at}), stored_));
+    } else {
+        lines_.add(fmt::format("{}({}, {});", scalars_.call("stg"), vector(to, dtype, ""), stored_));
+    }
     loaded_.clear();
     return true;
 }

@@ -115,6 +115,8 @@ private:
 
     // In global memory, where its dims' first cells are.
     bool is_global(size_t i) const;
+    // In boxes of a warpgroup.
+    bool is_boxed(size_t i) const;
 
     // A nest of stores first without guards and by vectors, where that is right for all of it.
     bool emit_whole(const Statement& s);
@@ -136,7 +138,10 @@ private:
     void emit_copy(const AsyncCopy& c);
 
     std::string ring_barrier(size_t stage, const Expr& token);
+    std::string map_name(BoxMap map, const std::string& of);
     void emit_box(const BoxCopy& c);
+    void emit_put(const tile::BoxStore& b);
+    void emit_group_barrier();
 
     void emit_assign(const Assign& a);
 

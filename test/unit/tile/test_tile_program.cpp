@@ -135,7 +135,8 @@ struct WithoutOne {
         }
         const bool other = std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node) ||
                            std::holds_alternative<tile::Settle>(s->node) || std::holds_alternative<tile::Acquire>(s->node) ||
-                           std::holds_alternative<tile::Release>(s->node);
+                           std::holds_alternative<tile::Release>(s->node) || std::holds_alternative<tile::Reclaim>(s->node) ||
+                           std::holds_alternative<tile::Fence>(s->node);
         if ((await || other) && at-- == 0) {
             found = true;
             return tile::statement(tile::Sequence{});
@@ -374,6 +375,23 @@ TEST(TileLimits, Roles) {
                    "C_0 has warps with roles, but of A.s: it is in shared memory beside the copies");
     expect_refused(with([](Schedule& s, KernelSpec&) { s.stages.at("A.s").store.buffers = 2; }),
                    "B.s has 3 buffers, but A.s, which is copied in the same loop, has 2");
+}
+
+TEST(TileLimits, StoresOfTheCopyEngine) {
+    const CorpusKernel k = corpus_kernel("matmul_boxes_bf16");
+    const auto with = [&](auto change, const std::string& target = "cuda-sm_90a") {
+        Schedule s = k.schedule;
+        change(s.stages.at("C"), s);
+        return refusal(k.algorithm, s, target);
+    };
+    EXPECT_EQ(with([](StageSpec&, Schedule&) {}), "accepted");
+    expect_refused(with([](StageSpec& c, Schedule&) { c.loops->at(4).tile = 32; }),
+                   "its frag loop covers 32 columns, and a box has 64");
+    expect_refused(with([](StageSpec& c, Schedule&) { c.loops->at(1).tile = 96; }),
+                   "the copy engine does not store C: its loops leave out cells that are inside it");
+    Schedule simt = corpus_kernel("matmul_simt").schedule;
+    simt.stages.at("C").engine = Engine::tma;
+    expect_refused(refusal(corpus_kernel("matmul_simt").algorithm, simt), "no warpgroups compute its fragments");
 }
 
 TEST(TileLimits, AsynchronousCopies) {

@@ -36,7 +36,7 @@ protected:
         nest_ = statement(tile::For{i_, index_number(4), true, outer_});
         tile::Environment environment;
         environment.add_range(row_, index_number(64));
-        return whole_nest(program_, *nest_, environment, [](size_t) { return true; });
+        return whole_nest(program_, *nest_, environment, {[](size_t) { return true; }, [](size_t) { return false; }});
     }
 
     Dim r_{"r"}, c_{"c", 4};
