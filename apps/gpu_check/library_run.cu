@@ -242,7 +242,7 @@ void run_pictures(Comparison& compare) {
         }
         wanted.push_back(sum / 9);
     }
-    for (const auto& [name, function] : {std::pair{"blur", blur}, {"blur_columns", blur_columns}}) {
+    for (const auto& [name, function] : {std::pair{"blur", &blur}, {"blur_columns", &blur_columns}}) {
         const auto call = [&, run = function] { return run(a.get(), out.get(), nullptr); };
         require_call(call(), name);
         compare.memory_bound(name, call, 2 * a.bytes(), relative_error(out.floats((height - 1) * width, width), wanted), 1e-5);
@@ -268,6 +268,7 @@ int run_libraries(Results& results) {
     for (const Row r : {Row{8192, 8192, 8192}, {4096, 4096, 4096}, {1000, 1032, 520}}) {
         compare.product("product_relu", product_relu, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_gelu", product_gelu, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
+        compare.product("product_relu_alone", product_relu_alone, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_threads", product_relu_threads, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_blocks", product_relu_blocks, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_pair", product_relu_pair, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);

@@ -139,9 +139,14 @@ Expr gelu_tanh(const Expr& x) {
     return x * fma(held, sum, 0.5f);
 }
 
+// Whether a warpgroup copies for the others, the copy engine stores as well, two blocks share what they copy of B.
+struct Roles {
+    bool any = false, boxes = false, cluster = false;
+};
+
 // Two warpgroups multiply what the copy engine brings iterations ahead; with roles, for another warpgroup and tile after tile.
-LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers, std::int64_t ctas, bool roles,
-                      bool boxes) {
+LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int64_t buffers, std::int64_t ctas,
+                      const Roles& roles) {
     Dim m("m"), n("n"), k("k");
     Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
     Func C("C");
@@ -149,11 +154,14 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
     C(m, n) = cast(bf16, gelu ? gelu_tanh(biased) : relu(biased));
     Schedule s;
     const LoopSpec rows = over(LoopKind::warpgroup, "m", 64, "mg"), columns = over(LoopKind::warpgroup, "n", n_tile, "ng");
-    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", 128, "mb"), rows});
+    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", roles.cluster ? 256 : 128, "mb")});
+    if (roles.cluster) s.stage("C").loop(over(LoopKind::cluster, "m", 128, "mc"));
+    s.stage("C").loop(rows);
     // Half of the columns at a time, so that they have room beside the buffers.
-    if (boxes) s.stage("C").loop(unroll("n", 128, "nh")).engine(Engine::tma);
+    if (roles.boxes) s.stage("C").loop(unroll("n", 128, "nh")).engine(Engine::tma);
     loops(s.stage("C"), {frag("m"), frag("n")});
-    loops(s.stage("C.sum").at("C", "mb"), {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
+    loops(s.stage("C.sum").at("C", roles.cluster ? "mc" : "mb"),
+          {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
         .space(Space::register_)
         .mma("wgmma");
     for (const char* of : {"A", "B"}) {
@@ -168,7 +176,7 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
     }
     s.kernels["C"].threads = 256;
     s.kernels["C"].min_ctas = ctas;
-    if (roles) {
+    if (roles.any) {
         s.kernels["C"].overlap = Overlap::cooperative;
         s.kernels["C"].persistent = true;
         s.kernels["C"].producer_regs = 40;
@@ -189,13 +197,14 @@ int main(int argc, char** argv) {
         kernels.push_back(library_kernel("flash_d128_causal",
                                          gpu_kernels::flash_attention("attended", {.head = 128, .causal = true, .warps = 8})));
         if (arch == "sm_90a") {
-            kernels.push_back(product("product_relu", false, 256, 4, 1, true, true));
-            kernels.push_back(product("product_gelu", true, 256, 4, 1, true, true));
+            kernels.push_back(product("product_relu", false, 256, 4, 1, {true, true, true}));
+            kernels.push_back(product("product_gelu", true, 256, 4, 1, {true, true, true}));
+            kernels.push_back(product("product_relu_alone", false, 256, 4, 1, {true, true, false}));
             // Stored by the threads themselves.
-            kernels.push_back(product("product_relu_threads", false, 256, 4, 1, true, false));
-            kernels.push_back(product("product_relu_blocks", false, 256, 4, 1, false, false));
+            kernels.push_back(product("product_relu_threads", false, 256, 4, 1, {true, false, false}));
+            kernels.push_back(product("product_relu_blocks", false, 256, 4, 1, {}));
             // Two blocks on a multiprocessor: one stores while the other multiplies.
-            kernels.push_back(product("product_relu_pair", false, 128, 3, 2, false, false));
+            kernels.push_back(product("product_relu_pair", false, 128, 3, 2, {}));
         }
         const LibraryFiles files =
             compile_library(kernels, parse_target("cuda-" + arch), "gpu_speed", argv[1], {.emit = {IrLevel::target}});

@@ -77,6 +77,7 @@ typedef struct tessera_cuda_launch {
     int32_t resident;     /**< > 0: no more CTAs along x than so many for every multiprocessor; they share the work */
     int32_t param_count;
     const tessera_cuda_param* params;
+    int32_t cluster; /**< > 1: CTAs along x run together in clusters of so many, which divides their number */
 } tessera_cuda_launch;
 
 /** What the pointers and strides of an argument must be for a variant. */

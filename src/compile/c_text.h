@@ -20,7 +20,7 @@ struct CudaParam {
 struct CudaLaunch {
     std::string function;
     Bytecode grid;
-    std::int64_t threads = 0, shared_bytes = 0, resident = 0;
+    std::int64_t threads = 0, shared_bytes = 0, resident = 0, cluster = 1;
     std::vector<CudaParam> params;
 };
 /// A box of an argument that the copy engine moves: a tessera_cuda_tensor_map. Dims innermost first; strides are the argument's.

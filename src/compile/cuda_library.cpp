@@ -38,7 +38,7 @@ public:
 
     /// `first_map`: the number of the kernel's first map among those of the variant.
     [[nodiscard]] CudaLaunch launch(const cuda::EmittedKernel& kernel, size_t first_map) const {
-        CudaLaunch out{kernel.name, {}, kernel.threads, kernel.shared_bytes, kernel.resident, {}};
+        CudaLaunch out{kernel.name, {}, kernel.threads, kernel.shared_bytes, kernel.resident, kernel.cluster, {}};
         Expr blocks = make_constant(DType::i64, std::int64_t{1});
         for (const Expr& e : kernel.grid) blocks = make_op(Op::mul, DType::i64, {blocks, e});
         out.grid = code(blocks);

@@ -50,9 +50,9 @@ private:
             for (const CudaParam& p : launch.params)
                 param_rows += fmt::format("    {{{}, {}, {}, {}}},\n", p.kind, p.index, p.axis, code_(p.code));
             out_ += table("tessera_cuda_param", params, param_rows);
-            rows += fmt::format("    {{\"{}\", {{{}, {{0, 0}}, {{0, 0}}}}, {}, {}, {}, {}, {}}},\n", launch.function,
+            rows += fmt::format("    {{\"{}\", {{{}, {{0, 0}}, {{0, 0}}}}, {}, {}, {}, {}, {}, {}}},\n", launch.function,
                                 code_(launch.grid), launch.threads, launch.shared_bytes, launch.resident, launch.params.size(),
-                                name_or_null(params, !launch.params.empty()));
+                                name_or_null(params, !launch.params.empty()), launch.cluster);
         }
         out_ += table("tessera_cuda_launch", launches, rows);
         const std::string maps = map_table(v, number);

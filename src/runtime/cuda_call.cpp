@@ -282,7 +282,8 @@ private:
             // A block counts on 2^16 blocks at most.
             const int64_t at_once =
                 std::min<int64_t>(int64_t{l.resident} * multiprocessor_count(call_.driver, call_.device), 1 << 16);
-            grid[0] = static_cast<unsigned>(std::min<int64_t>(grid[0], at_once));
+            const int64_t cluster = std::max<int64_t>(l.cluster, 1);
+            grid[0] = static_cast<unsigned>(std::min<int64_t>(grid[0], std::max(at_once / cluster, int64_t{1}) * cluster));
         }
         InlineArray<ScalarStorage, 32> values(static_cast<std::size_t>(l.param_count));
         InlineArray<void*, 32> addresses(static_cast<std::size_t>(l.param_count));

@@ -35,7 +35,8 @@ std::string spoken(const LoopSpec& spec) { return spec.name.empty() ? spec.dim :
 // Several iterations write one cell: each kind has its own way out.
 void check_reduction_kind(const Stage& stage, const LoopSpec& spec, const std::vector<Dim>& pure) {
     if (spec.as == LoopKind::block && stage.kind == Stage::Kind::scatter && may_reorder(stage)) return;
-    if (spec.as == LoopKind::parallel || spec.as == LoopKind::vector || spec.as == LoopKind::block) {
+    if (spec.as == LoopKind::parallel || spec.as == LoopKind::vector || spec.as == LoopKind::block ||
+        spec.as == LoopKind::cluster) {
         const std::int64_t width = spec.tile.value_or(8);
         throw Error(E0505_order, stage.where,
                     fmt::format("loop {} of {} is {} but reduces: its iterations write one cell", spoken(spec), stage.name,
@@ -61,11 +62,12 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
     const auto level = [](LoopKind kind) {
         switch (kind) {
             case LoopKind::block: return 1;
+            case LoopKind::cluster: return 2;
             case LoopKind::warpgroup:
-            case LoopKind::warp: return 2;
-            case LoopKind::thread: return 3;
-            case LoopKind::lane: return 4;
-            case LoopKind::frag: return 5;
+            case LoopKind::warp: return 3;
+            case LoopKind::thread: return 4;
+            case LoopKind::lane: return 5;
+            case LoopKind::frag: return 6;
             default: return 0;
         }
     };
@@ -73,8 +75,8 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
     for (const BoundLoop& loop : nest) {
         const int here = level(loop.kind), before = outer ? level(outer->kind) : 0;
         if (here == 0) continue;
-        if (here < before || (here == 4 && before == 3) || (here == 3 && before == 2) ||
-            (here == 5 && (before == 3 || before == 4)))
+        if (here < before || (here == 5 && before == 4) || (here == 4 && before == 3) ||
+            (here == 6 && (before == 4 || before == 5)))
             throw Error(E0506_loop_kind, stage.where,
                         fmt::format("{} loop {} of {} stands inside {} loop {}", word(loop.kind), loop.name, stage.name,
                                     word(outer->kind), outer->name),

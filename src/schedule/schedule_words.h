@@ -24,7 +24,7 @@ inline constexpr auto loop_kind_words = std::to_array<WordRow>({
     {"unroll", "for m in [0, 2): S(m) -> S(0); S(1); a constant extent"},
     {"vector", "for n in [0, 8): S(n) -> S(ramp(0, 1, 8)); a constant extent"},
     {"block", "blocks of the grid; the outermost one starts a kernel", "parallel"},
-    {"cluster", "the blocks of one cluster", "parallel", "block"},
+    {"cluster", "the blocks of one cluster, of which the loops around it count as many; 2, 4 or 8", "parallel"},
     {"warpgroup", "four warps that issue one instruction", "unroll"},
     {"warp", "the warps of a block", "unroll"},
     {"lane", "the lanes of a warp", "vector"},

@@ -99,7 +99,9 @@ void plan_statement(const Program& program, const Statement& s, SharedPlan& plan
     for (const StatementPtr& child : children(s)) plan_statement(program, *child, plan, threads, partial);
 }
 
-// The copy engine came with sm_90, products of warpgroups are sm_90a's alone.
+bool has_copy_engine(const Target& target) { return target.arch.rfind("sm_9", 0) == 0 || target.arch.rfind("sm_1", 0) == 0; }
+
+// The copy engine came with sm_90, as clusters did; products of warpgroups are sm_90a's alone.
 void require_arch(const Program& program, const Statement& s, const Target& target) {
     const auto refuse = [&](size_t stage, std::string_view what, std::string instead) {
         throw Limit(L0903_schedule, program.bound.graph.stages[stage].where,
@@ -107,11 +109,9 @@ void require_arch(const Program& program, const Statement& s, const Target& targ
                     {fix(std::move(instead)), fix("compile for cuda-sm_90a")});
     };
     const auto* box = std::get_if<BoxCopy>(&s.node);
-    if (box && target.arch.rfind("sm_9", 0) != 0 && target.arch.rfind("sm_1", 0) != 0)
-        refuse(box->stage, "moved by the copy engine", "use engine cp_async");
+    if (box && !has_copy_engine(target)) refuse(box->stage, "moved by the copy engine", "use engine cp_async");
     const auto* put = std::get_if<BoxStore>(&s.node);
-    if (put && target.arch.rfind("sm_9", 0) != 0 && target.arch.rfind("sm_1", 0) != 0)
-        refuse(put->stage, "stored by the copy engine", "use engine auto");
+    if (put && !has_copy_engine(target)) refuse(put->stage, "stored by the copy engine", "use engine auto");
     const auto* product = std::get_if<Mma>(&s.node);
     if (product && product->grouped && target.arch != "sm_90a")
         refuse(product->stage, "a product of warpgroups", "use warp loops and the atom m16n8k16");
@@ -174,7 +174,12 @@ Program synchronise(Program program, const Target& target, Copies copies) {
         check_in_flight(program);
         program = store_boxes(std::move(program));
     }
-    for (const Kernel& k : program.kernels) require_arch(program, *k.body, target);
+    for (const Kernel& k : program.kernels) {
+        if (!k.cluster.empty() && !has_copy_engine(target))
+            throw Limit(L0903_schedule, {}, fmt::format("kernel {} has clusters, which {} does not have", k.name, target.arch),
+                        {fix("make the cluster loop a block loop"), fix("compile for cuda-sm_90a")});
+        require_arch(program, *k.body, target);
+    }
     check_limits(program, limits);
     check_ownership(program);
     program = insert_barriers(order_copies(std::move(program)));

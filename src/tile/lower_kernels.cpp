@@ -155,7 +155,7 @@ private:
 
     static bool leads_to_blocks(const Tree& s) {
         const auto* l = std::get_if<tessera::Loop>(&s.node);
-        return (l && l->kind == LoopKind::block) || std::holds_alternative<tessera::Let>(s.node) ||
+        return (l && is_of_grid(l->kind)) || std::holds_alternative<tessera::Let>(s.node) ||
                std::holds_alternative<tessera::Guard>(s.node);
     }
 
@@ -167,7 +167,7 @@ private:
         std::string names;
         visit(*s, [&](const Tree& t) {
             if (const auto* l = std::get_if<tessera::Loop>(&t.node))
-                spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::frag || l->kind == LoopKind::block;
+                spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::frag || is_of_grid(l->kind);
             if (const auto* a = std::get_if<tessera::Allocate>(&t.node)) inside.insert(a->stage);
             const auto* w = std::get_if<tessera::Store>(&t.node);
             if (!w || inside.count(w->stage)) return;
@@ -204,7 +204,7 @@ private:
     }
 
     StatementPtr lower_loop(const tessera::Loop& l, Level level) {
-        if (l.kind == LoopKind::block) return lower_block_loop(l, level);
+        if (is_of_grid(l.kind)) return lower_block_loop(l, level);
         if (is_spread(l.kind)) return lower_spread(l, level);
         if (l.kind == LoopKind::frag) return lower_fragment(l, level);
         For f;
@@ -227,17 +227,11 @@ private:
         if (level != Level::grid)
             throw Limit(
                 L0903_schedule, stage(producing_).where,
-                fmt::format("block loop {} stands inside other loops of its kernel", l.name),
+                fmt::format("{} loop {} stands inside other loops of its kernel", word(l.kind), l.name),
                 {fix("put the block loops outermost, and compute what stands inside at one of them without block loops")});
-        const Expr extent = environment_.resolved(l.extent);
-        for_each_node({extent}, [&](const Expr& n) {
-            if (n->op == Op::variable || (n->op == Op::access && n->index_count() > 0))
-                throw Limit(L0903_schedule, stage(producing_).where,
-                            fmt::format("the extent of block loop {} is not known before the kernel starts", l.name),
-                            {fix("make it a serial loop inside")});
-        });
         const Expr variable = zero_based(l);
-        kernel_->grid.push_back({variable, extent});
+        add_axis(*kernel_, l.kind == LoopKind::cluster && !plain_, {variable, environment_.resolved(l.extent)}, l.name,
+                 stage(producing_));
         enter(l, variable);
         return with_index(l, variable, lower(l.body, Level::grid));
     }

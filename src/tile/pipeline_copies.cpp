@@ -286,7 +286,7 @@ private:
         if (kernel_.persistent) round_ = make_variable(kernel_.name + ".round", DType::i64);
         const Halves halves = split_roles(s, {});
         if (!halves.copies) refuse_roles({}, "it has no copies of engine tma into several buffers");
-        Roles roles{kernel_.producer_registers, kernel_.consumer_registers, halves.copies, halves.rest};
+        Roles roles{kernel_.producer_registers, kernel_.consumer_registers, with_parts(halves.copies, {}), halves.rest};
         if (kernel_.persistent)
             for (StatementPtr* role : {&roles.copies, &roles.rest}) *role = statement(Tiles{round_, *role});
         StatementPtr out = statement(std::move(roles));
@@ -421,6 +421,25 @@ private:
         std::vector<StatementPtr> rest{statement(std::move(use)), statement(Settle{*sums})};
         if (round_.defined()) rest.push_back(release(last, f.extent));
         return {statement(std::move(fill)), sequence(std::move(rest))};
+    }
+
+    // Boxes that do not move with the block's place in its cluster are copied once for all of its blocks. `moving`: what does.
+    StatementPtr with_parts(const StatementPtr& s, std::set<const ExprNode*> moving) const {
+        if (kernel_.cluster.empty()) return s;
+        const auto moves = [&](const Expr& e) {
+            bool found = false;
+            for_each_node({e}, [&](const Expr& n) {
+                found = found || n.same_as(kernel_.cluster[0].variable) || moving.count(n.get()) != 0;
+            });
+            return found;
+        };
+        if (const auto* l = std::get_if<Let>(&s->node); l && moves(l->value)) moving.insert(l->variable.get());
+        const auto* b = std::get_if<BoxCopy>(&s->node);
+        if (!b) return map_children(s, [&](const StatementPtr& child) { return with_parts(child, moving); });
+        if (std::any_of(b->source->args.begin(), b->source->args.end(), moves)) return s;
+        BoxCopy out = *b;
+        out.parts = integer_constant(kernel_.cluster[0].extent).value();
+        return statement(std::move(out));
     }
 
     // The role that does not copy has no barriers of the whole block.

@@ -126,6 +126,9 @@ struct BoxCopy {
     size_t stage = 0;
     std::vector<Expr> place;
     Expr source;
+    /// Of a box that all blocks of a cluster fill alike: each one's thread copies one of so many parts of its rows to all of
+    /// them.
+    std::int64_t parts = 1;
 };
 /// One thread of a warpgroup has the copy engine store the boxes of `source`, a read of a stage in shared memory at its first
 /// cell (group, 0, 0, 0), to those of the output `stage` at `place`: box i with its rows to place + (0, i * columns), cells
@@ -175,13 +178,14 @@ struct Tiles {
     Expr round;
     StatementPtr body;
 };
-/// Of the role that copies: the buffer of copy number `token` is free, as all have released what was in it.
+/// Of the role that copies: the buffer of copy number `token` is free, as all, in all blocks of the cluster, have released what
+/// was in it.
 struct Acquire {
     std::vector<size_t> stages;
     Expr token;
     std::int64_t ring = 0;
 };
-/// Of the other role: every warp is done with the buffer of copy number `token`.
+/// Of the other role: every warp is done with the buffer of copy number `token`, as far as the blocks of the cluster fill it.
 struct Release {
     std::vector<size_t> stages;
     Expr token;
@@ -199,9 +203,10 @@ struct Statement {
 };
 
 struct Kernel {
-    std::string name;          // of a C function
-    std::vector<Axis> grid;    // the last one fastest; extents are known at launch
-    std::int64_t threads = 0;  // but for those that copy
+    std::string name;           // of a C function
+    std::vector<Axis> grid;     // the last one fastest; extents are known at launch
+    std::vector<Axis> cluster;  // one axis of constant extent: the grid's positions are clusters of so many blocks; or none
+    std::int64_t threads = 0;   // but for those that copy
     std::int64_t min_ctas = 1;
     std::int64_t producers = 0;                                   // threads of the role that copies: a warpgroup, or none
     std::int64_t producer_registers = 0, consumer_registers = 0;  // a thread; 0: what the compiler gives

@@ -127,6 +127,7 @@ private:
         k.name = line.name();
         line.expect("blocks");
         k.grid = axes(line);
+        if (line.accept("cluster")) k.cluster = axes(line);
         line.expect("threads");
         k.threads = number(line);
         line.expect("ctas");
@@ -386,6 +387,8 @@ private:
         line.expect("from");
         c.source = expression(line);
         if (c.source->op != Op::access) line.fail("the source of a copy is no read");
+        if constexpr (std::is_same_v<Node, BoxCopy>)
+            if (line.accept("parts")) c.parts = number(line);
         finish(line);
         return statement(std::move(c));
     }

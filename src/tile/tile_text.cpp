@@ -25,10 +25,11 @@ public:
         }
         for (const Kernel& k : program_.kernels) {
             const auto [grid, text] = axes_text(k.grid);
+            const std::string cluster = k.cluster.empty() ? "" : " cluster " + axes_text(k.cluster).first;
             line("", text,
-                 fmt::format("kernel {} blocks {} threads {} ctas {}{}{}{}", tree_name(k.name), grid, k.threads, k.min_ctas,
-                             k.producers ? fmt::format(" producers {}", k.producers) : "", k.persistent ? " persistent" : "",
-                             k.fast_math ? " fast_math" : ""));
+                 fmt::format("kernel {} blocks {}{} threads {} ctas {}{}{}{}", tree_name(k.name), grid, cluster, k.threads,
+                             k.min_ctas, k.producers ? fmt::format(" producers {}", k.producers) : "",
+                             k.persistent ? " persistent" : "", k.fast_math ? " fast_math" : ""));
             write(*k.body, "  ");
         }
         return std::move(out_);
@@ -118,7 +119,8 @@ private:
             },
             [&](const Acquire& a) { write_ring("acquire", a.stages, a.token, a.ring, indent); },
             [&](const Release& r) { write_ring("release", r.stages, r.token, r.ring, indent); },
-            [&](const BoxCopy& c) { write_box("box", c, indent); }, [&](const BoxStore& b) { write_box("put", b, indent); },
+            [&](const BoxCopy& c) { write_box("box", c, c.parts > 1 ? fmt::format(" parts {}", c.parts) : "", indent); },
+            [&](const BoxStore& b) { write_box("put", b, "", indent); },
             [&](const Reclaim& r) { line(indent, "reclaim " + tree_name(stage(r.stage).name)); },
             [&](const Fence&) { line(indent, "fence"); },
             [&](const Settle& w) { line(indent, "settle " + tree_name(stage(w.stage).name)); },
@@ -167,13 +169,14 @@ private:
     }
 
     template <class Node>
-    void write_box(std::string_view head, const Node& c, const std::string& indent) {
+    void write_box(std::string_view head, const Node& c, const std::string& end, const std::string& indent) {
         std::vector<Expr> all = c.place;
         all.push_back(c.source);
         const TreeExprText text = tree_expr_text(all);
         std::string place;
         for (size_t d = 0; d < c.place.size(); ++d) place += (d ? ", " : "") + text.texts[d];
-        line(indent, text, fmt::format("{} {}({}) from {}", head, tree_name(stage(c.stage).name), place, text.texts.back()));
+        line(indent, text,
+             fmt::format("{} {}({}) from {}{}", head, tree_name(stage(c.stage).name), place, text.texts.back(), end));
     }
 
     void write_copy(const AsyncCopy& c, const std::string& indent) {

@@ -24,6 +24,7 @@ public:
     void run() {
         if (!kernel_.persistent)
             for (const Axis& a : kernel_.grid) bind(a.variable);
+        for (const Axis& a : kernel_.cluster) bind(a.variable);
         visit(*kernel_.body, Scope::thread, false);
     }
 
@@ -207,6 +208,7 @@ public:
 
     void run() {
         for (const Axis& a : kernel_.grid) environment_.add_range(a.variable, a.extent);
+        for (const Axis& a : kernel_.cluster) environment_.add_range(a.variable, a.extent);
         visit(*kernel_.body);
     }
 
@@ -296,6 +298,7 @@ private:
             if (i) check(*i, place, "reads");
         });
         if (product) check_product(*product);
+        if (const auto* b = std::get_if<BoxCopy>(&s.node)) check_parts(*b);
         if (const auto* a = std::get_if<Assign>(&s.node)) check_group(a->stage, a->place);
         if (const auto* b = std::get_if<BoxStore>(&s.node))
             check_group(program_.bound.graph.find(b->source->target().func.get()).value(), b->source->args);
@@ -315,6 +318,26 @@ private:
         for (const StatementPtr& child : children(s)) visit(*child);
         if (alloc) registers_.erase(alloc->stage), shared_.erase(alloc->stage);
         dealt_.resize(before);
+    }
+
+    // What one block of a cluster copies to all of them is the same for all.
+    void check_parts(const BoxCopy& b) const {
+        if (b.parts == 1) return;
+        bool alike = kernel_.cluster.size() == 1 && integer_constant(kernel_.cluster[0].extent) == b.parts;
+        for (const Expr& e : b.source->args)
+            for (const Axis& a : kernel_.cluster) alike = alike && !mentions(environment_.resolved(e), a.variable);
+        const Alloc& memory = shared_.at(b.stage);
+        const std::int64_t rows = memory.extent[memory.extent.size() - 2];
+        if (rows % (8 * b.parts) != 0)
+            throw Limit(
+                L0903_schedule, program_.bound.graph.stages[b.stage].where,
+                fmt::format("{} blocks of a cluster share boxes of {}, which have {} rows", b.parts,
+                            program_.bound.graph.stages[b.stage].name, rows),
+                {expected(fmt::format("a multiple of {} rows", 8 * b.parts)), fix("use a larger tile, or a smaller cluster")});
+        if (!alike)
+            throw Bug(B0951_internal, {},
+                      fmt::format("blocks of a cluster share boxes of {} that are not the same",
+                                  program_.bound.graph.stages[b.stage].name));
     }
 
     // A warpgroup's own memory is at its position.

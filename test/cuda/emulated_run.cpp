@@ -67,7 +67,8 @@ void EmulatedRun::launch(const cuda::EmittedKernel& e, const emulator::Options& 
         pointers.push_back(map ? static_cast<void*>(&maps[e.params[i].index]) : &words[i]);
     }
     emulator::Shape shape;
-    shape.grid_x = static_cast<int>(e.resident > 0 ? std::min<std::int64_t>(blocks, 2) : blocks);
+    shape.grid_x = static_cast<int>(e.resident > 0 ? std::min<std::int64_t>(blocks, 2 * e.cluster) : blocks);
+    shape.cluster_x = static_cast<int>(e.cluster);
     shape.threads = static_cast<int>(e.threads);
     shape.shared_bytes = static_cast<std::uint32_t>(e.shared_bytes);
     (void)emulator::launch(shape, options, [&] { call(pointers.data()); });

@@ -66,7 +66,7 @@ private:
     void add_launch(std::string& out, const cuda::EmittedKernel& e) {
         std::int64_t blocks = 1;
         for (const Expr& g : e.grid) blocks *= arguments_.value(g);
-        if (e.resident > 0) blocks = std::min<std::int64_t>(blocks, 3);
+        if (e.resident > 0) blocks = std::min<std::int64_t>(blocks, 3 * e.cluster);
         out += fmt::format("launch {} {} {} {}\n", e.name, blocks, e.threads, e.shared_bytes);
         first_map_ = map_count_;
         for (const cuda::BoxMap& m : e.maps) add_map(out, m);

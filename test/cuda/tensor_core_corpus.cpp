@@ -253,6 +253,16 @@ CorpusKernel matmul_roles(const std::string& name, DType dtype, std::int64_t n_t
     return out;
 }
 
+// Two blocks of a cluster have other rows of A and share the columns of B, of which each copies one half to both.
+CorpusKernel in_clusters(const std::string& name, CorpusKernel out) {
+    out.name = name;
+    auto& loops = *out.schedule.stages.at("C").loops;
+    loops[0].tile = 512, loops[2].tile = 256;
+    loops.insert(loops.begin() + 3, kind(LoopKind::cluster, "m", 128, "mc"));
+    out.schedule.stages.at("C.sum").compute->at.loop = "mc";
+    return out;
+}
+
 // The copy engine stores what the warpgroups put into shared memory, `columns` of each one's tile at a time; 0: the tile at once.
 CorpusKernel stored_in_boxes(const std::string& name, CorpusKernel out, std::int64_t columns) {
     out.name = name;
@@ -273,8 +283,8 @@ CorpusKernel matmul_batched_boxes() {
     out.algorithm = Algorithm({C}, {A, B});
     auto& loops = *out.schedule.stages.at("C").loops;
     loops.insert(loops.begin(), block("b"));
-    out.cases = {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 70}, {"n", 72}, {"k", 75}}};
-    out.length = 75;
+    out.cases = {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 66}, {"n", 16}, {"k", 331}}};
+    out.length = 331;
     return stored_in_boxes(out.name, out, 0);
 }
 
@@ -312,7 +322,9 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_roles("matmul_persistent_f16", f16, 256, 4, true),
             stored_in_boxes("matmul_boxes_bf16", matmul_roles("", bf16, 128, 3, true), 64),
             stored_in_boxes("matmul_blocks_boxes_f16", matmul_warpgroups("", f16, 128, 3), 0),
-            matmul_batched_boxes()};
+            matmul_batched_boxes(),
+            in_clusters("matmul_clusters_f16", matmul_roles("", f16, 64, 3, true)),
+            stored_in_boxes("matmul_clusters_boxes_bf16", in_clusters("", matmul_roles("", bf16, 128, 3, true)), 64)};
 }
 
 }  // namespace tessera::cuda_test

@@ -61,6 +61,7 @@ struct EmittedKernel {
     std::vector<Expr> grid;  // the number of blocks is their product, along x
     std::vector<BoxMap> maps;
     std::int64_t threads = 0, shared_bytes = 0;
+    std::int64_t cluster = 1;         // blocks of a cluster, which divides their number
     std::int64_t resident = 0;        // > 0: at most so many blocks a multiprocessor are launched, which share the grid
     std::string text;                 // the definition
     std::set<std::string> functions;  // device functions that it uses

@@ -18,15 +18,18 @@ EmittedKernel KernelEmitter::run() {
     lines_.open("");
     grid();
     if (plan_.bytes > 0) lines_.add(fmt::format("const u32 smem = {}();", scalars_.call("smem_base")));
-    start_rings(lines_, scalars_, plan_, kernel_.threads / 32);
+    start_rings(lines_, scalars_, plan_, {kernel_.threads / 32, out_.cluster});
     emit(*kernel_.body);
+    // The others still write to the shared memory of this block.
+    if (out_.cluster > 1) lines_.add(fmt::format("{}();", scalars_.call("cluster_sync")));
     lines_.close("}");
     out_.reach = reach_.result();
     std::vector<std::string> params;
     for (const KernelParam& p : out_.params) params.push_back(fmt::format("{} {}", p.type, p.name));
     std::string body = lines_.text();
     body.erase(0, body.find('\n') + 1);
-    out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}({}) {{\n{}", out_.threads, kernel_.min_ctas, out_.name,
+    out_.text = fmt::format("extern \"C\" TSR_KERNEL({}, {}) {}{}({}) {{\n{}", out_.threads, kernel_.min_ctas,
+                            out_.cluster > 1 ? fmt::format("TSR_CLUSTER({}) ", out_.cluster) : "", out_.name,
                             fmt::join(params, ", "), body);
     for (const DType t : {DType::f16, DType::bf16, DType::f8e4m3, DType::f8e5m2})
         if (names_type(out_.text, cuda_type(t))) out_.functions.insert(cuda_type(t));
@@ -65,8 +68,15 @@ void KernelEmitter::grid() {
         out_.grid.push_back(a.extent);
         environment_.add_range(a.variable, a.extent);
     }
+    for (const Axis& a : kernel_.cluster) {
+        out_.grid.push_back(a.extent);
+        environment_.add_range(a.variable, a.extent);
+        reach_.add_variable(a.variable, reach_.most(a.extent));
+        lines_.add(fmt::format("const {0} {1} = static_cast<{0}>({2}());", index_type_, declare(a.variable),
+                               scalars_.call("cluster_rank")));
+    }
     if (kernel_.grid.empty() || kernel_.persistent) return;
-    lines_.add(fmt::format("const {} block = {}();", index_type_, scalars_.call("cta_x")));
+    lines_.add(fmt::format("const {} block = {};", index_type_, of_clusters("cta_x")));
     decode(kernel_.grid, "block");
 }
 
@@ -263,16 +273,26 @@ void KernelEmitter::emit_box(const BoxCopy& c) {
     const SharedMemory& memory = shared_.at(c.stage);
     const DType dtype = stage(c.stage).dtypes[0];
     const std::vector<std::int64_t>& extent = memory.alloc->extent;
-    const std::string name = map_name({false,
-                                       argument_of(program_, *c.source->target().input),
-                                       {extent.rbegin(), extent.rend()},
+    const size_t rank = c.source->index_count();
+    std::vector<std::int64_t> box(extent.rbegin(), extent.rend());
+    // A part of the rows, whole patterns of the swizzle.
+    const std::string own = c.parts > 1 ? variable(kernel_.cluster[0].variable) : "";
+    if (c.parts > 1) box[1] /= c.parts;
+    const std::string name = map_name({false, argument_of(program_, *c.source->target().input), std::move(box),
                                        memory.alloc->swizzled ? static_cast<int>(extent.back() * dtype_bytes(dtype)) : 0},
                                       c.source->target().input->name);
     std::string at;
-    for (size_t d = c.source->index_count(); d-- > 0;)
+    for (size_t d = rank; d-- > 0;) {
         at += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));
-    lines_.add(fmt::format("{}{}({}, &{}, {}{});", by_one_thread(),
-                           scalars_.call(fmt::format("tma_load_{}d", c.source->index_count())), memory.base, name, full_, at));
+        if (d + 2 == rank && c.parts > 1) at += fmt::format(" + {} * {}", own, extent[d] / c.parts);
+    }
+    if (c.parts == 1)
+        return lines_.add(fmt::format("{}{}({}, &{}, {}{});", by_one_thread(), scalars_.call(fmt::format("tma_load_{}d", rank)),
+                                      memory.base, name, full_, at));
+    const std::int64_t bytes = tile::buffer_bytes(program_, *memory.alloc) / c.parts;
+    lines_.add(fmt::format("{}{}({} + static_cast<u32>({}) * {}, &{}, {}{}, {});", by_one_thread(),
+                           scalars_.call(fmt::format("tma_load_{}d_multicast", rank)), memory.base, own, bytes, name, full_, at,
+                           (1 << c.parts) - 1));
 }
 
 void KernelEmitter::emit_assign(const Assign& a) {

@@ -2,6 +2,12 @@
 
 namespace tessera::cuda {
 
+// "cta_x()", counted in clusters.
+std::string KernelEmitter::of_clusters(const char* count) {
+    const std::string all = fmt::format("{}()", scalars_.call(count));
+    return out_.cluster > 1 ? fmt::format("{} / {}", all, out_.cluster) : all;
+}
+
 std::string KernelEmitter::by_one_thread() { return alone_ ? "" : fmt::format("if ({} == 0) ", thread()); }
 
 // The threads of the role that copies stand behind the others.
@@ -34,7 +40,8 @@ void KernelEmitter::emit_tiles(const Tiles& t) {
     const std::string end = lines_.fresh("tiles"), block = lines_.fresh("tile"), value = scalars_.index(all);
     lines_.add(fmt::format("const {} {} = {};", index_type_, end, value));
     const std::string& round = declare(t.round);
-    const std::string at = fmt::format("{}() + {} * {}()", scalars_.call("cta_x"), round, scalars_.call("grid_x"));
+    const std::string grid = of_clusters("grid_x");
+    const std::string at = fmt::format("{} + {} * {}", of_clusters("cta_x"), round, out_.cluster > 1 ? "(" + grid + ")" : grid);
     lines_.open(fmt::format("for ({0} {1} = 0; {2} < {3}; ++{1}) {{", index_type_, round, at, end));
     lines_.add(fmt::format("const {} {} = {};", index_type_, block, at));
     decode(kernel_.grid, block);
@@ -84,9 +91,15 @@ void KernelEmitter::emit_acquire(const Acquire& a) {
 }
 
 void KernelEmitter::emit_release(const Release& r) {
-    const std::string at = slot(r.token, r.ring);
-    lines_.open(fmt::format("if ({} % 32 == 0) {{", thread()));
-    lines_.add(fmt::format("{}(smem + {} + {});", scalars_.call("mbar_arrive"), plan_.released.at(r.stages[0]), at));
+    const std::string at = fmt::format("smem + {} + {}", plan_.released.at(r.stages[0]), slot(r.token, r.ring));
+    if (out_.cluster == 1) {
+        lines_.open(fmt::format("if ({} % 32 == 0) {{", thread()));
+        lines_.add(fmt::format("{}({});", scalars_.call("mbar_arrive"), at));
+    } else {
+        // Others fill the buffer too.
+        lines_.open(fmt::format("if ({} % 32 < {}) {{", thread(), out_.cluster));
+        lines_.add(fmt::format("{}({}, static_cast<u32>({} % 32));", scalars_.call("mbar_arrive_remote"), at, thread()));
+    }
     lines_.close();
 }
 

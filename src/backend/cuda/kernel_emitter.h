@@ -83,6 +83,7 @@ public:
                [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_, kernel.fast_math}) {
         out_.name = std::move(name);
         out_.threads = kernel.threads + kernel.producers;
+        if (!kernel.cluster.empty()) out_.cluster = integer_constant(kernel.cluster[0].extent).value();
         out_.resident = kernel.persistent ? kernel.min_ctas : 0;
         out_.shared_bytes = plan_.bytes;
         find_grouped(*kernel.body, grouped_sums_);
@@ -105,6 +106,7 @@ private:
     void emit_tiles(const Tiles& t);
     void emit_acquire(const Acquire& a);
     void emit_release(const Release& r);
+    std::string of_clusters(const char* count);
     // "if (tid() == 0) " where all threads come by.
     std::string by_one_thread();
     std::string slot(const Expr& token, std::int64_t ring);

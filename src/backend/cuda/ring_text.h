@@ -5,7 +5,12 @@
 
 namespace tessera::cuda {
 
-/// One thread initialises the barriers of the rings that the copy engine fills, before any thread goes on; nothing without rings.
-void start_rings(Lines& lines, ScalarText& scalars, const tile::SharedPlan& plan, std::int64_t warps);
+/// Who releases a buffer: so many warps of every block of the cluster.
+struct Releasing {
+    std::int64_t warps = 0, blocks = 1;
+};
+/// One thread initialises the barriers of the rings that the copy engine fills, before any thread of the cluster goes on; nothing
+/// without rings.
+void start_rings(Lines& lines, ScalarText& scalars, const tile::SharedPlan& plan, const Releasing& by);
 
 }  // namespace tessera::cuda

@@ -208,6 +208,18 @@ TEST_F(CudaCall, PersistentBlocksAreAsManyAsRunAtOnce) {
     EXPECT_EQ(state().launches[0].grid[0], 6u) << "two for every multiprocessor";
 }
 
+TEST_F(CudaCall, PersistentBlocksAreWholeClusters) {
+    text_.launches[0].resident = 1;
+    text_.launches[0].cluster = 2;
+    state().multiprocessors = 5;
+    ASSERT_EQ(call(8, 32), 0);
+    EXPECT_EQ(state().launches[0].grid[0], 4u);
+    state().launches.clear();
+    state().multiprocessors = 1;
+    ASSERT_EQ(call(8, 32), 0);
+    EXPECT_EQ(state().launches[0].grid[0], 2u) << "one cluster at least";
+}
+
 TEST_F(CudaCall, EmptyOutputsLaunchNothing) {
     ASSERT_EQ(call(0, 8), 0) << tessera_last_error();
     EXPECT_TRUE(state().launches.empty());

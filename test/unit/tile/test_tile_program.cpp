@@ -377,6 +377,29 @@ TEST(TileLimits, Roles) {
                    "B.s has 3 buffers, but A.s, which is copied in the same loop, has 2");
 }
 
+TEST(TileLimits, Clusters) {
+    const CorpusKernel k = corpus_kernel("matmul_clusters_f16");
+    const auto with = [&](auto change, const std::string& target = "cuda-sm_90a") {
+        Schedule s = k.schedule;
+        change(*s.stages.at("C").loops, s);
+        return refusal(k.algorithm, s, target);
+    };
+    using Loops = std::vector<LoopSpec>;
+    EXPECT_EQ(with([](Loops&, Schedule&) {}), "accepted");
+    expect_refused(with([](Loops& l, Schedule&) { l[2].tile = 384; }), "does not make clusters of 2, 4 or 8 blocks");
+    expect_refused(with([](Loops& l, Schedule&) { l[1].as = LoopKind::cluster; }),
+                   "block loop mb of C stands inside cluster loop nb");
+    expect_refused(with([](Loops&, Schedule& s) {
+                       s.kernels["C"] = {};
+                       s.kernels["C"].threads = 256;
+                   }),
+                   "has clusters, but no warps with roles");
+    // How many blocks there are is not known.
+    Schedule simt = corpus_kernel("matmul_simt").schedule;
+    simt.stages.at("C").loops->at(1).as = LoopKind::cluster;
+    expect_refused(refusal(corpus_kernel("matmul_simt").algorithm, simt), "does not make clusters of 2, 4 or 8 blocks");
+}
+
 TEST(TileLimits, StoresOfTheCopyEngine) {
     const CorpusKernel k = corpus_kernel("matmul_boxes_bf16");
     const auto with = [&](auto change, const std::string& target = "cuda-sm_90a") {
