@@ -59,7 +59,7 @@ Interval simpler_region(const Interval& region, const Dim& d) {
     Interval out = region;
     const auto reaches = [&](const Expr& a, const Expr& b) { return proves_nonnegative(simplified_op(Op::sub, a, b), positive); };
     const auto ends_large = [](const Expr& e) {
-        int left = 40;
+        int left = 20;
         return e.defined() && is_large(e, left);
     };
     for (std::int64_t beyond = 0; ends_large(out.low) && beyond <= most_beyond; ++beyond)

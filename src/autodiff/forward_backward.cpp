@@ -1,4 +1,5 @@
 #include "autodiff/graph_of.h"
+#include "autodiff/kept_reads.h"
 #include "autodiff/residuals.h"
 #include "autodiff/reverse.h"
 #include "autodiff/unreached.h"
@@ -49,6 +50,7 @@ std::vector<Func> renamed_results(Reverse& reverse, const std::vector<Wrt>& wrt)
         out.push_back(reverse.result(x.input()));
         out.back().state()->name = "d_" + x.input()->name;
     }
+    keep_reads_inside(out, reverse.regions());
     return out;
 }
 

@@ -1,5 +1,6 @@
 #include "autodiff/forward.h"
 #include "autodiff/graph_of.h"
+#include "autodiff/kept_reads.h"
 #include "autodiff/reverse.h"
 #include "autodiff/unreached.h"
 
@@ -54,6 +55,7 @@ Gradients gradients(NormalGraph& g, const std::vector<std::vector<Seed>>& seeds,
     reverse.run();
     Gradients out{{}, warnings_of_unreached(reverse, *g.graph, wrt, of)};
     for (const Wrt& w : wrt) out.by.push_back(w.input() ? reverse.result(w.input()) : reverse.result(Func(w.func())));
+    keep_reads_inside(out.by, reverse.regions());
     return out;
 }
 

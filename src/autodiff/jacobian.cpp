@@ -1,5 +1,6 @@
 #include "autodiff/forward.h"
 #include "autodiff/graph_of.h"
+#include "autodiff/kept_reads.h"
 #include "autodiff/reverse.h"
 
 #include <fmt/format.h>
@@ -80,6 +81,7 @@ Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const
     reverse.seed(normal, 0, delta(rows, parameters, derivative_dtype(y.dtype())));
     reverse.run();
     const Func made = x.input() ? reverse.result(x.input()) : reverse.result(Func(x.func()));
+    keep_reads_inside({made}, reverse.regions());
     std::vector<std::pair<Dim, Dim>> renamed;
     for (size_t i = 0; i < rows.size(); ++i) renamed.emplace_back(parameters[i], rows[i]);
     const std::vector<Dim> own = without(dims_of(x), options.per);

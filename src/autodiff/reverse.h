@@ -27,6 +27,8 @@ public:
     [[nodiscard]] Func result(const std::shared_ptr<const InputState>& input);
     [[nodiscard]] Func result(const Func& cut);
     [[nodiscard]] bool reached(const void* variable) const;
+    /// Of the Funcs of the graph.
+    [[nodiscard]] const RequiredRegions& regions() const { return regions_; }
 
 private:
     using Key = std::pair<const void*, int>;

@@ -33,6 +33,21 @@ void collect_facts(const Expr& condition, bool holds, IndexAnalysis& analysis, s
     }
 }
 
+// Nodes, written out; no more than `most`.
+int written_size(const Expr& e, int most) {
+    int size = 1;
+    for (const Expr& a : e->args)
+        if (size < most) size += written_size(a, most - size);
+    return size;
+}
+// The shorter one where both together are long.
+std::optional<Polynomial> shorter_of(const Polynomial& a, const Polynomial& b) {
+    constexpr int is_long = 30;
+    const int first = written_size(a.expr(), is_long), second = written_size(b.expr(), is_long);
+    if (first + second < is_long) return std::nullopt;
+    return first <= second ? a : b;
+}
+
 // Narrows every range that stands alone in `fact` = k * atom + rest >= 0.
 void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
     IndexAnalysis analysis(Domain(from.ranges));
@@ -50,10 +65,10 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
         const Expr quotient = make_op(Op::div, DType::i64, {rest.high->expr(), make_constant(DType::i64, *k > 0 ? *k : -*k)});
         if (*k > 0) {
             const Expr low = (plain.normal(quotient) * Polynomial(-1)).expr();
-            range.low = range.low.defined() ? greater(range.low, low) : low;
+            range.low = range.low.defined() ? tighter_low(plain.normal(range.low), plain.normal(low)).expr() : low;
         } else {
             const Expr high = simplify_index(quotient);
-            range.high = range.high.defined() ? lesser(range.high, high) : high;
+            range.high = range.high.defined() ? tighter_high(plain.normal(range.high), plain.normal(high)).expr() : high;
         }
     }
 }
@@ -92,6 +107,14 @@ Polynomial larger_of(const Polynomial& a, const Polynomial& b, const Facts& fact
     if (proves_nonnegative(difference, facts, 12)) return b;
     if (proves_nonnegative(difference * Polynomial(-1), facts, 12)) return a;
     return IndexAnalysis().normal(make_op(Op::max, DType::i64, {a.expr(), b.expr()}));
+}
+Polynomial tighter_low(const Polynomial& a, const Polynomial& b) {
+    const Polynomial both = larger_of(a, b);
+    return both == a || both == b ? both : shorter_of(a, b).value_or(both);
+}
+Polynomial tighter_high(const Polynomial& a, const Polynomial& b) {
+    const Polynomial both = smaller_of(a, b);
+    return both == a || both == b ? both : shorter_of(a, b).value_or(both);
 }
 Expr lesser(const Expr& a, const Expr& b, const Facts& facts) {
     IndexAnalysis plain;

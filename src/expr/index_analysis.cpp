@@ -344,8 +344,8 @@ Ends IndexAnalysis::interval(const Polynomial& p) {
     // p >= p - fact, which may be free of what varies.
     for (const Polynomial& fact : facts_) {
         const Polynomial above = p - fact, below = p + fact;
-        if (!varies(above)) ends.low = ends.low ? larger_of(*ends.low, above) : above;
-        if (!varies(below)) ends.high = ends.high ? smaller_of(*ends.high, below) : below;
+        if (!varies(above)) ends.low = ends.low ? tighter_low(*ends.low, above) : above;
+        if (!varies(below)) ends.high = ends.high ? tighter_high(*ends.high, below) : below;
     }
     return ends;
 }
@@ -358,11 +358,11 @@ Ends IndexAnalysis::atom_interval(const Expr& atom) {
         IndexAnalysis plain;
         if (range->second.low.defined()) {
             const Polynomial low = plain.normal(range->second.low);
-            ends.low = ends.low ? larger_of(*ends.low, low) : low;
+            ends.low = ends.low ? tighter_low(*ends.low, low) : low;
         }
         if (range->second.high.defined()) {
             const Polynomial high = plain.normal(range->second.high);
-            ends.high = ends.high ? smaller_of(*ends.high, high) : high;
+            ends.high = ends.high ? tighter_high(*ends.high, high) : high;
         }
     }
     intervals_.emplace(atom, ends);

@@ -62,6 +62,10 @@ private:
 
 /// More than a few hundred nodes, shared ones counted once: too many to go through again for what little more is then known.
 [[nodiscard]] bool is_large(const Expr& e);
+/// The tighter of two lower (upper) ends. Where that is not known and both are long, the shorter one, which is an end as well:
+/// ends that hold each other grow with every stage that they pass.
+[[nodiscard]] Polynomial tighter_low(const Polynomial& a, const Polynomial& b);
+[[nodiscard]] Polynomial tighter_high(const Polynomial& a, const Polynomial& b);
 
 /// Every term is a multiple of c >= 1, by its factor and the promises of its extents.
 [[nodiscard]] bool is_multiple(const Polynomial& p, std::int64_t c);
