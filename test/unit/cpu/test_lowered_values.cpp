@@ -3,6 +3,7 @@
 #include <tessera/compile.h>
 #include <tessera/schedule_default.h>
 
+#include <regex>
 #include <sstream>
 
 // What lowering leaves of comparisons, of vectors over an edge and of values that components share: the text of a kernel, and its
@@ -70,8 +71,10 @@ TEST(LoweredValues, RecurrencesStartWhereTheirStepsDoNotWrite) {
     }
     s.stage("both").root().vector("x");
     const std::string text = lowered(algorithm, s);
-    EXPECT_NE(text.find("f_forth_recurrence_s0$1.s0.d0_t.p0.new_max"), std::string::npos) << text;
-    EXPECT_NE(text.find("f_back_recurrence_s1$1.s0.d0_t.p0.new_min"), std::string::npos) << text;
+    // Halide numbers the names of a process.
+    for (const char* start :
+         {R"(f_forth_recurrence_s0[$_]\d+\.s0\.d0_t\.p0\.new_max)", R"(f_back_recurrence_s1[$_]\d+\.s0\.d0_t\.p0\.new_min)"})
+        EXPECT_TRUE(std::regex_search(text, std::regex(start))) << start << "\n" << text;
     expect_same(algorithm, s, {{{"t", 1}}, {{"t", 2}}, {{"t", 7}}});
 }
 
