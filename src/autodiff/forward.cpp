@@ -145,8 +145,10 @@ const Forward::Tangents& Forward::tangents(const Func& f) {
         define_recurrence(*state->recurrence);
     } else if (const Expr root = structured_root(*state); root.defined() && activity_.varies(*state)) {
         define_reduction(f, root);
-    } else {
+    } else if (activity_.varies(*state)) {
         define(f, swept(f, state->values));
+    } else {
+        define(f, std::vector<Guarded>(state->values.size()));
     }
     return tangents_.at(state);
 }

@@ -8,6 +8,18 @@
 
 namespace tessera {
 
+namespace {
+// "i, j": with extents where they are known.
+std::string dims_text(const std::vector<Dim>& dims) {
+    std::string text;
+    for (const Dim& d : dims) {
+        text += (text.empty() ? "" : ", ") + d.name();
+        if (const auto extent = d.extent().constant()) text += fmt::format(" = {}", *extent);
+    }
+    return dims.empty() ? "no dims" : "dims " + text;
+}
+}  // namespace
+
 Direction::Direction(const Input& input, SourceLoc where) : input_(input), where_(where) {}
 Direction::Direction(const Func& func, SourceLoc where) : func_(func), where_(where) {}
 
@@ -25,8 +37,8 @@ Expr Direction::at(const std::vector<Dim>& dims, DType dtype, std::string_view o
     if (!fits)
         throw Error(E1003_derivative_shape, where_,
                     fmt::format("{} is given as the direction of {}, whose dims differ", name, of),
-                    {token(name), expected(fmt::format("{}, over the dims of {}", counted(dims.size(), "dim"), of)),
-                     received(counted(own.size(), "dim")), fix(fmt::format("declare {} with the dims of {}", name, of))});
+                    {token(name), expected(dims_text(dims)), received(dims_text(own)),
+                     fix(fmt::format("declare {} over the dims of {}, or dims with their extents", name, of))});
     if (own_dtype != dtype && own_dtype != derivative_dtype(dtype))
         throw Error(E0201_dtype_mismatch, where_,
                     fmt::format("{} is {}, the direction of {} is {}", name, dtype_name(own_dtype), of, dtype_name(dtype)),
@@ -82,8 +94,15 @@ std::vector<Func> grad(const Func& y, const std::vector<Wrt>& wrt, const GradOpt
 ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::vector<Wrt>& wrt, const GradOptions& options) {
     std::vector<Func> of;
     std::vector<std::vector<Seed>> seeds;
+    for (const Cotangent& c : outputs) of.push_back(c.of);
+    check_differentiable(of, wrt);
     for (const Cotangent& c : outputs) {
-        of.push_back(c.of);
+        if (c.of.components() > 1)
+            throw Error(
+                E1003_derivative_shape, c.of.state()->where,
+                fmt::format("{} has {} values at each point; a cotangent is that of one", c.of.name(), c.of.components()),
+                {token(c.of.name()), expected("one value"), received(counted(static_cast<size_t>(c.of.components()), "value")),
+                 fix(fmt::format("give a Func of one of its values: one(...) = {}(...)[0]", c.of.name()))});
         seeds.push_back({{0, c.value.at(c.of.dims(), c.of.dtype(), c.of.name())}});
     }
     NormalGraph g = normal_graph(of, wrt);
@@ -109,6 +128,10 @@ ValuesAlong derivatives_along(const std::vector<Func>& ys, const std::vector<Tan
     std::vector<Wrt> wrt;
     std::string by;
     for (const Tangent& t : tangents) {
+        for (const Wrt& known : wrt)
+            if (known.input() == t.of.input() && known.func() == t.of.func())
+                throw Error(E1003_derivative_shape, t.of.where(), fmt::format("{} is given two directions", name_of(t.of)),
+                            {token(name_of(t.of)), fix("give their sum: a derivative along it is the sum of both")});
         wrt.push_back(t.of);
         by += (by.empty() ? "" : "_") + (t.of.input() ? t.of.input()->name : t.of.func()->name);
     }

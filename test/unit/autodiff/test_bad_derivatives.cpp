@@ -47,6 +47,26 @@ const std::vector<Row>& rows() {
          [](const Definitions& d) {
              static_cast<void>(jvp(d.loss, {{d.n, 1}}));
          }},
+        {"a cotangent of integers",
+         E1002_not_differentiable,
+         {"count has i32 values", "only floats are differentiated"},
+         [](const Definitions& d) {
+             static_cast<void>(vjp({{d.count, 1}}, {d.a}));
+         }},
+        {"a cotangent of pairs",
+         E1003_derivative_shape,
+         {"pair has 2 values at each point; a cotangent is that of one", "one(...) = pair(...)[0]"},
+         [](const Definitions& d) {
+             Func pair("pair");
+             pair(d.i) = Tuple{d.a(d.i), d.a(d.i) * 2.0f};
+             static_cast<void>(vjp({{pair, 1}}, {d.a}));
+         }},
+        {"two directions of one input",
+         E1003_derivative_shape,
+         {"a is given two directions", "give their sum"},
+         [](const Definitions& d) {
+             static_cast<void>(jvp(d.loss, {{d.a, 1}, {d.a, 2}}));
+         }},
         {"an integer wrt by name",
          E1002_not_differentiable,
          {"by n"},
@@ -83,7 +103,7 @@ const std::vector<Row>& rows() {
          [](const Definitions& d) { static_cast<void>(grad(d.square, {d.a})); }},
         {"a cotangent of other rank",
          E1003_derivative_shape,
-         {"w is given as the direction of square, whose dims differ"},
+         {"w is given as the direction of square, whose dims differ", "expected: dims i", "received: dims i, j"},
          [](const Definitions& d) {
              static_cast<void>(vjp({{d.square, d.w}}, {d.a}));
          }},
@@ -181,6 +201,10 @@ TEST(BadDerivatives, WhatIsNotReachedIsZeroAndTold) {
     EXPECT_EQ(g.gradients[1].state()->values[0]->op, Op::constant);
     ASSERT_EQ(g.warnings.size(), 1u);
     EXPECT_EQ(g.warnings[0], "the derivative of loss by w is zero: loss does not read it");
+    // Along it, too.
+    const Func along = jvp(d.loss, {{d.w, 1}});
+    ASSERT_EQ(along.rank(), 0);
+    EXPECT_TRUE(along.state()->values[0].same_as(make_constant(DType::f32, 0.0)));
     Func held("held"), both("both");
     held() = sum({d.i}, stop_gradient(d.square(d.i)) + cast(f32, cast(i32, d.a(d.i))));
     both() = held() + sum({d.i, d.j}, d.w(d.i, d.j));
