@@ -77,11 +77,13 @@ void check_kind_order(const Stage& stage, const std::vector<BoundLoop>& nest) {
         if (here == 0) continue;
         if (here < before || (here == 5 && before == 4) || (here == 4 && before == 3) ||
             (here == 6 && (before == 4 || before == 5)))
-            throw Error(E0506_loop_kind, stage.where,
-                        fmt::format("{} loop {} of {} stands inside {} loop {}", word(loop.kind), loop.name, stage.name,
-                                    word(outer->kind), outer->name),
-                        {expected("block outside of warp outside of lane, or block outside of thread"),
-                         fix(fmt::format("move {} outside {}, or make it serial", loop.name, outer->name))});
+            throw Error(
+                E0506_loop_kind, stage.where,
+                fmt::format("{} loop {} of {} stands inside {} loop {}", word(loop.kind), loop.name, stage.name,
+                            word(outer->kind), outer->name),
+                {expected(
+                     "block outside of cluster outside of warp outside of lane, or block outside of cluster outside of thread"),
+                 fix(fmt::format("move {} outside {}, or make it serial", loop.name, outer->name))});
         outer = &loop;
     }
 }

@@ -327,6 +327,11 @@ private:
         for (const Expr& e : b.source->args)
             for (const Axis& a : kernel_.cluster) alike = alike && !mentions(environment_.resolved(e), a.variable);
         const Alloc& memory = shared_.at(b.stage);
+        if (memory.extent.size() > 3)
+            throw Limit(L0903_schedule, program_.bound.graph.stages[b.stage].where,
+                        fmt::format("blocks of a cluster share boxes of {}, which have {} dims",
+                                    program_.bound.graph.stages[b.stage].name, memory.extent.size()),
+                        {expected("two or three"), fix("make the cluster loop a block loop")});
         const std::int64_t rows = memory.extent[memory.extent.size() - 2];
         if (rows % (8 * b.parts) != 0)
             throw Limit(
