@@ -1,5 +1,7 @@
 #include <tessera/tf32.h>
 
+#include <algorithm>
+
 #include "cuda/corpus.h"
 #include "cuda/corpus_loops.h"
 
@@ -263,13 +265,16 @@ CorpusKernel in_clusters(const std::string& name, CorpusKernel out) {
     return out;
 }
 
-// The copy engine stores what the warpgroups put into shared memory, `columns` of each one's tile at a time; 0: the tile at once.
+// The copy engine stores what the warpgroups put into shared memory, `columns` of each one's tile at a time. The last case has
+// more of them, so that boxes are filled again.
 CorpusKernel stored_in_boxes(const std::string& name, CorpusKernel out, std::int64_t columns) {
     out.name = name;
     StageSpec& stored = out.schedule.stages.at("C");
     stored.engine = Engine::tma;
-    if (columns > 0) stored.loops->insert(stored.loops->end() - 2, kind(LoopKind::unroll, "n", columns, "nh"));
+    stored.loops->insert(stored.loops->end() - 2, kind(LoopKind::unroll, "n", columns, "nh"));
     for (auto& extents : out.cases) extents.at("n") = (extents.at("n") + 7) / 8 * 8;
+    std::int64_t& last = out.cases.back().at("n");
+    last = std::max(last, columns + 8);
     return out;
 }
 
@@ -283,9 +288,9 @@ CorpusKernel matmul_batched_boxes() {
     out.algorithm = Algorithm({C}, {A, B});
     auto& loops = *out.schedule.stages.at("C").loops;
     loops.insert(loops.begin(), block("b"));
-    out.cases = {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 66}, {"n", 16}, {"k", 331}}};
+    out.cases = {{{"b", 1}, {"m", 1}, {"n", 1}, {"k", 1}}, {{"b", 2}, {"m", 66}, {"n", 40}, {"k", 331}}};
     out.length = 331;
-    return stored_in_boxes(out.name, out, 0);
+    return stored_in_boxes(out.name, out, 32);
 }
 
 // The same without products in flight.
@@ -321,7 +326,7 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             waited_for("matmul_warpgroups_waited_bf16", matmul_warpgroups("", bf16, 64, 3)),
             matmul_roles("matmul_persistent_f16", f16, 256, 4, true),
             stored_in_boxes("matmul_boxes_bf16", matmul_roles("", bf16, 128, 3, true), 64),
-            stored_in_boxes("matmul_blocks_boxes_f16", matmul_warpgroups("", f16, 128, 3), 0),
+            stored_in_boxes("matmul_blocks_boxes_f16", matmul_warpgroups("", f16, 128, 3), 64),
             matmul_batched_boxes(),
             in_clusters("matmul_clusters_f16", matmul_roles("", f16, 64, 3, true)),
             stored_in_boxes("matmul_clusters_boxes_bf16", in_clusters("", matmul_roles("", bf16, 128, 3, true)), 64)};

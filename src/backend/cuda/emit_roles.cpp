@@ -79,7 +79,9 @@ void KernelEmitter::emit_group_barrier() {
     for (std::int64_t g = 0; g < groups; ++g) {
         const std::string meet = fmt::format("{}({}, 128);", scalars_.call("sync_named"), 2 + g);
         const std::string group = fmt::format("{}({} / 128) == {}", scalars_.call("uniform"), thread(), g);
-        lines_.add(groups == 1 ? meet : fmt::format("if ({}) {}", group, meet));
+        if (groups > 1) lines_.open(fmt::format("if ({}) {{", group));
+        lines_.add(meet);
+        if (groups > 1) lines_.close();
     }
 }
 
