@@ -32,7 +32,9 @@ std::unique_ptr<tune::SessionLog> begin_in_database(const std::string&, const Al
 std::unique_ptr<tune::SessionLog> resume_in_database(const std::string&, const std::string&) { refuse(); }
 tune::Journal read_in_database(const std::string&, const std::string&) { refuse(); }
 std::vector<std::string> sessions_in_database(const std::string&) { refuse(); }
-std::vector<Schedule> relatives_in_database(const std::string&, const Algorithm&, const Target&) { refuse(); }
+std::vector<Schedule> relatives_in_database(const std::string&, const Algorithm&, const Target&, const SpaceOptions&) {
+    refuse();
+}
 DatabaseModel model_in_database(const std::string&, const std::string&) { refuse(); }
 void store_model_in_database(const std::string&, const std::string&, const std::string&, double, double, std::size_t,
                              std::size_t) {

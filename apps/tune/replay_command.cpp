@@ -14,6 +14,8 @@ namespace {
 using namespace tessera;
 using namespace tessera::tune;
 
+constexpr std::size_t sibling_starts = 8;  // as many as a session takes from a database
+
 struct ReplayLine {
     std::string spaces, strategy = "hybrid";
     int seeds = 20;
@@ -52,11 +54,21 @@ std::vector<Record> read_records(const std::string& folder) {
     return out;
 }
 
-Reached replay_seeds(const RecordedSpace& space, const ReplayLine& line, const std::vector<Point>& first) {
+// What a session on the sibling's device would try first here.
+std::vector<Point> starts_from(const RecordedSpace& space, const RecordedSpace& sibling, std::uint64_t seed,
+                               const ReplayOptions& options) {
+    std::vector<Outcome> here;
+    for (Outcome& o : replay(sibling, seed, options).outcomes)
+        if (auto point = space.find(o.point)) here.push_back({std::move(*point), o.seconds});
+    return varied_starts(here, sibling_starts);
+}
+
+Reached replay_seeds(const RecordedSpace& space, const ReplayLine& line, const RecordedSpace* sibling) {
     Reached sum;
     for (int seed = 1; seed <= line.seeds; ++seed) {
-        const ReplayRun run = replay(space, static_cast<std::uint64_t>(seed),
-                                     {.strategy = line.strategy, .trials = 240, .batch = line.batch, .first = first});
+        ReplayOptions options{.strategy = line.strategy, .trials = 240, .batch = line.batch, .first = {}};
+        if (sibling) options.first = starts_from(space, *sibling, static_cast<std::uint64_t>(seed), options);
+        const ReplayRun run = replay(space, static_cast<std::uint64_t>(seed), options);
         sum.add({run.reached[63], run.reached[127], run.reached[239], run.reached[239] >= 0.95 ? 1.0 : 0.0}, 1.0 / line.seeds);
     }
     return sum;
@@ -72,13 +84,13 @@ int run_replay(const ReplayLine& line) {
         return 0;
     }
     const std::vector<Record> records = read_records(line.spaces);
-    std::vector<std::tuple<std::string, const RecordedSpace*, std::vector<Point>>> starts;
+    std::vector<std::tuple<std::string, const RecordedSpace*, const RecordedSpace*>> starts;
     for (const Record& record : records) {
-        if (!line.siblings) starts.emplace_back(record.name, record.space.get(), std::vector<Point>{});
+        if (!line.siblings) starts.emplace_back(record.name, record.space.get(), nullptr);
         for (const Record& other : records)
             if (line.siblings && &other != &record && kernel_name(other.name) == kernel_name(record.name))
                 starts.emplace_back(record.name + " from " + other.name.substr(other.name.find('_') + 1), record.space.get(),
-                                    other.space->fastest_in(*record.space, 8));
+                                    other.space.get());
     }
     if (starts.empty()) {
         fmt::print("skipped: {}\n", records.empty() ? line.spaces + " has no .csv or .csv.gz"
@@ -90,8 +102,8 @@ int run_replay(const ReplayLine& line) {
         "{:5}  {:>5}\n",
         line.strategy, line.seeds, "", "64", "128", "240", "runs");
     Reached mean;
-    for (const auto& [name, space, first] : starts) {
-        const Reached r = replay_seeds(*space, line, first);
+    for (const auto& [name, space, sibling] : starts) {
+        const Reached r = replay_seeds(*space, line, sibling);
         print_row(name, r);
         std::fflush(stdout);
         mean.add(r, 1.0 / static_cast<double>(starts.size()));
@@ -109,7 +121,7 @@ void add_replay(CLI::App& app, int& status) {
     sub->add_option("--strategy", line->strategy, "grid, random, evolutionary, model, hybrid")->capture_default_str();
     sub->add_option("--seeds", line->seeds, "runs with seeds 1 to this")->capture_default_str()->check(CLI::Range(1, 1000));
     sub->add_option("--batch", line->batch, "points that are asked for at once")->capture_default_str()->check(CLI::Range(1, 64));
-    sub->add_flag("--siblings", line->siblings, "start from the 8 fastest points of the same kernel on another device");
+    sub->add_flag("--siblings", line->siblings, "start from 8 fast points of a session of the same kernel on another device");
     sub->callback([line, &status] { status = run_replay(*line); });
 }
 

@@ -108,7 +108,8 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
     const bool no_model = line.model == "none";
     std::string model = line.model.empty() || no_model ? "" : file_text(line.model);
     if (!line.db.empty()) {
-        for (Schedule& s : relatives_in_database(line.db, described.algorithm, target)) candidates.push_back(std::move(s));
+        for (Schedule& s : relatives_in_database(line.db, described.algorithm, target, tune_options(line).space))
+            candidates.push_back(std::move(s));
         // The session names the database's model; one of a file it keeps whole.
         if (model.empty() && !no_model) {
             DatabaseModel stored = model_in_database(line.db);
@@ -184,6 +185,7 @@ tessera::tune::TuneOptions tune_options(const TuningLine& line) {
                        .threads = line.threads,
                        .cold = line.cold,
                        .timeout_seconds = line.timeout,
+                       .timeout_ratio = line.timeout_ratio,
                        .seed = line.seed};
     options.strategy = line.strategy;
     options.seed = line.seed;
@@ -216,6 +218,10 @@ void declare(CLI::App& app, TuningLine& line) {
     app.add_option("--batch", line.batch, "candidates chosen at once")->capture_default_str()->check(CLI::Range(1, 64));
     app.add_option("--threads", line.threads, "of a kernel; initially as many as the machine has");
     app.add_option("--timeout", line.timeout, "seconds for compiling, checking and timing one candidate")->capture_default_str();
+    app.add_option("--timeout-ratio", line.timeout_ratio,
+                   "the same as a multiple of what the default schedule takes to compile and run, 5 s at least; 0: no such limit")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 1e6));
     app.add_option("--rounds", line.rounds, "interleaved rounds that decide in the end")
         ->capture_default_str()
         ->check(CLI::Range(5, 1000));

@@ -25,13 +25,10 @@ std::vector<std::string> sessions_in_database(const std::string& db) {
     return out;
 }
 
-std::vector<Schedule> relatives_in_database(const std::string& db, const Algorithm& algorithm, const Target& target) {
-    std::vector<Schedule> out;
-    if (!std::filesystem::exists(db)) return out;
-    const BuildContext context = build_context(target);
-    for (const FoundSchedule& f : ScheduleDb::open(db, {.read_only = true}).relatives(algorithm, context, 8))
-        out.push_back(f.schedule);
-    return out;
+std::vector<Schedule> relatives_in_database(const std::string& db, const Algorithm& algorithm, const Target& target,
+                                            const SpaceOptions& options) {
+    if (!std::filesystem::exists(db)) return {};
+    return transferred_schedules(ScheduleDb::open(db, {.read_only = true}), algorithm, target, options, 8);
 }
 
 DatabaseModel model_in_database(const std::string& db, const std::string& id) {

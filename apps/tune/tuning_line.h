@@ -16,7 +16,7 @@ struct TuningLine {
     std::string target = "host", strategy = "hybrid", journal, db, session, out, model;
     std::uint64_t seed = 1;
     std::size_t trials = 200, batch = 4, patience = 0;
-    double seconds = 0, timeout = 30;
+    double seconds = 0, timeout = 30, timeout_ratio = 10;
     int threads = 0, rounds = 15;
     bool cold = false, json = false;
 };

@@ -2,9 +2,11 @@
 
 #include <tessera/schedule_db.h>
 #include <tessera/tune_journal.h>
+#include <tessera/tune_space.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tessera::tune {
 
@@ -37,5 +39,10 @@ private:
 /// Adds a journal to a database, once: importing it again adds nothing. Returns the session's id. Throws E0602 for one that does
 /// not say where it was measured.
 std::string import_journal(ScheduleDb& db, const Journal& journal);
+
+/// What a session on `target` starts from: the winners of relatives of the kernel (of other machines, sizes and toolchains),
+/// nearest first, then what the nearest one's session found fast and unlike its winner (varied_starts()). At most `count`.
+[[nodiscard]] std::vector<Schedule> transferred_schedules(const ScheduleDb& db, const Algorithm& algorithm, const Target& target,
+                                                          const SpaceOptions& options, std::size_t count);
 
 }  // namespace tessera::tune

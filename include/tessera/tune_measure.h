@@ -26,6 +26,7 @@ struct MeasureOptions {
     int threads = 0;                                    // 0: as many as the machine has
     bool cold = false;                                  // empty the caches before each call
     double timeout_seconds = 30;                        // for compiling, checking and one round of samples together
+    double timeout_ratio = 0;                           // over compiling and running the reference; at least 5 s; 0: none
     std::int64_t memory_bytes = std::int64_t{8} << 30;  // address space of a candidate
     std::uint64_t seed = 1;                             // of the inputs' values
     std::string lock_file;         // held while measuring; "": the machine's, in the folder of temporary files

@@ -78,6 +78,10 @@ struct Outcome {
     std::optional<double> seconds;
 };
 
+/// What to try first of what another machine measured, or this one for other sizes: its fastest point, then such as are fast and
+/// differ from those before in many decisions. The fastest alone are much alike, and often slow together where something else counts.
+[[nodiscard]] std::vector<Point> varied_starts(std::span<const Outcome> elsewhere, size_t count);
+
 /// ask() for points, measure them, tell(). Points are not repeated; fewer than `count` only when the space is exhausted.
 class Strategy {
 public:
@@ -125,8 +129,8 @@ public:
     [[nodiscard]] std::optional<double> time(const Point& point) const;
     [[nodiscard]] double best() const;
     [[nodiscard]] const std::vector<std::string>& parameters() const;
-    /// Its fastest `count` points that `other`, a record of the same parameters, has too: what a sibling device suggests.
-    [[nodiscard]] std::vector<Point> fastest_in(const RecordedSpace& other, size_t count) const;
+    /// The point with the values of one of another record of the same parameters; nothing where this record has none.
+    [[nodiscard]] std::optional<Point> find(const Point& point) const;
 
 private:
     struct Table;
@@ -136,7 +140,8 @@ private:
 /// The share of the optimum that was reached after each number of trials, for one seed.
 struct ReplayRun {
     std::uint64_t seed = 0;
-    std::vector<double> reached;  // [i] after i + 1 trials
+    std::vector<double> reached;    // [i] after i + 1 trials
+    std::vector<Outcome> outcomes;  // in the order in which they were asked for
 };
 struct ReplayOptions {
     std::string strategy = "hybrid";

@@ -150,7 +150,8 @@ FoundSchedule ScheduleDb::explain(const Algorithm& algorithm, const BuildContext
             continue;
         }
         try {
-            FoundSchedule answer{a.tier, out_of_stored_names(algorithm, parse_schedule(a.content)), a.schedule_hash, line};
+            FoundSchedule answer{a.tier, out_of_stored_names(algorithm, parse_schedule(a.content)), a.schedule_hash, line,
+                                 a.session};
             (void)bind(algorithm, answer.schedule);
             if (trace != nullptr) trace->push_back("answers: " + line);
             found = std::move(answer);
@@ -179,7 +180,7 @@ std::vector<FoundSchedule> ScheduleDb::relatives(const Algorithm& algorithm, con
         if (!seen.insert(a.schedule_hash).second) continue;
         try {
             FoundSchedule found{a.tier, out_of_stored_names(algorithm, parse_schedule(a.content)), a.schedule_hash,
-                                sentence(a, state_->path)};
+                                sentence(a, state_->path), a.session};
             (void)bind(algorithm, found.schedule);
             if (!found.schedule.stages.empty()) out.push_back(std::move(found));
         } catch (const Exception&) {

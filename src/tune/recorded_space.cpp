@@ -271,19 +271,10 @@ std::optional<double> RecordedSpace::time(const Point& point) const {
 double RecordedSpace::best() const { return table_->best; }
 const std::vector<std::string>& RecordedSpace::parameters() const { return table_->parameters; }
 
-std::vector<Point> RecordedSpace::fastest_in(const RecordedSpace& other, size_t count) const {
-    if (other.parameters() != parameters())
-        throw Error(E0805_usage, {}, "the records are of different parameters", {fix("name records of one kernel")});
-    std::vector<const Row*> rows;
-    for (const Row& r : table_->rows)
-        if (r.ms > 0) rows.push_back(&r);
-    std::stable_sort(rows.begin(), rows.end(), [](const Row* a, const Row* b) { return a->ms < b->ms; });
-    std::vector<Point> out;
-    for (size_t r = 0; r < rows.size() && out.size() < count; ++r) {
-        const Point mine = table_->point(*rows[r]);
-        if (other.table_->find(mine)) out.push_back(other.table_->point(*other.table_->find(mine)));
-    }
-    return out;
+std::optional<Point> RecordedSpace::find(const Point& point) const {
+    if (point.choices.size() != parameters().size()) return std::nullopt;
+    const Row* row = table_->find(point);
+    return row ? std::optional(table_->point(*row)) : std::nullopt;
 }
 
 }  // namespace tessera::tune

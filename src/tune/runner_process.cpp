@@ -36,6 +36,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double shortest_sample = 1e-3;  // seconds; shorter calls are repeated within a sample
 constexpr std::size_t flushed_bytes = std::size_t{64} << 20;
+constexpr double shortest_timeout = 5;  // seconds; of one that is a ratio
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -231,6 +232,11 @@ Measured measure_isolated(const MeasureOptions& options, const std::function<Mea
     return out;
 }
 
+double candidate_timeout(const MeasureOptions& options, double reference_seconds) {
+    if (options.timeout_ratio <= 0) return options.timeout_seconds;
+    return std::min(options.timeout_seconds, std::max(shortest_timeout, std::ceil(options.timeout_ratio * reference_seconds)));
+}
+
 bool send_text(int socket, const std::string& text) {
     const std::uint64_t length = text.size();
     std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
@@ -283,14 +289,12 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGINT, SIG_IGN);  // the tuner decides what Ctrl-C means
-    // Machine code of candidates is kept between rounds; unless it has a folder, it goes with this process.
-    std::string folder;
-    if (options.code_folder.empty()) {
-        folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
-        if (!mkdtemp(folder.data())) folder.clear();
-    }
-    if (const std::string& kept = options.code_folder.empty() ? folder : options.code_folder; !kept.empty())
-        setenv("TESSERA_CACHE_DIR", kept.c_str(), 1);
+    // Machine code of candidates is kept between rounds; unless it has a folder, it goes with this process. The reference is
+    // compiled in any case: its time limits that of candidates.
+    std::string folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
+    if (!mkdtemp(folder.data())) folder.clear();
+    if (!folder.empty()) setenv("TESSERA_CACHE_DIR", folder.c_str(), 1);
+    MeasureOptions limits = options;
     std::string problem;
     std::optional<Bench> bench;
     try {
@@ -298,6 +302,7 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
         SharedOutputs outputs(arguments);
         bench.emplace(Bench{algorithm, target, options, std::move(arguments), std::move(outputs),
                             reduction_length(algorithm, options.extents)});
+        const auto start = Clock::now();
         const Measured first = measure_isolated(options, [&] {
             Measured out;
             try {
@@ -314,13 +319,19 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
             return out;
         });
         if (first.verdict != Verdict::ok) problem = first.error;
+        limits.timeout_seconds = candidate_timeout(options, seconds_since(start));
     } catch (const std::exception& e) {
         problem = e.what();
     }
+    if (!options.code_folder.empty()) setenv("TESSERA_CACHE_DIR", options.code_folder.c_str(), 1);
     if (send_text(socket, problem) && problem.empty()) {
         while (const auto text = receive_text(socket)) {
             const RunnerRequest request = request_from(*text);
-            if (!send_text(socket, to_text(measure_isolated(options, [&] { return try_candidate(*bench, request); })))) break;
+            Measured out = measure_isolated(limits, [&] { return try_candidate(*bench, request); });
+            if (out.verdict == Verdict::timeout && limits.timeout_seconds < options.timeout_seconds)
+                out.error += fmt::format("; the limit is {:g} times what the default schedule takes to compile and run",
+                                         options.timeout_ratio);
+            if (!send_text(socket, to_text(out))) break;
         }
     }
     std::error_code ignored;

@@ -29,6 +29,9 @@ struct RunnerRequest {
 /// Runs `body` in a process of its own, within the limits on time and memory; one that ends without an answer has crashed.
 [[nodiscard]] Measured measure_isolated(const MeasureOptions& options, const std::function<Measured()>& body);
 
+/// What a candidate may take, when compiling and running the reference took `reference_seconds`.
+[[nodiscard]] double candidate_timeout(const MeasureOptions& options, double reference_seconds);
+
 /// The life of the runner process: makes the arguments, then forks a candidate per request until the socket closes. The first
 /// text that it sends is empty when the reference ran, else what is wrong.
 void run_requests(int socket, const Algorithm& algorithm, const Target& target, const MeasureOptions& options,

@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
+#include <iterator>
 
 namespace tessera::tune {
 namespace {
@@ -112,7 +114,46 @@ private:
     StrategyOptions options_;
 };
 
+// What a decision that differs is worth, as log(time); chosen by replaying the recorded spaces.
+constexpr double difference_worth = 0.2;
+
+std::size_t differing(const Point& a, const Point& b) {
+    return static_cast<std::size_t>(std::count_if(a.choices.begin(), a.choices.end(), [&](const Choice& c) {
+        return std::find(b.choices.begin(), b.choices.end(), c) == b.choices.end();
+    }));
+}
+
 }  // namespace
+
+std::vector<Point> varied_starts(std::span<const Outcome> elsewhere, size_t count) {
+    std::vector<Outcome> left;
+    for (const Outcome& o : elsewhere)
+        if (o.seconds) left.push_back(o);
+    std::stable_sort(left.begin(), left.end(), [](const Outcome& a, const Outcome& b) { return *a.seconds < *b.seconds; });
+    std::vector<Point> out;
+    std::vector<std::size_t> nearest(left.size(), 0);
+    while (out.size() < count && out.size() < left.size()) {
+        std::size_t chosen = left.size();
+        double most = 0;
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            if (!out.empty() && nearest[i] == 0) continue;
+            const double worth =
+                difference_worth * static_cast<double>(nearest[i]) - std::log(*left[i].seconds / *left.front().seconds);
+            if (chosen == left.size() || worth > most) {
+                chosen = i;
+                most = worth;
+            }
+        }
+        if (chosen == left.size()) break;
+        const bool first = out.empty();
+        out.push_back(left[chosen].point);
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            const std::size_t apart = differing(left[i].point, out.back());
+            nearest[i] = first ? apart : std::min(nearest[i], apart);
+        }
+    }
+    return out;
+}
 
 const std::vector<std::string>& strategy_names() {
     static const std::vector<std::string> names{"grid", "random", "evolutionary", "model", "hybrid"};
@@ -131,7 +172,7 @@ std::unique_ptr<Strategy> make_strategy(const std::string& name, const SearchSpa
 ReplayRun replay(const RecordedSpace& space, std::uint64_t seed, const ReplayOptions& options) {
     StrategyOptions strategy_options{.seed = seed, .first = options.first};
     const auto strategy = make_strategy(options.strategy, space, strategy_options);
-    ReplayRun run{seed, {}};
+    ReplayRun run{seed, {}, {}};
     double best = 0;
     while (run.reached.size() < options.trials) {
         const auto points = strategy->ask(std::min(options.batch, options.trials - run.reached.size()));
@@ -143,6 +184,7 @@ ReplayRun replay(const RecordedSpace& space, std::uint64_t seed, const ReplayOpt
             run.reached.push_back(best);
         }
         strategy->tell(outcomes);
+        std::move(outcomes.begin(), outcomes.end(), std::back_inserter(run.outcomes));
     }
     // A space that is exhausted has been reached whole.
     run.reached.resize(options.trials, best);

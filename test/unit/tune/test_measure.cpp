@@ -50,6 +50,18 @@ TEST(Isolation, AHangEndsAtTheTimeout) {
     EXPECT_EQ(m.verdict, Verdict::timeout);
 }
 
+TEST(Isolation, ACandidateMayTakeAMultipleOfTheReference) {
+    MeasureOptions options;
+    options.timeout_seconds = 30;
+    EXPECT_EQ(candidate_timeout(options, 1), 30);
+    options.timeout_ratio = 10;
+    EXPECT_EQ(candidate_timeout(options, 1.25), 13);
+    EXPECT_EQ(candidate_timeout(options, 0.01), 5);
+    EXPECT_EQ(candidate_timeout(options, 20), 30);
+    options.timeout_seconds = 2;
+    EXPECT_EQ(candidate_timeout(options, 20), 2);
+}
+
 TEST(Isolation, MemoryIsLimited) {
     MeasureOptions options = quick();
     options.memory_bytes = std::int64_t{1} << 30;

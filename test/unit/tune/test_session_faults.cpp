@@ -20,6 +20,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace tessera::tune {
 namespace {
@@ -83,6 +84,30 @@ void soak(std::size_t trials) {
 TEST(SessionFaults, NothingIsLostAndNothingWrongIsAccepted) { soak(120); }
 // Long: test_tune --gtest_also_run_disabled_tests --gtest_filter=*Long*
 TEST(SessionFaults, DISABLED_LongSoakOfAThousandTrials) { soak(1000); }
+
+TEST(Transfer, ASessionStartsFromWhatARelativeFoundFast) {
+    const ScratchFolder folder;
+    const std::string path = folder.file("team.db");
+    const Algorithm other_size = test::tuned_matmul(256), algorithm = test::tuned_matmul(512);
+    PlannedMeasurer measurer;
+    measurer.fault_share = 0.3;
+    TuneResult result;
+    {
+        DatabaseLog log = DatabaseLog::begin(path, other_size, header());
+        result = tune(other_size, options_for(60), log, measurer);
+    }
+    const ScheduleDb db = ScheduleDb::open(path, {.read_only = true});
+    const auto starts = transferred_schedules(db, algorithm, Target::host(), {}, 8);
+    ASSERT_EQ(starts.size(), 8u);
+    std::map<std::string, bool> timed;
+    for (const TrialRow& t : result.trials) timed[schedule_hash(other_size, t.schedule)] |= t.seconds.has_value();
+    std::set<std::string> hashes;
+    for (const Schedule& s : starts) hashes.insert(schedule_hash(algorithm, s));
+    EXPECT_EQ(schedule_hash(algorithm, starts.front()), schedule_hash(other_size, result.best));
+    EXPECT_EQ(hashes.size(), 8u);
+    for (const std::string& h : hashes) EXPECT_TRUE(timed[h]) << h;
+    EXPECT_TRUE(transferred_schedules(db, test::tuned_softmax(), Target::host(), {}, 8).empty());
+}
 
 // Runs the session to its end in a process that appends a line for every measurement, killed `kills` times on the way.
 void kill_and_resume(int kills, std::size_t trials, bool database) {

@@ -123,6 +123,16 @@ TEST(Strategies, TryTheFirstPointsFirst) {
     }
 }
 
+TEST(Strategies, StartsFromElsewhereAreFastAndUnlikeEachOther) {
+    const auto point = [](std::int64_t a, std::int64_t b) { return Point{{{0, a, 0}, {1, b, 0}, {2, b, 0}}}; };
+    const std::vector<Outcome> elsewhere{{point(3, 1), 1.02}, {point(2, 1), 1.01}, {point(1, 1), 1.0},
+                                         {point(1, 2), 1.1},  {point(5, 5), {}},   {point(7, 7), 9.0}};
+    // What differs in two decisions is worth a tenth of the time; what differs in three not eight times as much.
+    EXPECT_EQ(varied_starts(elsewhere, 3), (std::vector<Point>{point(1, 1), point(1, 2), point(2, 1)}));
+    EXPECT_EQ(varied_starts(elsewhere, 9).size(), 5u);
+    EXPECT_TRUE(varied_starts({}, 3).empty());
+}
+
 // The small space, where points with pack are not legal and an estimate knows what a vector of one costs.
 class JudgedSpace : public RecordedSpace {
 public:
