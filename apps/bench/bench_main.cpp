@@ -79,13 +79,11 @@ int main(int argc, char** argv) {
             rows.push_back(std::move(row));
         }
     });
-    const bench::Facts versions{
-        {"compiler", compiler()},
-        {"Halide", bench::rivals::halide_version()},
-        {"OpenBLAS", blas.version()},
-        {"oneDNN", bench::rivals::onednn_version()},
-        {"peak", fmt::format("{:.0f} GFLOP/s and {:.1f} GB/s on one thread, {:.0f} and {:.1f} on {}", peak.flops_one * 1e-9,
-                             peak.bytes_one * 1e-9, peak.flops_all * 1e-9, peak.bytes_all * 1e-9, peak.threads)}};
+    const bench::Facts versions{{"compiler", compiler()},
+                                {"Halide", bench::rivals::halide_version()},
+                                {"OpenBLAS", blas.version()},
+                                {"oneDNN", bench::rivals::onednn_version()},
+                                {"peak", bench::peak_text(peak)}};
     fmt::print("{}", bench::markdown_report(rows, machine, versions));
     if (json_file.is_open()) json_file << bench::json_report(rows, machine, versions);
     if (!svg.empty() && !(std::ofstream(svg) << bench::svg_report(rows))) {

@@ -1,10 +1,14 @@
 #include "peak.h"
 
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <thread>
-#include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 namespace bench {
 namespace {
@@ -12,89 +16,161 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int rounds = 7;
 
-// Vectors of 16 floats, one register with AVX-512 and two with AVX2.
-using Vector = float __attribute__((vector_size(64)));
-constexpr std::int64_t steps = 400'000;
-
-/// Enough independent chains to hide the latency of a multiply-add, few enough to stay in registers.
-template <int chains>
-inline __attribute__((always_inline)) float multiply_adds(float scale, float add) {
-    Vector sums[chains] = {};
-    const Vector factor = Vector{} + scale, term = Vector{} + add;
-    for (std::int64_t step = 0; step < steps; ++step) {
-        for (int chain = 0; chain < chains; ++chain) sums[chain] = sums[chain] * factor + term;
+// Macros: the compiler lowers vector types for the target of the function that they are written in, so that a template of no
+// target is scalars before it is inlined into one that has registers for them; and sums in an array stay in memory. Twelve chains
+// hide the latency of a multiply-add, and leave registers for the factor and the term.
+#define BENCH_PEAK_EACH(each) each(0) each(1) each(2) each(3) each(4) each(5) each(6) each(7) each(8) each(9) each(10) each(11)
+constexpr int chains = 12;
+#define BENCH_PEAK_SUM(i) Vector sum##i = Vector{} + float(i);
+#define BENCH_PEAK_STEP(i) sum##i = sum##i * factors + terms;
+#define BENCH_PEAK_TOTAL(i) total += sum##i[0];
+#define BENCH_PEAK_KERNEL(suffix, attribute, lanes)                                                                    \
+    attribute float multiply_adds_##suffix(float factor, float term, std::int64_t steps) {                             \
+        using Vector = float __attribute__((vector_size((lanes) * sizeof(float))));                                    \
+        BENCH_PEAK_EACH(BENCH_PEAK_SUM)                                                                                \
+        const Vector factors = Vector{} + factor, terms = Vector{} + term;                                             \
+        for (std::int64_t step = 0; step < steps; ++step) {                                                            \
+            BENCH_PEAK_EACH(BENCH_PEAK_STEP)                                                                           \
+        }                                                                                                              \
+        float total = 0;                                                                                               \
+        BENCH_PEAK_EACH(BENCH_PEAK_TOTAL)                                                                              \
+        return total;                                                                                                  \
+    }                                                                                                                  \
+    attribute void move_##suffix(const float* __restrict from, float* __restrict to, std::int64_t count) {             \
+        using Vector = float __attribute__((vector_size((lanes) * sizeof(float)), aligned(sizeof(float)), may_alias)); \
+        for (std::int64_t i = 0; i + (lanes) <= count; i += (lanes))                                                   \
+            *reinterpret_cast<Vector*>(to + i) = *reinterpret_cast<const Vector*>(from + i) + 1.0f;                    \
     }
-    float total = 0;
-    for (const Vector& sum : sums) total += sum[0] + sum[15];
-    return total;
-}
 
-constexpr int wide_chains = 12, narrow_chains = 6;
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) float wide_multiply_adds(float a, float b) { return multiply_adds<wide_chains>(a, b); }
-__attribute__((target("avx2,fma"))) float narrow_multiply_adds(float a, float b) { return multiply_adds<narrow_chains>(a, b); }
+BENCH_PEAK_KERNEL(avx512, __attribute__((target("avx512f"))), 16)
+BENCH_PEAK_KERNEL(avx2, __attribute__((target("avx2,fma"))), 8)
 #endif
-float plain_multiply_adds(float a, float b) { return multiply_adds<narrow_chains>(a, b); }
+BENCH_PEAK_KERNEL(plain, , 4)
+#undef BENCH_PEAK_KERNEL
+#undef BENCH_PEAK_TOTAL
+#undef BENCH_PEAK_STEP
+#undef BENCH_PEAK_SUM
+#undef BENCH_PEAK_EACH
 
-struct Kernel {
-    float (*run)(float, float);
-    int chains;
-};
-Kernel best_kernel() {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return {wide_multiply_adds, wide_chains};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {narrow_multiply_adds, narrow_chains};
-#endif
-    return {plain_multiply_adds, narrow_chains};
-}
-
-/// Runs `task(part)` on that many threads at once; the seconds from the first start to the last end.
+/// Runs `task(part)` on that many threads at once; the seconds from when all are there to the last end.
 template <typename Task>
 double seconds_of(int threads, Task&& task) {
-    const auto start = Clock::now();
+    Clock::time_point start;
+    std::barrier ready(threads, [&]() noexcept { start = Clock::now(); });
+    const auto run = [&](int part) {
+        ready.arrive_and_wait();
+        task(part);
+    };
     std::vector<std::thread> others;
-    for (int i = 1; i < threads; ++i) others.emplace_back([&task, i] { task(i); });
-    task(0);
+    for (int i = 1; i < threads; ++i) others.emplace_back(run, i);
+    run(0);
     for (std::thread& other : others) other.join();
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void copy(const float* from, float* to, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i] + 1.0f;
+double multiply_add_rate(const PeakKernel& kernel, int threads) {
+    constexpr std::int64_t steps = 200'000;
+    double best = 0;
+    std::vector<float> results(std::size_t(threads), 0.5f);
+    for (int round = 0; round < rounds; ++round) {
+        const double seconds = seconds_of(threads, [&](int part) {
+            float& result = results[std::size_t(part)];
+            result = kernel.multiply_adds(0.5f + result * 1e-30f, 1.0f, steps);
+        });
+        best = std::max(best, 2.0 * kernel.lanes * kernel.chains * double(steps) * threads / seconds);
+    }
+    return best;
+}
+
+/// Every thread moves its part of the arrays until `least_bytes` are moved.
+double move_rate(const PeakKernel& kernel, int threads, std::int64_t bytes_of_part) {
+    constexpr std::int64_t least_bytes = std::int64_t{1} << 26;
+    const std::int64_t count = bytes_of_part / 2 / std::int64_t(sizeof(float));
+    const std::int64_t times = std::max<std::int64_t>(least_bytes / bytes_of_part, 1);
+    std::vector<std::vector<float>> from(std::size_t(threads), std::vector<float>(std::size_t(count), 1.0f)), to = from;
+    double best = 0;
+    for (int round = 0; round < rounds; ++round) {
+        const double seconds = seconds_of(threads, [&](int part) {
+            for (std::int64_t i = 0; i < times; ++i)
+                kernel.move(from[std::size_t(part)].data(), to[std::size_t(part)].data(), count);
+        });
+        // The line that is written is read first.
+        best = std::max(best, 3.0 * sizeof(float) * double(count) * double(times) * threads / seconds);
+    }
+    return best;
+}
+
+/// The levels that the system tells of, and the memory.
+std::vector<Level> levels_of(int threads) {
+    struct Cache {
+        const char* name;
+        int question;
+        bool shared;
+    };
+    std::vector<Level> levels;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    for (const Cache& cache : {Cache{"L1", _SC_LEVEL1_DCACHE_SIZE, false}, Cache{"L2", _SC_LEVEL2_CACHE_SIZE, false},
+                               Cache{"L3", _SC_LEVEL3_CACHE_SIZE, true}}) {
+        const double holds = double(sysconf(cache.question));
+        const double nearer = levels.empty() ? 0 : levels.back().holds_all;
+        if (holds > nearer) levels.push_back({cache.name, holds, cache.shared ? holds : holds * threads});
+    }
+#endif
+    levels.push_back({"memory", std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()});
+    return levels;
 }
 
 }  // namespace
 
+std::vector<PeakKernel> peak_kernels() {
+    std::vector<PeakKernel> kernels;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) kernels.push_back({"avx512", 16, chains, multiply_adds_avx512, move_avx512});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        kernels.push_back({"avx2", 8, chains, multiply_adds_avx2, move_avx2});
+#endif
+    kernels.push_back({"plain", 4, chains, multiply_adds_plain, move_plain});
+    return kernels;
+}
+
+double Peak::bytes(int count, double footprint) const {
+    for (const Level& level : levels)
+        if (footprint <= (count > 1 ? level.holds_all : level.holds_one)) return count > 1 ? level.bytes_all : level.bytes_one;
+    return 0;
+}
+
 Peak measure_peak(int threads) {
-    Peak peak{.threads = threads};
-    const Kernel kernel = best_kernel();
-    std::vector<float> results(std::size_t(threads), 0.5f);
-    constexpr std::int64_t elements = std::int64_t{1} << 24;  // 64 MiB an array
-    std::vector<float> from(elements, 1.0f), to(elements, 0.0f);
-    for (const int count : {1, threads}) {
-        double& flops = count == 1 ? peak.flops_one : peak.flops_all;
-        double& bytes = count == 1 ? peak.bytes_one : peak.bytes_all;
-        for (int round = 0; round < rounds; ++round) {
-            const double compute = seconds_of(count, [&](int part) {
-                results[std::size_t(part)] = kernel.run(0.5f + results[std::size_t(part)] * 1e-30f, 1.0f);
-            });
-            flops = std::max(flops, 2.0 * 16 * kernel.chains * double(steps) * count / compute);
-            const std::int64_t share = elements / count;
-            const double move =
-                seconds_of(count, [&](int part) { copy(from.data() + part * share, to.data() + part * share, share); });
-            // The line that is written is read first.
-            bytes = std::max(bytes, 3.0 * sizeof(float) * double(share) * count / move);
-        }
-    }
-    if (threads == 1) {
-        peak.flops_all = peak.flops_one;
-        peak.bytes_all = peak.bytes_one;
+    constexpr double beyond_caches = double(std::int64_t{1} << 27);
+    const PeakKernel kernel = peak_kernels().front();
+    Peak peak{.levels = levels_of(threads), .threads = threads};
+    peak.flops_one = multiply_add_rate(kernel, 1);
+    peak.flops_all = threads == 1 ? peak.flops_one : multiply_add_rate(kernel, threads);
+    for (Level& level : peak.levels) {
+        // Half of a cache, so that all of the arrays stay there.
+        const auto part = [&](double holds, int count) {
+            return std::int64_t(std::min(holds / 2, beyond_caches) / count) / 64 * 64;
+        };
+        level.bytes_one = move_rate(kernel, 1, part(level.holds_one, 1));
+        level.bytes_all = threads == 1 ? level.bytes_one : move_rate(kernel, threads, part(level.holds_all, threads));
     }
     return peak;
 }
 
+std::string peak_text(const Peak& peak) {
+    const auto rates = [&](double flops, double Level::*bytes) {
+        std::string text = fmt::format("{:.0f} GFLOP/s;", flops * 1e-9);
+        for (const Level& level : peak.levels)
+            text += fmt::format("{} {} {:.1f}", &level == &peak.levels.front() ? "" : ",", level.name, level.*bytes * 1e-9);
+        return text + " GB/s";
+    };
+    std::string text = rates(peak.flops_one, &Level::bytes_one) + " on one thread";
+    if (peak.threads > 1) text += fmt::format("; {} on {}", rates(peak.flops_all, &Level::bytes_all), peak.threads);
+    return text;
+}
+
 double roof_seconds(const Work& work, const Peak& peak, int threads) {
-    return std::max(work.operations / peak.flops(threads), work.bytes / peak.bytes(threads));
+    return std::max(work.operations / peak.flops(threads), work.bytes / peak.bytes(threads, work.bytes));
 }
 
 }  // namespace bench

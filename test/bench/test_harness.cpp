@@ -215,9 +215,35 @@ TEST(Journal, GoesOnBehindFinishedCases) {
 }
 
 TEST(Peak, TheRoofIsTheSlowerOfComputingAndMoving) {
-    const Peak peak{.flops_one = 100, .flops_all = 200, .bytes_one = 10, .bytes_all = 15, .threads = 2};
+    const Peak peak{.flops_one = 100, .flops_all = 200, .levels = {{"memory", 1e9, 1e9, 10, 15}}, .threads = 2};
     EXPECT_DOUBLE_EQ(roof_seconds({.operations = 1000, .bytes = 10}, peak, 1), 10);
     EXPECT_DOUBLE_EQ(roof_seconds({.operations = 1000, .bytes = 300}, peak, 2), 20);
+}
+
+TEST(Peak, BytesMoveAtTheRateOfTheNearestLevelThatHoldsThem) {
+    const Peak peak{.levels = {{"L1", 100, 200, 9, 18}, {"L3", 1000, 1000, 5, 6}, {"memory", 1e9, 1e9, 1, 2}}, .threads = 2};
+    EXPECT_EQ(peak.bytes(1, 100), 9);
+    EXPECT_EQ(peak.bytes(1, 150), 5);
+    EXPECT_EQ(peak.bytes(2, 150), 18);
+    EXPECT_EQ(peak.bytes(2, 5000), 2);
+    EXPECT_EQ(peak_text(peak),
+              "0 GFLOP/s; L1 0.0, L3 0.0, memory 0.0 GB/s on one thread; 0 GFLOP/s; L1 0.0, L3 0.0, memory 0.0 GB/s on 2");
+}
+
+TEST(Peak, EveryKernelDoesWhatItIsTimedFor) {
+    const std::vector<PeakKernel> kernels = peak_kernels();
+    ASSERT_FALSE(kernels.empty());
+    EXPECT_STREQ(kernels.back().name, "plain");
+    for (const PeakKernel& kernel : kernels) {
+        SCOPED_TRACE(kernel.name);
+        float expected = 0;
+        for (int chain = 0; chain < kernel.chains; ++chain) expected += float(chain) * 0.125f + 1.75f;
+        EXPECT_EQ(kernel.multiply_adds(0.5f, 1.0f, 3), expected);
+        const std::vector<float> from{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        std::vector<float> to(16);
+        kernel.move(from.data(), to.data(), 16);
+        for (std::size_t i = 0; i < to.size(); ++i) EXPECT_EQ(to[i], from[i] + 1);
+    }
 }
 
 TEST(Report, PictureAndTableSayTheSame) {
