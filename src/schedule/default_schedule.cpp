@@ -32,6 +32,7 @@ constexpr std::int64_t most_rows = 8;              // of a block computed togeth
 constexpr std::int64_t most_unrolled = 4;
 constexpr double most_written_out = 512;  // operations of rows computed together, whose code then stays in the cache
 constexpr std::int64_t tall_window = 8;   // rows of one definition beside those of its readers
+constexpr std::int64_t beside_rows = 4;   // registers for what rows are computed from and for a result
 
 class Scheduler {
 public:
@@ -308,7 +309,7 @@ private:
             }
         }
         const auto span = static_cast<double>(high - low);
-        if (2 * (rows + high - low) > model_.vector_registers ||
+        if (rows + high - low + beside_rows > model_.vector_registers ||
             cost_with_reductions(graph_, i) * span > most_recompute * static_cast<double>(rows))
             return false;
         edit.at(root.name, span == 0 && line ? "line" : "columns");

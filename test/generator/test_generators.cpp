@@ -145,7 +145,8 @@ INSTANTIATE_TEST_SUITE_P(All, ScheduleFiles,
                                          std::pair{"equalize", "equalize"}, std::pair{"harris", "harris"},
                                          std::pair{"max_filter", "max_filter"}, std::pair{"stencil_chain", "stencil_chain"},
                                          std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
-                                         std::pair{"matmul", "matmul_avx512"}, std::pair{"harris", "tuned/harris"}),
+                                         std::pair{"matmul", "matmul_avx512"}, std::pair{"blur", "blur_avx512"},
+                                         std::pair{"harris", "harris_avx512"}, std::pair{"harris", "tuned/harris"}),
                          [](const auto& each) {
                              std::string name = each.param.second;
                              std::replace(name.begin(), name.end(), '/', '_');

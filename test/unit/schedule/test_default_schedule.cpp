@@ -122,6 +122,23 @@ TEST(DefaultSchedule, SlopesShareTheirLoopsAndRows) {
     EXPECT_EQ(s.stages.at("out").loops->at(3).name, "line") << to_json(s);
 }
 
+// Sixteen registers have room for two rows of one slope and for four of the other: side by side they take two.
+TEST(DefaultSchedule, SlopesOfDifferentSizeShareTheRowsOfTheLarger) {
+    Slopes slopes;
+    Dim &y = slopes.y, &x = slopes.x;
+    const Func& soft = slopes.soft;
+    Func wide("wide"), tall("tall"), out("out");
+    wide(y, x) = soft(y, x) + soft(y + 2, x) + soft(y, x + 1) + soft(y + 2, x + 1) + soft(y, x + 2) + soft(y + 2, x + 2);
+    tall(y, x) = soft(y, x) + soft(y + 1, x) + soft(y + 2, x) + soft(y, x + 2) + soft(y + 1, x + 2) + soft(y + 2, x + 2);
+    out(y, x) = wide(y, x) * tall(y + 1, x) + wide(y + 2, x + 1) * tall(y + 2, x + 2) + wide(y + 1, x) + tall(y, x);
+    const Algorithm algorithm({out}, {slopes.photo});
+    const Schedule s = default_schedule(algorithm, {.vector_bytes = 32, .vector_registers = 16});
+    EXPECT_EQ(s.stages.at("tall").fuse_with, (FuseWith{"wide", "columns"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("tall").loops, s.stages.at("wide").loops) << to_json(s);
+    EXPECT_EQ(s.stages.at("wide").loops->at(0).tile, 2) << to_json(s);
+    EXPECT_NO_THROW((void)bind(algorithm, s)) << to_json(s);
+}
+
 // Products at one point are no passes that two slopes could be computed in: what is stored are the slopes.
 TEST(DefaultSchedule, ProductsOfSlopesNeedNoWindows) {
     Slopes slopes;
@@ -164,6 +181,10 @@ TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     const Schedule s = scheduled(Algorithm({blur}, {in}));
     EXPECT_EQ(s.stages.at("rows").compute->at, (LoopRef{"blur", "columns"})) << to_json(s);
     EXPECT_EQ(s.stages.at("blur").loops->at(1).tile, 8) << to_json(s);
+    // Ten rows of 16 lanes and what they are computed from fit into sixteen registers as well.
+    const Schedule narrow = default_schedule(Algorithm({blur}, {in}), {.vector_bytes = 32, .vector_registers = 16});
+    EXPECT_EQ(narrow.stages.at("rows").compute->at, (LoopRef{"blur", "columns"})) << to_json(narrow);
+    EXPECT_EQ(narrow.stages.at("blur").loops->at(1).tile, 8) << to_json(narrow);
 }
 
 // Sums over the same rows are one pass over them, and what only they read needs no memory.
