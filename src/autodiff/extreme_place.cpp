@@ -65,7 +65,7 @@ Expr flat_place(const std::vector<Dim>& dims) {
     return place.defined() ? place : zero_of(DType::i64);
 }
 
-Expr is_first_extreme(const Func& f, const Expr& root, NameSupply& names) {
+Expr first_extreme(const Func& f, const Expr& root, NameSupply& names) {
     TESSERA_CHECK(is_extreme(*root), "only maxima and minima have a first place");
     const Reduction& r = root->reduction();
     const std::vector<Expr> own = dims_as_indices(f.dims());
@@ -80,7 +80,12 @@ Expr is_first_extreme(const Func& f, const Expr& root, NameSupply& names) {
     const Expr place = make_op(Op::select, t, {chosen, here, make_constant(t, beyond)});
     const Expr first = reduce(minimum, r.dims, {Operand(place, root->where)}, condition)[0];
     const Func places = shared_func(f.name() + "/first", f.dims(), {first}, root->where, names);
-    return make_op(Op::eq, DType::bool_, {read_at(places, own, root->where), here});
+    return read_at(places, own, root->where);
+}
+
+Expr is_first_extreme(const Func& f, const Expr& root, NameSupply& names) {
+    const Expr place = first_extreme(f, root, names);
+    return make_op(Op::eq, DType::bool_, {place, converted(place.dtype(), flat_place(root->reduction().dims))});
 }
 
 }  // namespace tessera

@@ -13,6 +13,10 @@ namespace tessera {
 /// The number of a point, row-major over its dims.
 [[nodiscard]] Expr flat_place(const std::vector<Dim>& dims);
 
+/// The number of the first point of the reduction `root`, which is all of `f`, that has the extreme value; beyond all points
+/// where there is none.
+[[nodiscard]] Expr first_extreme(const Func& f, const Expr& root, NameSupply& names);
+
 /// Where a point of the reduction `root`, which is all of `f`, is the first that has the extreme value. The place is a Func of
 /// its own; a NaN is the extreme value where there is one.
 ///

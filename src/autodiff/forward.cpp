@@ -207,12 +207,7 @@ void Forward::define_reduction(const Func& f, const Expr& root) {
     // The value's place is known: the tangent is the one there.
     const bool pair = root->op == Op::reduce && n == 2 && (r.monoid->name == "argmax" || r.monoid->name == "argmin");
     if (pair || is_extreme(*root)) {
-        const Expr here =
-            pair ? make_op(Op::eq, DType::bool_,
-                           {read_at(f, dims_as_indices(f.dims()), root->where, 1), converted(DType::i64, operands[1])})
-                 : is_first_extreme(f, root, names_);
-        const Expr picked = chosen(here, tangents[0], zero_of(tangents[0].dtype()));
-        std::vector<Guarded> values{{{}, reduce(plus, r.dims, {at(picked)}, condition)[0]}};
+        std::vector<Guarded> values{{{}, at_extreme(f, root, tangents[0])}};
         if (pair) values.emplace_back();
         return define(f, values);
     }
@@ -257,6 +252,30 @@ void Forward::define_reduction(const Func& f, const Expr& root) {
     for (size_t k = 0; k < both_monoid.tangents.size(); ++k)
         component[both_monoid.tangents[k]] = static_cast<int>((adds ? 0 : n) + k);
     tangents_.emplace(f.state().get(), Tangents{made, component});
+}
+
+// What `tangent` is at the place of a maximum or minimum. Along one dim it is read there; else it is summed where that is.
+Expr Forward::at_extreme(const Func& f, const Expr& root, const Expr& tangent) {
+    const Reduction& r = root->reduction();
+    const bool pair = r.components() == 2;
+    const std::vector<Expr> own = dims_as_indices(f.dims());
+    const Expr flat = flat_place(r.dims);
+    if (r.dims.size() == 1 && !r.has_where && (!pair || converted(DType::i64, root->args[1]).same_as(flat))) {
+        const Expr place = converted(DType::i64, pair ? read_at(f, own, root->where, 1) : first_extreme(f, root, names_));
+        const Expr count = index_expr(r.dims[0].extent());
+        // Where there is no point, a pair has the place -1.
+        Expr inside = make_op(Op::lt, DType::bool_, {place, count});
+        if (pair) inside = make_op(Op::le, DType::bool_, {zero_of(DType::i64), place}) && inside;
+        const DimValues at{{r.dims[0].id(), max(min(place, count - 1), 0)}};
+        return chosen(inside, with_dims(tangent, at), zero_of(tangent.dtype()));
+    }
+    const Expr here = pair
+                          ? make_op(Op::eq, DType::bool_, {read_at(f, own, root->where, 1), converted(DType::i64, root->args[1])})
+                          : is_first_extreme(f, root, names_);
+    Where condition;
+    if (r.has_where) condition.condition = root->where_condition();
+    const Expr picked = chosen(here, tangent, zero_of(tangent.dtype()));
+    return reduce(plus, r.dims, {Operand(picked, root->where)}, condition)[0];
 }
 
 // A sum of a delta: the loop that it picks from is solved.

@@ -31,6 +31,7 @@ private:
     [[nodiscard]] const Tangents& tangents(const Func& f);
     void define(const Func& f, const std::vector<Guarded>& values);
     void define_reduction(const Func& f, const Expr& root);
+    [[nodiscard]] Expr at_extreme(const Func& f, const Expr& root, const Expr& tangent);
     [[nodiscard]] Expr solved_sum(const Func& f, const Expr& root, const Guarded& value);
     void define_by_rule(const Func& f);
     void define_recurrence(const Recurrence& recurrence);

@@ -103,6 +103,7 @@ ValuesAndGrads value_and_vjp(const std::vector<Cotangent>& outputs, const std::v
                 fmt::format("{} has {} values at each point; a cotangent is that of one", c.of.name(), c.of.components()),
                 {token(c.of.name()), expected("one value"), received(counted(static_cast<size_t>(c.of.components()), "value")),
                  fix(fmt::format("give a Func of one of its values: one(...) = {}(...)[0]", c.of.name()))});
+        check_per(c.of, options);
         seeds.push_back({{0, c.value.at(c.of.dims(), c.of.dtype(), c.of.name())}});
     }
     NormalGraph g = normal_graph(of, wrt);

@@ -142,7 +142,21 @@ NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt
     return made_normal(outputs, wrt, arguments, {.keep_names = true, .pairs_of_extremes = in_two_calls});
 }
 
+void check_per(const Func& y, const GradOptions& options) {
+    for (const Dim& d : options.per)
+        if (!contains_dim(y.dims(), d)) {
+            std::string own;
+            for (const Dim& has : y.dims()) own += (own.empty() ? "" : ", ") + has.name();
+            throw Error(E1003_derivative_shape, y.state()->where,
+                        fmt::format("{} has no dim {}, so it has no gradient for each of its points", y.name(), d.name()),
+                        {token(d.name()), expected(own.empty() ? "no dims in `per`" : "`per` among the dims " + own),
+                         fix(fmt::format("leave {} out of `per`", d.name())),
+                         fix(fmt::format("give {} the dim: do not sum over {} in it", y.name(), d.name()))});
+        }
+}
+
 void check_scalar(const Func& y, const GradOptions& options) {
+    check_per(y, options);
     for (const Dim& d : y.dims())
         if (!contains_dim(options.per, d))
             throw Error(E1003_derivative_shape, y.state()->where,

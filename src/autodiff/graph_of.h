@@ -34,7 +34,10 @@ struct NormalGraph {
 [[nodiscard]] NormalGraph normal_graph(const std::vector<Func>& outputs, const std::vector<Wrt>& wrt,
                                        const std::vector<Argument>& arguments, bool in_two_calls);
 
-/// E1003 unless y has no dims but those of `per`.
+/// E1003 unless y has all dims of `per`.
+void check_per(const Func& y, const GradOptions& options);
+
+/// E1003 unless y has the dims of `per` and no others.
 void check_scalar(const Func& y, const GradOptions& options);
 
 /// E1002 unless float.

@@ -13,6 +13,12 @@ Expr sum_of(const Expr& a, const Expr& b) {
     if (is_number(b, 0)) return a;
     if (is_number(a, 0)) return b;
     if (b->op == Op::neg) return make_op(Op::sub, a.dtype(), {a, b->args[0]});
+    // Twice a product stays one, which sums accumulate in one operation: the factor that is the same at more points is doubled.
+    if (a.same_as(b) && a->op == Op::mul) {
+        const bool first = free_dims(a->args[0]).size() <= free_dims(a->args[1]).size();
+        const Expr &doubled = a->args[first ? 0 : 1], &other = a->args[first ? 1 : 0];
+        return make_op(Op::mul, a.dtype(), {make_op(Op::add, a.dtype(), {doubled, doubled}), other});
+    }
     return make_op(Op::add, a.dtype(), {a, b});
 }
 Expr product_of(const Expr& a, const Expr& b) {

@@ -70,6 +70,7 @@ Func arranged(const std::string& name, const Func& made, const std::vector<std::
 }  // namespace
 
 Func jacrev(const Func& y, const Wrt& x, const std::vector<Dim>& wrt_dims, const GradOptions& options) {
+    check_per(y, options);
     NormalGraph g = normal_graph({y}, {x});
     NameSupply& names = g.graph->names;
     names.name_dims_after(options.name);

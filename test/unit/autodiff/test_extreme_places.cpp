@@ -127,6 +127,7 @@ TEST(ExtremePlaces, AreTheFirstOnes) {
     const Func along = jvp(r.y, {{r.a, v}});
     const Algorithm tangents({along}, {r.a, v});
     EXPECT_EQ(tangents.text().find("argm"), std::string::npos) << tangents.text();
+    EXPECT_EQ(tangents.text().find("sum("), std::string::npos) << tangents.text();
     const Buffer<float> directions({rows, columns}), d({rows});
     for (std::int64_t e = 0; e < rows * columns; ++e) directions.data()[e] = static_cast<float>(e);
     const Target host = parse_target("host");
@@ -136,6 +137,24 @@ TEST(ExtremePlaces, AreTheFirstOnes) {
         const auto at = std::find_if(from, from + columns, [](float x) { return x != 0; }) - wanted.begin();
         EXPECT_EQ(d(i), static_cast<float>(at)) << i;
     }
+}
+
+// A maximum of nothing does not move, and reads no direction.
+TEST(ExtremePlaces, OfNothing) {
+    Rows r;
+    r.y(r.i) = max({r.k}, r.a(r.i, r.k));
+    Func dear("dear");
+    dear(r.i) = max({r.k}, exp(r.a(r.i, r.k)));
+    const Input v("v", f32, {r.i, r.k});
+    for (const Func& y : {r.y, dear})
+        for (const char* backend : {"interpreter", "host"}) {
+            const Target target = parse_target(backend);
+            const Algorithm along({jvp(y, {{r.a, v}})}, {r.a, v});
+            const Buffer<float> empty({rows, 0}), d({rows});
+            compile(along, default_schedule(along, target), target)({{"a", empty}, {"v", empty}},
+                                                                    {{along.outputs()[0].name(), d}});
+            EXPECT_EQ(elements(d), std::vector<float>(rows, 0)) << backend;
+        }
 }
 
 // Values that are dear, or that another schedule sums in another order, are computed once, as a pair with their place.
