@@ -55,6 +55,18 @@ public:
         return sums && row >= least_row && row * arrays * 8 <= static_cast<double>(model.l2_bytes) / 2 && cost <= most_cloned;
     }
 
+    /// Whether a stage that it shares is needed by other outputs than `among`.
+    [[nodiscard]] bool is_needed_elsewhere(const std::set<std::string>& among) const {
+        std::set<size_t> users = shared_;
+        for (size_t i = 0; i < graph_.stages.size(); ++i) {
+            const bool is_user = std::any_of(users.begin(), users.end(), [&](size_t u) { return users_[u].count(i) != 0; });
+            if (!is_user && !users.count(i)) continue;
+            users.insert(i);
+            if (graph_.stages[i].output && !among.count(graph_.stages[i].name)) return true;
+        }
+        return false;
+    }
+
     [[nodiscard]] Schedule clones() const {
         Schedule out;
         for (const size_t i : shared_) {
@@ -92,15 +104,24 @@ private:
     std::set<size_t> reached_, shared_;
 };
 
+std::optional<std::string> find_kept(const StageGraph& graph, const std::set<std::string>& outputs) {
+    for (const std::string& name : outputs)
+        if (RowClones(graph, *graph.find(name)).is_needed_elsewhere(outputs)) return name;
+    return {};
+}
+
 }  // namespace
 
 void clone_row_sums(StageGraph& graph, const CpuModel& model, Schedule& out) {
-    std::vector<std::string> outputs;
-    for (const Stage& s : graph.stages)
-        if (s.output && !s.update && s.dims.size() >= 2) outputs.push_back(s.name);
+    std::set<std::string> outputs;
+    for (size_t i = 0; i < graph.stages.size(); ++i) {
+        const Stage& s = graph.stages[i];
+        if (s.output && !s.update && s.dims.size() >= 2 && RowClones(graph, i).are_worth_it(model)) outputs.insert(s.name);
+    }
+    // What something else needs too is computed for all rows anyway, and each output reads a number of it a row.
+    while (const auto kept = find_kept(graph, outputs)) outputs.erase(*kept);
     for (const std::string& name : outputs) {
         const RowClones found(graph, *graph.find(name));
-        if (!found.are_worth_it(model)) continue;
         Schedule clones = found.clones();
         out.stages.insert(clones.stages.begin(), clones.stages.end());
         apply_derived_stages(graph, clones);

@@ -72,6 +72,24 @@ std::vector<size_t> next_group(const StageGraph& graph, const std::vector<std::s
     return {};
 }
 
+// Whether recurrence `d` reads the states of `r` at its own columns, and something else reads them too. What `d` alone reads may
+// stay in strips.
+bool follows_beside(const StageGraph& graph, size_t d, size_t r) {
+    bool beside = false, follows = false;
+    for (const Read& read : reads_of(graph, r)) {
+        if (read.user == d) {
+            for (size_t k = 0; k < graph.stages[r].dims.size(); ++k) {
+                const Dim& own = graph.stages[r].dims[k];
+                const Expr& at = read.access->args[k];
+                if (own.id() != graph.stages[r].update->reduction_dims[0].id() && !at.same_as(make_dim(own))) return false;
+            }
+            follows = true;
+        } else
+            beside = true;
+    }
+    return beside && follows;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> join_column_sums(StageGraph& graph) {
@@ -101,6 +119,15 @@ std::vector<std::pair<std::string, std::string>> join_step_values(StageGraph& gr
             if (!why_not_in_steps(graph, *definition, *recurrence).empty()) continue;
             if (cost_beside_step(graph, *definition, *recurrence) > cell_cost(graph.stages[*definition]) / 4) continue;
             join_step(graph, *definition, *recurrence);
+            shared.emplace_back(d, r);
+        }
+    for (const std::string& r : recurrences)
+        for (const std::string& d : recurrences) {
+            const auto first = graph.find(r), second = graph.find(d);
+            if (r == d || !first || !second || !follows_beside(graph, *second, *first)) continue;
+            const bool leads = std::any_of(shared.begin(), shared.end(), [&](const auto& pair) { return pair.second == d; });
+            if (leads || !why_not_in_steps(graph, *second, *first).empty()) continue;
+            join_step(graph, *second, *first);
             shared.emplace_back(d, r);
         }
     return shared;

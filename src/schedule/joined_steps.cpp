@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace tessera {
@@ -22,8 +23,8 @@ std::optional<size_t> time_position(const Stage& recurrence) {
     return std::nullopt;
 }
 
-// The definition's value with reads of copies of the states as reads of the states, and of states at its own point as their
-// steps.
+// The definition's value, or a step of another recurrence, with reads of copies of the states as reads of the states, and of
+// states at its own point as their steps.
 class InStep {
 public:
     InStep(const StageGraph& graph, const Stage& definition, const Stage& recurrence)
@@ -33,7 +34,10 @@ public:
         const Dim& t = time_of(recurrence_);
         const Expr here = recurrence_.update->place[*time_position(recurrence_)];
         std::vector<Expr> out;
-        for (const Expr& v : definition_.values) out.push_back(at_step(substitute_dims(v, {t}, {here})));
+        if (definition_.update)
+            for (const Expr& v : definition_.update->values) out.push_back(at_step(v));
+        else
+            for (const Expr& v : definition_.values) out.push_back(at_step(substitute_dims(v, {t}, {here})));
         return out;
     }
 
@@ -75,15 +79,30 @@ bool is_before(const Expr& index, const Expr& place, bool reverse) {
     return proves_nonnegative(simplify_index(away - 1), {.extents_positive = true});
 }
 
+bool is_within(const Interval& needed, const Dim& d) {
+    return needed.bounded() && proves_nonnegative(needed.low, {.extents_positive = true}) &&
+           proves_nonnegative(simplify_index(whole_dim(d).high - needed.high), {.extents_positive = true});
+}
+
+// Whether all states of recurrences over these dims are needed inside their extents, in time also before the first step.
+bool are_states_inside(const StageGraph& graph, const Stage& recurrence) {
+    const RequiredRegions regions = required_regions(graph.algorithm.state());
+    for (const Func& f : graph.algorithm.funcs()) {
+        const auto region = regions.find(f.state().get());
+        if (!f.state()->recurrence || region == regions.end() || f.dims().size() != recurrence.dims.size()) continue;
+        for (size_t d = 0; d < f.dims().size(); ++d)
+            if (f.dims()[d].id() != time_of(recurrence).id() && !is_within(region->second[d], f.dims()[d])) return false;
+    }
+    return true;
+}
+
 bool is_needed_in_steps(const StageGraph& graph, const Stage& definition, const Dim& t) {
     const RequiredRegions regions = required_regions(graph.algorithm.state());
     const auto region = regions.find(definition.func.get());
     if (region == regions.end()) return false;
     for (size_t d = 0; d < definition.dims.size(); ++d) {
         if (definition.dims[d].id() != t.id()) continue;
-        const Interval& needed = region->second[d];
-        return needed.bounded() && proves_nonnegative(needed.low, {.extents_positive = true}) &&
-               proves_nonnegative(simplify_index(whole_dim(t).high - needed.high), {.extents_positive = true});
+        return is_within(region->second[d], t);
     }
     return false;
 }
@@ -106,24 +125,39 @@ void check_spec(const Stage& s, const StageSpec& spec, const std::string& recurr
 
 std::string why_not_in_steps(const StageGraph& graph, size_t definition, size_t recurrence) {
     const Stage &d = graph.stages[definition], &r = graph.stages[recurrence];
-    if (d.update || d.output || r.kind != Stage::Kind::recurrence) return "it is no definition beside a recurrence";
-    if (r.update->reduction_dims.size() != 1 || r.update->condition.defined() || !time_position(r))
-        return fmt::format("{} has more in a step than its states", r.name);
+    const bool steps = d.kind == Stage::Kind::recurrence;
+    if ((d.update && !steps) || d.output || r.kind != Stage::Kind::recurrence)
+        return "it is neither a definition nor a recurrence beside a recurrence";
+    for (const Stage* s : {&r, &d})
+        if (s->update && (s->update->reduction_dims.size() != 1 || s->update->condition.defined() || !time_position(*s)))
+            return fmt::format("{} has more in a step than its states", s->name);
     if (!std::equal(d.dims.begin(), d.dims.end(), r.dims.begin(), r.dims.end(),
                     [](const Dim& a, const Dim& b) { return a.id() == b.id(); }))
         return fmt::format("{} and {} have different dims", d.name, r.name);
-    if (!is_needed_in_steps(graph, d, time_of(r))) return fmt::format("{} is needed at other points than the steps", d.name);
+    if (steps) {
+        for (size_t k = 0; k < r.dims.size(); ++k)
+            if (!d.update->place[k].same_as(r.update->place[k]))
+                return fmt::format("{} and {} run over different steps", d.name, r.name);
+        if (!are_states_inside(graph, r)) return fmt::format("states are needed outside the extents of {}", r.name);
+    } else if (!is_needed_in_steps(graph, d, time_of(r)))
+        return fmt::format("{} is needed at other points than the steps", d.name);
     const auto needs = needed_stages(graph);
+    if (needs[recurrence][definition]) return fmt::format("{} needs {}", r.name, d.name);
     const size_t t = *time_position(r);
     const bool reverse = !r.update->place[t].same_as(make_dim(time_of(r)));
     std::string reason;
+    for_each_node(steps ? d.values : std::vector<Expr>{}, [&](const Expr& n) {
+        const auto from = n->op == Op::access && n->target().func ? graph.find(n->target().func.get()) : std::nullopt;
+        if (from && (*from == recurrence || needs[*from][recurrence]))
+            reason = fmt::format("{} begins with {}, which needs {}", d.name, graph.stages[*from].name, r.name);
+    });
     for_each_node(InStep(graph, d, r).values(), [&](const Expr& n) {
         if (!reason.empty() || n->op != Op::access || !n->target().func) return;
         const auto from = graph.find(n->target().func.get());
         if (n->target().func == r.func) {
             if (n->target().boundary != Boundary::none || !is_before(n->args[t], r.update->place[t], reverse))
                 reason = fmt::format("{} reads a state of {} at another step than those before", d.name, r.name);
-        } else if (from && needs[*from][recurrence]) {
+        } else if (from && *from != definition && needs[*from][recurrence]) {
             reason = fmt::format("{} reads {}, which needs {}", d.name, graph.stages[*from].name, r.name);
         }
     });
@@ -147,8 +181,11 @@ void join_step(StageGraph& graph, size_t definition, size_t recurrence) {
     const std::vector<Expr> values = InStep(graph, d, joined).values();
     for (size_t c = 0; c < values.size(); ++c) {
         joined.dtypes.push_back(d.dtypes[c]);
-        joined.values.push_back(is_float(d.dtypes[c]) ? make_constant(d.dtypes[c], 0.0)
-                                                      : make_constant(d.dtypes[c], std::int64_t{0}));
+        if (d.update)
+            joined.values.push_back(d.values[c]);
+        else
+            joined.values.push_back(is_float(d.dtypes[c]) ? make_constant(d.dtypes[c], 0.0)
+                                                          : make_constant(d.dtypes[c], std::int64_t{0}));
         joined.update->values.push_back(values[c]);
     }
     joined.func = make_stage_func(joined.name, joined.dims, joined.dtypes, joined.where);
@@ -168,25 +205,40 @@ void join_step(StageGraph& graph, size_t definition, size_t recurrence) {
 }
 
 void join_steps(StageGraph& graph, Schedule& schedule) {
-    std::vector<std::string> names;
-    for (const auto& [name, spec] : schedule.stages)
-        if (spec.fuse_with && graph.find(name) && graph.find(spec.fuse_with->stage)) names.push_back(name);
-    for (const std::string& name : names) {
-        const StageSpec spec = schedule.stages.at(name);
-        const size_t definition = *graph.find(name), recurrence = *graph.find(spec.fuse_with->stage);
-        const Stage &d = graph.stages[definition], &r = graph.stages[recurrence];
-        if (d.update || r.kind != Stage::Kind::recurrence || !schedule.stages.count(r.name)) continue;
-        check_spec(d, spec, r.name, schedule);
-        std::string reason = why_not_in_steps(graph, definition, recurrence);
-        if (reason.empty() && (spec.loops || spec.store != StoreSpec{}))
-            reason = fmt::format("{} has loops or storage of its own", name);
-        if (reason.empty() && spec.fuse_with->loop != time_of(r).name())
-            reason = fmt::format("the steps of {} are its loop {}", r.name, time_of(r).name());
-        if (!reason.empty())
-            throw Error(E0506_loop_kind, d.where, fmt::format("{} shares the steps of {}, but {}", name, r.name, reason),
-                        {fix(fmt::format("compute {} at root with loops of its own", name))});
-        join_step(graph, definition, recurrence);
-        schedule.stages.erase(name);
+    // One may need another that is joined to the same steps: all that can be joined are, until nothing changes.
+    while (true) {
+        std::map<std::string, std::string> reasons;
+        bool any = false;
+        std::vector<std::string> names;
+        for (const auto& [name, spec] : schedule.stages)
+            if (spec.fuse_with && graph.find(name) && graph.find(spec.fuse_with->stage)) names.push_back(name);
+        for (const std::string& name : names) {
+            const StageSpec spec = schedule.stages.at(name);
+            const size_t member = *graph.find(name), recurrence = *graph.find(spec.fuse_with->stage);
+            const Stage &d = graph.stages[member], &r = graph.stages[recurrence];
+            if ((d.update && d.kind != Stage::Kind::recurrence) || r.kind != Stage::Kind::recurrence ||
+                !schedule.stages.count(r.name))
+                continue;
+            check_spec(d, spec, r.name, schedule);
+            std::string reason = why_not_in_steps(graph, member, recurrence);
+            if (reason.empty() && (spec.loops || spec.init || spec.store != StoreSpec{}))
+                reason = fmt::format("{} has loops or storage of its own", name);
+            if (reason.empty() && spec.fuse_with->loop != time_of(r).name())
+                reason = fmt::format("the steps of {} are its loop {}", r.name, time_of(r).name());
+            if (!reason.empty()) {
+                reasons.emplace(name, reason);
+                continue;
+            }
+            join_step(graph, member, recurrence);
+            schedule.stages.erase(name);
+            any = true;
+        }
+        if (any) continue;
+        if (reasons.empty()) return;
+        const auto& [name, reason] = *reasons.begin();
+        throw Error(E0506_loop_kind, graph.stages[*graph.find(name)].where,
+                    fmt::format("{} shares the steps of {}, but {}", name, schedule.stages.at(name).fuse_with->stage, reason),
+                    {fix(fmt::format("compute {} at root with loops of its own", name))});
     }
 }
 

@@ -243,6 +243,10 @@ TEST(DefaultSchedule, SumsAlongRowsAreClonedForEachOutput) {
     EXPECT_EQ(s.stages.at("mean.sum.of.a").compute->at, (LoopRef{"a", "row"})) << to_json(s);
     EXPECT_EQ(s.stages.at("mean.sum").compute->at, (LoopRef{"b", "row"})) << to_json(s);
     EXPECT_FALSE(scheduled(Algorithm({scaled(dear, x, "a"), scaled(dear, z, "b")}, {x, z})).stages.count("dear.sum.of.a"));
+    // What is needed for all rows at once is read by each.
+    const Schedule kept = scheduled(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b"), mean}, {x, z}));
+    EXPECT_FALSE(kept.stages.count("mean.sum.of.a")) << to_json(kept);
+    EXPECT_EQ(kept.stages.at("mean.sum").compute->kind, Compute::Kind::root) << to_json(kept);
 }
 
 // Powers are stored for the row that is summed and divided next; what is cheap, or read of other rows, is computed again.

@@ -1,4 +1,5 @@
 #include <tessera/autodiff.h>
+#include <tessera/compile.h>
 #include <tessera/schedule_default.h>
 
 #include "unit/schedule/tree_cases.h"
@@ -74,6 +75,92 @@ TEST(JoinedSteps, ByDefaultWhereTheStepHasTheValues) {
     both(t, c) = other(t, c) + h(t, c) + other(t, 0);
     const Schedule apart = default_schedule(Algorithm({both}, {u, v, w}));
     EXPECT_TRUE(!apart.stages.count("other") || !apart.stages.at("other").fuse_with) << to_json(apart);
+}
+
+// A recurrence that follows another one over the same steps, up or down: its states are states of the first.
+struct Following {
+    Dim t{"t", steps}, c{"c"};
+    Input u{"u", f32, {t, c}};
+    Func first{"first"}, second{"second"}, out{"out"};
+    explicit Following(bool reverse, bool own_point) {
+        const Expr before = index_expr(Index(reverse ? t + 1 : t - 1));
+        recurrence(t, {{first(t, c), cast(f32, 2)}}, [&](const Self& s) -> Tuple { return {s[0](before, c) * 0.5f + u(t, c)}; },
+                   {.reverse = reverse});
+        recurrence(t, {{second(t, c), u(0, c)}},
+                   [&](const Self& s) -> Tuple {
+                       return {s[0](before, c) * 0.25f + first(before, c) * u(t, c) + (own_point ? first(t, c) : u(t, c))};
+                   },
+                   {.reverse = reverse});
+        out(t, c) = second(t, c) + second(before, c) * first(t, c);
+    }
+    [[nodiscard]] Algorithm algorithm() const { return Algorithm({out, first}, {u}); }
+    [[nodiscard]] static Schedule schedule() {
+        Schedule s;
+        s.stage("out").root();
+        s.stage("first").root();
+        s.stage("first.recurrence").root().serial("t").serial("c");
+        s.stage("second.recurrence").root().fuse_with({"first.recurrence", "t"});
+        return s;
+    }
+};
+
+TEST(JoinedSteps, RecurrencesThatFollowOneAnother) {
+    for (const bool reverse : {false, true})
+        for (const bool own_point : {false, true}) {
+            const Following x(reverse, own_point);
+            const LoopTree tree = tree_of(x.algorithm(), Following::schedule());
+            EXPECT_FALSE(tree.bound.graph.find("second.recurrence"));
+            EXPECT_EQ(tree.bound.graph.stages[*tree.bound.graph.find("first.recurrence")].dtypes.size(), 2u);
+            const Algorithm one({x.out}, {x.u});
+            const Buffer<float> u = filled<float>({steps, 13}, ramp<float>(steps * 13));
+            expect_same(one, Following::schedule(), {{"u", u}}, dtype_of<float>, {steps, 13});
+            std::vector<Buffer<float>> results;
+            for (const Schedule& s : {Following::schedule(), default_schedule(x.algorithm()), Schedule()}) {
+                const Buffer<float> first({steps, 13});
+                results.emplace_back(std::vector<std::int64_t>{steps, 13});
+                compile(x.algorithm(), s)({{"u", u}}, {{"out", results.back()}, {"first", first}});
+                for (std::int64_t i = 0; i < u.size(); ++i) ASSERT_EQ(results.back().data()[i], results[0].data()[i]) << i;
+            }
+        }
+}
+
+// The tangent of a recurrence takes its steps with it.
+TEST(JoinedSteps, ByDefaultWhereATangentFollows) {
+    const Dim t("t", 64), c("c", 32);
+    const Input a("a", f32, {t, c}), u("u", f32, {t, c}), va("va", f32, {t, c}), vu("vu", f32, {t, c});
+    Func h("h");
+    recurrence(t, {{h(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {a(t, c) * s[0](t - 1, c) + u(t, c)}; });
+    const ValueAndTangent along = value_and_jvp(h, {{a, va}, {u, vu}});
+    const Schedule s = default_schedule(Algorithm({along.value, along.tangent}, {a, u, va, vu}));
+    ASSERT_TRUE(s.stages.count("d_h/a_u.recurrence")) << to_json(s);
+    EXPECT_EQ(s.stages.at("d_h/a_u.recurrence").fuse_with, (FuseWith{"h.recurrence", "t"})) << to_json(s);
+    // Alone with what reads it, a chain may run in strips.
+    const Algorithm alone({along.tangent}, {a, u, va, vu});
+    const Schedule strips = default_schedule(alone);
+    EXPECT_FALSE(strips.stages.at("d_h/a_u.recurrence").fuse_with) << to_json(strips);
+}
+
+TEST(JoinedSteps, RecurrencesRefused) {
+    const Dim t("t", steps), c("c");
+    const Input u("u", f32, {t, c});
+    Func first("first"), back("back"), begun("begun"), later("later");
+    recurrence(t, {{first(t, c), cast(f32, 1)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, c) * 0.5f + u(t, c)}; });
+    recurrence(t, {{back(t, c), cast(f32, 1)}}, [&](const Self& s) -> Tuple { return {s[0](t + 1, c) * first(t, c)}; },
+               {.reverse = true});
+    recurrence(t, {{begun(t, c), first(steps - 1, c)}}, [&](const Self& s) -> Tuple { return {s[0](t - 1, c) * u(t, c)}; });
+    recurrence(t, {{later(t, c), cast(f32, 1)}},
+               [&](const Self& s) -> Tuple { return {s[0](t - 1, c) * first(min(t + 1, steps - 1), c)}; });
+    const auto refused = [&](const Func& f) {
+        Schedule s;
+        s.stage(f.name()).root();
+        s.stage("first.recurrence").root().serial("t").serial("c");
+        s.stage(f.name() + ".recurrence").root().fuse_with({"first.recurrence", "t"});
+        return message_of(Algorithm({f}, {u}), s);
+    };
+    EXPECT_TRUE(mentions(refused(back), "back.recurrence and first.recurrence run over different steps")) << refused(back);
+    EXPECT_TRUE(mentions(refused(begun), "begun.recurrence begins with")) << refused(begun);
+    EXPECT_TRUE(mentions(refused(later), "reads a state of first.recurrence at another step than those before"))
+        << refused(later);
 }
 
 TEST(JoinedSteps, Refused) {
