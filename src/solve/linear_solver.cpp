@@ -138,7 +138,10 @@ Func eliminated(const SolverNames& names, const LinearSystem& system, const Func
                     {fix("choose {.solver = Solver::cgnr}"), fix("join the dims into one")});
     const Dim& i = solved[0];
     const Dim j = names.dim("column", i.extent(), where), t = names.dim("pivot", i.extent(), where);
-    const Func matrix = jacobian(system.product, system.v, {j}, {.per = options.per, .name = names.func("matrix")});
+    std::vector<Dim> kept_apart;
+    for (const Dim& d : right.dims())
+        if (contains_dim(options.per, d)) kept_apart.push_back(d);
+    const Func matrix = jacobian(system.product, system.v, {j}, {.per = kept_apart, .name = names.func("matrix")});
     Func M(names.func("rows"), where), y(names.func("rest"), where);
     // `d` stands where i stands in the dims of the right side.
     const auto row = [&](const Index& d) {
