@@ -111,24 +111,26 @@ public:
     // ---- spreads: positions of a box, the last axis fastest, dealt out in turn
 
     template <std::size_t N, class Body>
-    void threads(const Index (&extents)[N], Body&& body) {
-        spread(Level::thread, {extents, extents + N}, spread_body<N>(body));
+    void threads(const Index (&extents)[N], Body&& body, SourceLoc where = SourceLoc::current()) {
+        spread(Level::thread, {extents, extents + N}, spread_body<N>(body), where);
     }
     template <std::size_t N, class Body>
-    void warps(const Index (&extents)[N], Body&& body) {
-        spread(Level::warp, {extents, extents + N}, spread_body<N>(body));
+    void warps(const Index (&extents)[N], Body&& body, SourceLoc where = SourceLoc::current()) {
+        spread(Level::warp, {extents, extents + N}, spread_body<N>(body), where);
     }
     template <std::size_t N, class Body>
-    void lanes(const Index (&extents)[N], Body&& body) {
-        spread(Level::lane, {extents, extents + N}, spread_body<N>(body));
+    void lanes(const Index (&extents)[N], Body&& body, SourceLoc where = SourceLoc::current()) {
+        spread(Level::lane, {extents, extents + N}, spread_body<N>(body), where);
     }
     /// Inside warps(), as many along each axis as the fragment has: every cell (i, j), or row (i), by the lanes that hold it.
     template <class Body>
-    void for_each(const Tile& fragment, Body&& body) {
+    void for_each(const Tile& fragment, Body&& body, SourceLoc where = SourceLoc::current()) {
         if constexpr (std::is_invocable_v<Body, const Expr&, const Expr&>)
-            each_cell(fragment, [&](const Expr& i, const Expr& j) { body(i, j); });
+            each_cell(
+                fragment, [&](const Expr& i, const Expr& j) { body(i, j); }, where);
         else
-            each_row(fragment, [&](const Expr& i) { body(i); });
+            each_row(
+                fragment, [&](const Expr& i) { body(i); }, where);
     }
 
     // ---- what is done
@@ -137,7 +139,8 @@ public:
     void store(const Operand& place, const Operand& value);
     /// Fills the tile from an input: value(indices of a cell...) is a read of it, constant(input, 0) at its ends, along its last
     /// dim. Threads move 16 bytes at a time past the registers (cp.async). Outside spreads.
-    void copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value);
+    void copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value,
+                    SourceLoc where = SourceLoc::current());
     /// sums += left right, every warp its part: (m, n), (m, k) and (k, n). sums is a fragment of f32 (i32 for bytes); left and
     /// right are tiles in shared memory of bf16, f16, f32 (rounded to tf32), i8 or u8. Left may be a fragment beside a right tile
     /// of bf16 or f16: of that dtype, or of f32, which is rounded to it. Inside warps() as many as the sums have.
@@ -145,7 +148,7 @@ public:
              SourceLoc where = SourceLoc::current());
     /// Each thread that may hold a cell has a partial of it; all get the combination. Of a fragment of rows the four lanes of a
     /// row combine, of registers the lanes of a warp or, outside spreads, all threads.
-    void reduce(const Tile& partials, const Monoid& monoid);
+    void reduce(const Tile& partials, const Monoid& monoid, SourceLoc where = SourceLoc::current());
 
     /// The kernel; the builder is done. What a target does not have room for is said when it is compiled.
     [[nodiscard]] TileKernel finish();
@@ -162,9 +165,9 @@ private:
         body(at[I]...);
     }
     std::vector<Expr> grid_axes(const std::vector<Index>& extents);
-    void spread(Level level, const std::vector<Index>& extents, const SpreadBody& body);
-    void each_cell(const Tile& fragment, const std::function<void(const Expr&, const Expr&)>& body);
-    void each_row(const Tile& fragment, const std::function<void(const Expr&)>& body);
+    void spread(Level level, const std::vector<Index>& extents, const SpreadBody& body, SourceLoc where);
+    void each_cell(const Tile& fragment, const std::function<void(const Expr&, const Expr&)>& body, SourceLoc where);
+    void each_row(const Tile& fragment, const std::function<void(const Expr&)>& body, SourceLoc where);
 
     std::shared_ptr<KernelBuilderState> state_;
 };

@@ -23,9 +23,9 @@ std::string_view word_of(Place place) {
 
 }  // namespace
 
-void KernelBuilderState::require_open(std::string_view what) const {
+void KernelBuilderState::require_open(std::string_view what, SourceLoc loc) const {
     if (has_grid && !finished) return;
-    throw Error(E0506_loop_kind, where, fmt::format("{} of a kernel {}", what, finished ? "that is finished" : "without a grid"),
+    throw Error(E0506_loop_kind, loc, fmt::format("{} of a kernel {}", what, finished ? "that is finished" : "without a grid"),
                 {fix(finished ? "make another KernelBuilder" : "call grid() first: its extents are the blocks")});
 }
 
@@ -211,7 +211,7 @@ std::vector<Expr> KernelBuilder::grid_axes(const std::vector<Index>& extents) {
 namespace {
 
 Tile add_tile(KernelBuilderState& k, const std::string& name, DType dtype, TileState tile, tile::Alloc memory, SourceLoc where) {
-    k.require_open("a tile");
+    k.require_open("a tile", where);
     check_name(name, "a tile", where);
     bool taken = k.program.bound.graph.find(name).has_value();
     for (const Argument& a : k.program.bound.graph.algorithm.arguments()) taken = taken || a.state()->name == name;
@@ -296,7 +296,7 @@ Tile KernelBuilder::fragment(const std::string& name, DType dtype, const std::ve
 namespace {
 
 void add_loop(KernelBuilderState& k, const Index& extent, bool unrolled, const std::function<void(const Expr&)>& body) {
-    k.require_open("a loop");
+    k.require_open("a loop", extent.where);
     tile::For f;
     f.extent = k.index(extent);
     f.unrolled = unrolled;
@@ -317,7 +317,7 @@ void KernelBuilder::unroll(const Index& extent, const std::function<void(const E
 
 void KernelBuilder::when(const Operand& condition, const std::function<void()>& body) {
     KernelBuilderState& k = *state_;
-    k.require_open("a condition");
+    k.require_open("a condition", condition.where);
     tile::If i;
     i.condition = k.value(condition, DType::bool_, "when()");
     k.require_shared(i.condition, condition.where, "a condition");
@@ -327,7 +327,7 @@ void KernelBuilder::when(const Operand& condition, const std::function<void()>& 
 
 Expr KernelBuilder::let(const Index& value) {
     KernelBuilderState& k = *state_;
-    k.require_open("an index");
+    k.require_open("an index", value.where);
     tile::Let l;
     l.value = k.index(value);
     l.variable = make_variable(fmt::format("x.{}", k.names["x"]++), DType::i64);
@@ -337,12 +337,12 @@ Expr KernelBuilder::let(const Index& value) {
     return l.variable;
 }
 
-void KernelBuilder::spread(Level level, const std::vector<Index>& extents, const SpreadBody& body) {
+void KernelBuilder::spread(Level level, const std::vector<Index>& extents, const SpreadBody& body, SourceLoc where) {
     KernelBuilderState& k = *state_;
-    k.require_open("a spread");
+    k.require_open("a spread", where);
     const std::string_view name = level == Level::thread ? "threads()" : level == Level::warp ? "warps()" : "lanes()";
     const Place needed = level == Level::lane ? Place::warp : Place::block, outside = k.place;
-    if (outside != needed) refuse_place(name, k.where, word_of(needed), outside);
+    if (outside != needed) refuse_place(name, where, word_of(needed), outside);
     tile::Spread s;
     s.over = level == Level::thread ? tile::Scope::thread : level == Level::warp ? tile::Scope::warp : tile::Scope::lane;
     std::vector<Expr> variables;
@@ -361,7 +361,7 @@ void KernelBuilder::spread(Level level, const std::vector<Index>& extents, const
 
 TileKernel KernelBuilder::finish() {
     KernelBuilderState& k = *state_;
-    k.require_open("the end");
+    k.require_open("the end", k.where);
     std::vector<KernelBuilderState::Entry> all = std::move(k.blocks.back());
     k.kernel.body = k.block_of([&] { k.blocks.back() = std::move(all); });
     k.finished = true;

@@ -36,10 +36,10 @@ tile::StatementPtr with_position(KernelBuilderState& k, const std::string& name,
 
 // Lane 4 a + b has rows a + 8 u and columns 2 b + 8 v + w of a fragment.
 template <class Body>
-void spread_fragment(KernelBuilderState& k, const Tile& tile, Body&& body) {
-    k.require_open("for_each()");
-    const TileState& t = k.alive_tile(tile, k.where);
-    const std::array<Expr, 2> warps = k.warps_of(t, k.where);
+void spread_fragment(KernelBuilderState& k, const Tile& tile, SourceLoc where, Body&& body) {
+    k.require_open("for_each()", where);
+    const TileState& t = k.alive_tile(tile, where);
+    const std::array<Expr, 2> warps = k.warps_of(t, where);
     tile::Spread lanes;
     lanes.over = tile::Scope::lane;
     for (const auto& [name, extent] : {std::pair{"row.lane", 8}, {"column.lane", 4}})
@@ -88,12 +88,12 @@ constexpr Factors factor_rows[] = {{DType::bf16, DType::f32, 16},
 
 }  // namespace
 
-void KernelBuilder::each_cell(const Tile& fragment, const std::function<void(const Expr&, const Expr&)>& body) {
+void KernelBuilder::each_cell(const Tile& fragment, const std::function<void(const Expr&, const Expr&)>& body, SourceLoc where) {
     if (fragment.extents().size() != 2 || !fragment.state().is_fragment())
-        throw Error(E0301_rank, state_->where, fmt::format("for_each() of {} takes no row and column", fragment.name()),
+        throw Error(E0301_rank, where, fmt::format("for_each() of {} takes no row and column", fragment.name()),
                     {expected("a fragment of two dims")});
     KernelBuilderState& k = *state_;
-    spread_fragment(k, fragment, [&](const TileState& t, const Expr& warp, const Expr& lane, const Expr& row) {
+    spread_fragment(k, fragment, where, [&](const TileState& t, const Expr& warp, const Expr& lane, const Expr& row) {
         return counted_loop(k, "v", t.part(1) / 8, [&](const Expr& v) {
             return counted_loop(k, "w", 2, [&](const Expr& w) {
                 const Expr inside = index_sum(index_sum(scaled_by(lane, 2), scaled_by(v, 8)), w);
@@ -104,18 +104,18 @@ void KernelBuilder::each_cell(const Tile& fragment, const std::function<void(con
     });
 }
 
-void KernelBuilder::each_row(const Tile& fragment, const std::function<void(const Expr&)>& body) {
+void KernelBuilder::each_row(const Tile& fragment, const std::function<void(const Expr&)>& body, SourceLoc where) {
     if (!fragment.state().is_fragment())
-        throw Error(E0508_storage, state_->where, fmt::format("for_each() of {}, which is no fragment", fragment.name()),
+        throw Error(E0508_storage, where, fmt::format("for_each() of {}, which is no fragment", fragment.name()),
                     {fix("use threads() or lanes()")});
     KernelBuilderState& k = *state_;
-    spread_fragment(k, fragment,
+    spread_fragment(k, fragment, where,
                     [&](const TileState&, const Expr&, const Expr&, const Expr& row) { return k.block_of([&] { body(row); }); });
 }
 
 void KernelBuilder::store(const Operand& place, const Operand& value) {
     KernelBuilderState& k = *state_;
-    k.require_open("a store");
+    k.require_open("a store", place.where);
     const Expr& to = place.expr;
     const auto i = to->op == Op::access && to->target().func && to->target().boundary == Boundary::none
                        ? k.program.bound.graph.find(to->target().func.get())
@@ -137,16 +137,16 @@ void KernelBuilder::store(const Operand& place, const Operand& value) {
     k.add(tile::statement(std::move(a)));
 }
 
-void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value) {
+void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value, SourceLoc where) {
     KernelBuilderState& k = *state_;
-    k.require_open("a copy");
-    const TileState& t = k.alive_tile(to, k.where);
+    k.require_open("a copy", where);
+    const TileState& t = k.alive_tile(to, where);
     const std::int64_t cells = 16 / dtype_bytes(to.dtype());
     if (k.place != KernelBuilderState::Place::block || t.space != Space::shared)
-        throw Error(E0506_loop_kind, k.where, fmt::format("copy_async() of {} inside a spread, or to registers", to.name()),
+        throw Error(E0506_loop_kind, where, fmt::format("copy_async() of {} inside a spread, or to registers", to.name()),
                     {expected("a tile in shared memory, filled by the block")});
     if (t.extents.back() % cells != 0)
-        throw Error(E0508_storage, k.where, fmt::format("rows of {} have {} cells", to.name(), t.extents.back()),
+        throw Error(E0508_storage, where, fmt::format("rows of {} have {} cells", to.name(), t.extents.back()),
                     {expected(fmt::format("a multiple of {}, 16 bytes", cells))});
     k.program.bound.stages[t.stage].engine = Engine::cp_async;
     tile::Spread threads;
@@ -159,7 +159,7 @@ void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const st
     }
     const Expr cell = k.variable("cell", index_number(cells));
     place.back() = index_sum(scaled_by(place.back(), cells), cell);
-    const std::vector<Expr> values{k.value(Operand(value(place), k.where), to.dtype(), to.name())};
+    const std::vector<Expr> values{k.value(Operand(value(place), where), to.dtype(), to.name())};
     tessera::Loop loop{to.name() + ".cell", cell, index_number(0), index_number(cells), LoopKind::vector, nullptr};
     loop.body = std::make_shared<const tessera::Statement>(tessera::Statement{tessera::Store{t.stage, place, values}});
     std::optional<tile::AsyncCopy> copy = tile::asynchronous_copy(k.program.bound, loop, k.environment);
@@ -174,7 +174,7 @@ void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const st
 
 void KernelBuilder::mma(const Tile& sums, const Tile& left, const Tile& right, const MmaOptions& options, SourceLoc where) {
     KernelBuilderState& k = *state_;
-    k.require_open("mma()");
+    k.require_open("mma()", where);
     const TileState &s = k.alive_tile(sums, where), &l = k.alive_tile(left, where), &r = k.alive_tile(right, where);
     if (!s.is_fragment() || s.extents.size() != 2)
         refuse_mma(where, sums.name() + " is no fragment (m, n)", "a fragment of two dims");
@@ -228,19 +228,19 @@ void KernelBuilder::mma(const Tile& sums, const Tile& left, const Tile& right, c
     k.add(tile::statement(std::move(m)));
 }
 
-void KernelBuilder::reduce(const Tile& partials, const Monoid& monoid) {
+void KernelBuilder::reduce(const Tile& partials, const Monoid& monoid, SourceLoc where) {
     KernelBuilderState& k = *state_;
-    k.require_open("reduce()");
-    const TileState& t = k.alive_tile(partials, k.where);
+    k.require_open("reduce()", where);
+    const TileState& t = k.alive_tile(partials, where);
     using Place = KernelBuilderState::Place;
     const bool rows = t.is_fragment() && t.extents.size() == 1;
-    if (rows) (void)k.warps_of(t, k.where);
+    if (rows) (void)k.warps_of(t, where);
     if (t.space != Space::register_ || (t.is_fragment() && !rows) || k.place == Place::thread)
-        throw Error(E0508_storage, k.where, fmt::format("reduce() of {}", partials.name()),
+        throw Error(E0508_storage, where, fmt::format("reduce() of {}", partials.name()),
                     {expected("registers, or a fragment of rows, outside what one thread runs")});
     Stage& s = k.program.bound.graph.stages[t.stage];
     if (s.update && s.update->monoid != monoid.shared())
-        throw Error(E0310_monoid, k.where,
+        throw Error(E0310_monoid, where,
                     fmt::format("{} is reduced by {} and by {}", s.name, s.update->monoid->name, monoid.name()),
                     {fix("use a tile of its own for each")});
     s.update.emplace();
@@ -248,9 +248,9 @@ void KernelBuilder::reduce(const Tile& partials, const Monoid& monoid) {
     s.values.clear();
     const Tuple identity = monoid.state().identity(s.dtypes);
     if (identity.size() != 1)
-        throw Limit(L0901_not_on_target, k.where, fmt::format("reduce() of {} by {}, of tuples", s.name, monoid.name()),
+        throw Limit(L0901_not_on_target, where, fmt::format("reduce() of {} by {}, of tuples", s.name, monoid.name()),
                     {fix("reduce values of one component")});
-    s.values.push_back(resolve_weak(identity[0], s.dtypes[0], k.where));
+    s.values.push_back(resolve_weak(identity[0], s.dtypes[0], where));
     tile::Combine c;
     c.stage = t.stage;
     c.over = k.place == Place::block ? tile::Scope::thread : tile::Scope::lane;

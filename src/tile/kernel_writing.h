@@ -32,7 +32,7 @@ struct KernelBuilderState {
 
     [[nodiscard]] const Stage& stage(size_t i) const { return program.bound.graph.stages[i]; }
     /// Throws E0506 before grid() and behind finish().
-    void require_open(std::string_view what) const;
+    void require_open(std::string_view what, SourceLoc loc) const;
     void add(Entry entry);
     /// What `body` writes.
     [[nodiscard]] tile::StatementPtr block_of(const std::function<void()>& body);

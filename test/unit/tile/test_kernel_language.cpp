@@ -125,6 +125,41 @@ TEST(KernelLanguage, PlacesAreChecked) {
         "t is stored in registers, but a thread reads cells of other threads");
 }
 
+// The line of the statement, not the builder's.
+TEST(KernelLanguage, MistakesNameTheirLine) {
+    const auto expect_line = [](const std::function<void(Product&, KernelBuilder&, int&)>& write) {
+        Product p;
+        int line = 0;
+        KernelBuilder k(p.algorithm());
+        const Expr block = k.grid({p.m.extent()})[0];
+        try {
+            write(p, k, line);
+            ADD_FAILURE() << "accepted";
+        } catch (const Exception& e) {
+            EXPECT_EQ(e.where().line, line) << e.what();
+        }
+    };
+    expect_line([](Product&, KernelBuilder& k, int& line) {
+        const Tile t = k.registers("t", f32, {4});
+        line = __LINE__ + 1;
+        k.for_each(t, [](const Expr&) {});
+    });
+    expect_line([](Product& p, KernelBuilder& k, int& line) {
+        const Tile t = k.shared("t", bf16, {4, 4});
+        line = __LINE__ + 1;
+        k.copy_async(t, [&](const std::vector<Expr>& at) { return p.A(at[0], at[1]); });
+    });
+    expect_line([](Product&, KernelBuilder& k, int& line) {
+        const Tile t = k.shared("t", f32, {4});
+        line = __LINE__ + 1;
+        k.reduce(t, plus);
+    });
+    expect_line([](Product&, KernelBuilder& k, int& line) {
+        line = __LINE__ + 1;
+        k.lanes({32}, [](const Expr&) {});
+    });
+}
+
 TEST(KernelLanguage, ProductsAreChecked) {
     struct Tiles {
         DType sums = f32, left = bf16, right = bf16;
