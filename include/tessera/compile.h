@@ -5,7 +5,7 @@
 #include <tessera/schedule.h>
 #include <tessera/schedule_source.h>
 #include <tessera/target.h>
-#include <tessera/tessera_kernel.h>
+#include <tessera/tessera_cuda.h>
 
 #include <cstddef>
 #include <map>
@@ -69,7 +69,11 @@ public:
 
     /// Checks every argument, then runs: `gemm({{"A", a}, {"B", b}, {"alpha", 0.5}}, {{"C", c}})`. Extents come from the buffers.
     /// Throws E0701 for a name that is missing or unknown, E07xx and L0902 for what does not fit; nothing is written then.
+    /// Of a module for a GPU the buffers' memory is that of the process' first GPU (tessera_cuda_malloc); the call returns when
+    /// the GPU is done. Throws E0803 where there is none, E0804 without NVRTC.
     void operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const;
+    /// Puts the call into a stream of the GPU and returns. What fails there is reported by tessera_cuda_synchronize.
+    void enqueue(const NamedInputs& inputs, const NamedOutputs& outputs, tessera_cuda_stream stream) const;
 
     /// The bytes that such a call takes for its buffers outside loops, those alive at once in slots that they share over time; 0
     /// when it has none. Checks the arguments and computes nothing.
@@ -96,7 +100,8 @@ private:
 };
 
 /// Compiles for this process. Variants of the schedule become several kernels, chosen by the extents of each call.
-/// Throws E05xx and L0903 for a schedule that does not fit, E0803 for a target that this machine cannot run.
+/// Throws E05xx and L0903 for a schedule that does not fit, E0803 for a target that this machine cannot run. For a GPU that is
+/// not there the module is made to be inspected; where one is, NVRTC makes the code, and what spills registers is E0804.
 [[nodiscard]] Module compile(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {},
                              const CompileOptions& options = {});
 /// With the schedule that `source` has for it, or else the default one. Throws E0805 when it has none that `options.require`

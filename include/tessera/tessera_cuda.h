@@ -26,8 +26,20 @@ int tessera_cuda_free(int32_t device, void* memory);
 /** Copies `bytes` between main memory and a GPU's, or inside a GPU's, in the order of the stream. */
 int tessera_cuda_copy_to(int32_t device, void* to, const void* from_main, size_t bytes, tessera_cuda_stream stream);
 int tessera_cuda_copy_from(int32_t device, void* to_main, const void* from, size_t bytes, tessera_cuda_stream stream);
+/** Sets bytes of a GPU's memory to a value, in the order of the stream. */
+int tessera_cuda_fill(int32_t device, void* memory, unsigned char value, size_t bytes, tessera_cuda_stream stream);
 /** Waits until the stream has done everything. A kernel that failed is reported here. */
 int tessera_cuda_synchronize(int32_t device, tessera_cuda_stream stream);
+
+/* ---- times */
+
+/** A CUevent: a mark in a stream, which notes the time when the GPU comes to it. */
+typedef struct CUevent_st* tessera_cuda_event;
+int tessera_cuda_event_create(int32_t device, tessera_cuda_event* event);
+int tessera_cuda_event_free(int32_t device, tessera_cuda_event event);
+int tessera_cuda_event_record(int32_t device, tessera_cuda_event event, tessera_cuda_stream stream);
+/** Waits until the GPU has come to `after`; the time since it was at `before`. */
+int tessera_cuda_seconds_between(int32_t device, tessera_cuda_event before, tessera_cuda_event after, double* seconds);
 
 /* ---- compiled kernels, as constant data that a library's entry holds */
 
@@ -125,6 +137,10 @@ typedef struct tessera_cuda_kernel {
 /** Checks the arguments, whose buffers all lie on one GPU, and puts the kernel into the stream. Values in buffers are not looked
  * at: a promise about them (TESSERA_ARG_VALUE_RANGE) is the caller's. */
 int tessera_cuda_call(const tessera_cuda_kernel* kernel, const tessera_value* args, tessera_cuda_stream stream);
+
+/** Checks the arguments as a call does, and which variant it would take: its number in `kernel`. The images of that variant need
+ * no bytes yet. */
+int tessera_cuda_choose(const tessera_cuda_kernel* kernel, const tessera_value* args, int32_t* variant);
 
 /** Before the bytes of an image go away: what was loaded from them is unloaded on every GPU. */
 int tessera_cuda_unload(const tessera_cuda_image* image);

@@ -1,6 +1,7 @@
 // What the time of a schedule depends on beside its kernel, as texts.
 #include <tessera/schedule_source.h>
 
+#include "backend/cuda/runtime_compiler.h"
 #include "base/hash.h"
 #include "compile/library_json.h"
 #ifdef TESSERA_HAVE_HALIDE
@@ -12,7 +13,9 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -20,7 +23,7 @@ namespace tessera {
 namespace {
 
 // Raised with each change of how loops become machine code.
-constexpr int cpu_codegen_abi = 1;
+constexpr int cpu_codegen_abi = 1, cuda_codegen_abi = 1;
 
 // The lines "name : value" of the first processor.
 std::map<std::string, std::string> first_processor() {
@@ -48,9 +51,35 @@ std::int64_t memory_gib() {
     return static_cast<std::int64_t>(std::bit_ceil(bytes) >> 30);
 }
 
+// What the driver says in files: asking it itself would keep processes that are forked later from the GPU.
+std::string gpu_model() {
+    std::error_code error;
+    std::vector<std::string> models;
+    for (std::filesystem::directory_iterator it("/proc/driver/nvidia/gpus", error), end; !error && it != end;
+         it.increment(error)) {
+        std::ifstream file(it->path() / "information");
+        for (std::string line; std::getline(file, line);)
+            if (line.starts_with("Model:")) models.push_back(line.substr(line.find_first_not_of(" \t", 6)));
+    }
+    std::sort(models.begin(), models.end());
+    return models.empty() ? "unknown" : models.front();
+}
+
+// Times of a GPU's kernels depend on it alone.
+BuildContext gpu_context(const Target& target) {
+    BuildContext out;
+    out.micro_architecture = target.arch;
+    out.machine = nlohmann::json{{"processor", gpu_model()}, {"micro_architecture", target.arch}}.dump();
+    out.target = to_text(target);
+    out.toolchain = nlohmann::json{{"tessera", tessera_version}, {"compiler", cuda::runtime_compiler_version()}}.dump();
+    out.codegen_abi = cuda_codegen_abi;
+    return out;
+}
+
 }  // namespace
 
 BuildContext build_context(const Target& target) {
+    if (target.kind == Target::Kind::cuda) return gpu_context(target);
     auto cpu = first_processor();
     cpu_set_t allowed;
     const int cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;

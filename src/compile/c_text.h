@@ -40,7 +40,8 @@ struct CudaVariant {
     std::string name, when;
     Bytecode code;
     std::string arch;
-    std::string image;  // bytes
+    std::string source;  // CUDA text
+    std::string image;   // its machine code
     std::vector<Bytecode> scratch_bytes;
     std::vector<CudaLaunch> launches;
     std::vector<CudaMap> maps;

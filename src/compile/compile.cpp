@@ -1,11 +1,14 @@
 #include <tessera/schedule_default.h>
 
 #include "compile/cuda_kernels.h"
+#include "compile/cuda_library.h"
 #include "compile/module.h"
 
+#include "backend/cuda/runtime_compiler.h"
 #include "backend/interpreter/interpreter.h"
 #include "base/check.h"
 #include "base/closest_name.h"
+#include "base/hash.h"
 #include "base/match.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "compile/cpu_kernels.h"
@@ -131,11 +134,13 @@ template <class Call>
 void with_packed_arguments(const ModuleState& state, const NamedInputs& inputs, const NamedOutputs& outputs, Call&& call) {
     const KernelSignature& signature = state.storage->signature();
     const SourceLoc where = state.algorithm.state().where;
-    if (state.target.kind == Target::Kind::cuda)
-        throw Limit(
-            L0901_not_on_target, where,
-            fmt::format("{} was compiled for {}, which this process does not call", signature.name, to_text(state.target)),
-            {fix("look at it with inspect_ir()"), fix("compile for host")});
+    const bool gpu = state.target.kind == Target::Kind::cuda;
+    if (gpu && !state.cuda) {
+        std::int32_t gpus = 0;
+        const int status = tessera_cuda_device_count(&gpus);
+        TESSERA_CHECK(status != TESSERA_OK, "a GPU has come since the module was compiled");
+        throw_status(status, where);
+    }
     refuse_unknown(signature, inputs, false, where);
     refuse_unknown(signature, outputs, true, where);
     std::vector<tessera_value> values(signature.args.size());
@@ -155,6 +160,8 @@ void with_packed_arguments(const ModuleState& state, const NamedInputs& inputs, 
             }
             buffers[a] = input_buffer(signature, arg, given->second, where).c_buffer();
         }
+        // Whether it does lie there is what the driver says.
+        if (gpu) buffers[a].device_type = TESSERA_DEVICE_CUDA;
         values[a].buffer = &buffers[a];
     }
     const int status = call(state.storage->descriptor(), values.data());
@@ -164,6 +171,11 @@ void with_packed_arguments(const ModuleState& state, const NamedInputs& inputs, 
 }  // namespace
 
 void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) const {
+    if (state_->target.kind == Target::Kind::cuda) {
+        enqueue(inputs, outputs, nullptr);
+        if (const int status = tessera_cuda_synchronize(0, nullptr)) throw_status(status, state_->algorithm.state().where);
+        return;
+    }
     const bool interpreted = state_->target.kind == Target::Kind::interpreter;
     with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
         return interpreted ? tessera_validate(&kernel, values) : tessera_call(&kernel, values);
@@ -171,7 +183,32 @@ void Module::operator()(const NamedInputs& inputs, const NamedOutputs& outputs) 
     if (interpreted) run_interpreter(*state_, inputs, outputs);
 }
 
+void Module::enqueue(const NamedInputs& inputs, const NamedOutputs& outputs, tessera_cuda_stream stream) const {
+    if (state_->target.kind != Target::Kind::cuda)
+        throw Limit(L0901_not_on_target, state_->algorithm.state().where,
+                    fmt::format("{} was compiled for {}, whose calls are in no stream", state_->algorithm.name(),
+                                to_text(state_->target)),
+                    {fix("call it"), fix("compile for cuda-sm_80")});
+    with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor&, const tessera_value* values) {
+        return state_->cuda->call(values, stream);
+    });
+}
+
+namespace {
+
+// The memory of calls on the GPU is taken in the order of their stream.
+void require_scratch_of_caller(const ModuleState& state) {
+    if (state.target.kind == Target::Kind::cuda)
+        throw Limit(L0901_not_on_target, state.algorithm.state().where,
+                    fmt::format("{} was compiled for {}, where calls bring no scratch memory", state.algorithm.name(),
+                                to_text(state.target)),
+                    {fix("call it without"), fix("compile for host")});
+}
+
+}  // namespace
+
 std::size_t Module::scratch_bytes(const NamedInputs& inputs, const NamedOutputs& outputs) const {
+    require_scratch_of_caller(*state_);
     std::size_t bytes = 0;
     const bool interpreted = state_->target.kind == Target::Kind::interpreter;
     with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
@@ -181,6 +218,7 @@ std::size_t Module::scratch_bytes(const NamedInputs& inputs, const NamedOutputs&
 }
 
 void Module::call_with_scratch(const NamedInputs& inputs, const NamedOutputs& outputs, std::span<std::byte> scratch) const {
+    require_scratch_of_caller(*state_);
     if (state_->target.kind == Target::Kind::interpreter) return (*this)(inputs, outputs);
     with_packed_arguments(*state_, inputs, outputs, [&](const tessera_kernel_descriptor& kernel, const tessera_value* values) {
         return tessera_call_with_scratch(&kernel, values, scratch.data(), scratch.size());
@@ -193,9 +231,23 @@ const Target& Module::target() const { return state_->target; }
 const tessera_kernel_descriptor& Module::descriptor() const { return state_->storage->descriptor(); }
 const std::string& Module::schedule_origin() const { return state_->schedule_origin; }
 const std::string& Module::code_hash() const { return state_->code_hash; }
-bool Module::from_disk_cache() const { return state_->from_disk_cache; }
+bool Module::from_disk_cache() const { return state_->cuda ? state_->cuda->from_disk_cache() : state_->from_disk_cache; }
 
 namespace {
+
+// Where a GPU is. Without NVRTC the module is there to be inspected: a call says what is missing.
+void make_cuda_code(ModuleState& state, const CompileOptions& options) {
+    std::int32_t gpus = 0;
+    if (tessera_cuda_device_count(&gpus) != TESSERA_OK || gpus == 0) return;
+    state.cuda = std::make_unique<CudaCode>(
+        cuda_texts(LibraryKernel{state.algorithm.name(), state.algorithm, state.schedule}, state.target), options.disk_cache);
+    if (cuda::runtime_compiler_version().empty()) return;
+    state.cuda->prepare();
+    std::string hashes;
+    const std::vector<std::string> all = state.cuda->code_hashes();
+    for (const std::string& hash : all) hashes += hash;
+    state.code_hash = all.size() == 1 ? hashes : sha256(hashes);
+}
 
 Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const Target& target,
                     [[maybe_unused]] const CompileOptions& options, const std::string& origin) {
@@ -215,6 +267,7 @@ Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const 
     if (target.kind == Target::Kind::cuda) {
         for (const ScheduleChoice& choice : schedule_choices(schedule)) (void)cuda_program(algorithm, choice.schedule, target);
         state->storage = std::make_unique<DescriptorStorage>(kernel_signature(algorithm, true), std::vector<KernelVariant>{});
+        make_cuda_code(*state, options);
         return Module(std::move(state));
     }
 #ifdef TESSERA_HAVE_HALIDE

@@ -128,7 +128,7 @@ private:
 
 }  // namespace
 
-CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging) {
+CFunction cuda_texts(const LibraryKernel& kernel, const Target& target) {
     CFunction function{.symbol = kernel.name, .signature = kernel_signature(kernel.algorithm, true), .origin = kernel.origin};
     function.signature.name = kernel.name;
     function.signature.params.clear();
@@ -141,14 +141,10 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
         const auto add = [&](const tile::Program& program, cuda::IndexWidth width, const std::string& suffix) {
             CudaVariant variant{.name = choice.name + suffix, .when = choice.when, .arch = target.arch};
             if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
-            const std::string stem = fmt::format("{}_{}", kernel.name, variant.name);
-            const CudaFile file = cuda_file(program, how, target, stem, width);
+            CudaFile file = cuda_file(program, how, target, fmt::format("{}_{}", kernel.name, variant.name), width);
+            variant.source = std::move(file.source);
             const LaunchWriter writer(kernel.algorithm, function.signature, program);
             if (width == cuda::IndexWidth::narrow) variant.reaches = writer.reaches(file.kernels);
-            staging.write(stem + ".cu", file.source);
-            const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
-            (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
-            variant.image = read_text_file(staging.file(stem + ".cubin").string());
             variant.scratch_bytes = writer.scratch_bytes();
             for (const cuda::EmittedKernel& k : file.kernels) {
                 variant.launches.push_back(writer.launch(k, variant.maps.size()));
@@ -171,6 +167,18 @@ CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const
         if (narrow) add(program, cuda::IndexWidth::narrow, "");
         if (!engine) add(program, cuda::IndexWidth::wide, narrow ? "_wide" : "");
         if (plain) add(program_of(tile::Copies::plain), cuda::IndexWidth::wide, "_plain");
+    }
+    return function;
+}
+
+CFunction cuda_function(const LibraryKernel& kernel, const Target& target, const StagingFolder& staging) {
+    CFunction function = cuda_texts(kernel, target);
+    for (CudaVariant& variant : function.cuda) {
+        const std::string stem = fmt::format("{}_{}", kernel.name, variant.name);
+        staging.write(stem + ".cu", variant.source);
+        const std::string words = compile_cuda(target, staging.file(stem + ".cu"), staging.file(stem + ".cubin"));
+        (void)cuda::require_clean_report(cuda::parse_ptxas_report(words));
+        variant.image = read_text_file(staging.file(stem + ".cubin").string());
     }
     return function;
 }

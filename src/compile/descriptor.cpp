@@ -135,11 +135,11 @@ private:
     std::map<const void*, std::int64_t> numbers_;
 };
 
+}  // namespace
+
 tessera_code c_code(const Bytecode& code) {
     return {code.empty() ? nullptr : code.data(), static_cast<std::int32_t>(code.size())};
 }
-
-}  // namespace
 
 KernelSignature kernel_signature(const Algorithm& algorithm, bool dense_rows) {
     return SignatureBuilder(algorithm, dense_rows).build();

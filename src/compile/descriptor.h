@@ -54,6 +54,9 @@ struct KernelSignature {
 /// Postfix code as a formula: "h + 2".
 [[nodiscard]] std::string bytecode_text(const KernelSignature& signature, const Bytecode& code);
 
+/// The code as a descriptor has it; it must outlive what is returned.
+[[nodiscard]] tessera_code c_code(const Bytecode& code);
+
 /// A compiled function and when it is to be called.
 struct KernelVariant {
     std::string name;

@@ -84,24 +84,29 @@ std::string cache_key(const Algorithm& algorithm, const Schedule& schedule, cons
                               int{TESSERA_KERNEL_ABI}, TESSERA_VERSION, library_identity()));
 }
 
+std::optional<std::string> KernelCache::whole_file(const fs::path& path) const {
+    std::error_code error;
+    if (folder_.empty() || !fs::is_regular_file(path, error) || !is_ours(folder_) || !is_ours(path)) return {};
+    try {
+        std::string bytes = read_text_file(path);
+        if (is_whole(bytes)) return bytes;
+    } catch (const Error&) {
+        // As if it were not there.
+    }
+    return {};
+}
+
 std::optional<CachedKernel> KernelCache::load(const std::string& key) const {
     const fs::path path = folder_ / (key + ".so");
-    std::error_code error;
-    if (!fs::is_regular_file(path, error) || !is_ours(folder_) || !is_ours(path)) return {};
-    std::string bytes;
-    try {
-        bytes = read_text_file(path);
-        if (!is_whole(bytes)) return {};
-    } catch (const Error&) {
-        return {};
-    }
+    const auto bytes = whole_file(path);
+    if (!bytes) return {};
     void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) return {};
     CachedKernel kernel;
     kernel.owner = std::shared_ptr<const void>(handle, [](const void* h) { ::dlclose(const_cast<void*>(h)); });
     kernel.argv = reinterpret_cast<int (*)(void**)>(::dlsym(handle, fmt::format("{}_argv", cached_function).c_str()));
     if (kernel.argv == nullptr) return {};
-    kernel.code_hash = machine_code_hash(bytes);
+    kernel.code_hash = machine_code_hash(*bytes);
     ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
     return kernel;
 }
@@ -125,6 +130,28 @@ std::optional<CachedKernel> KernelCache::store(const std::string& key,
     return load(key);
 }
 
+std::optional<std::string> KernelCache::load_bytes(const std::string& key) const {
+    const fs::path path = folder_ / (key + ".cubin");
+    auto bytes = whole_file(path);
+    if (!bytes) return {};
+    ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+    bytes->resize(bytes->size() - sum_bytes);
+    return bytes;
+}
+
+void KernelCache::store_bytes(const std::string& key, const std::string& bytes) const {
+    if (folder_.empty()) return;
+    try {
+        const StagingFolder staging(folder_);
+        staging.require_space(bytes.size() + sum_bytes);
+        staging.write(key + ".cubin", bytes + sha256(bytes));
+        staging.publish({key + ".cubin"});
+    } catch (const Error& e) {
+        if (e.code() != E0605_file) throw;
+    }
+    drop_oldest();
+}
+
 void KernelCache::drop_oldest() const {
     struct Entry {
         fs::file_time_type used;
@@ -136,7 +163,7 @@ void KernelCache::drop_oldest() const {
     std::error_code error;
     for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
         std::error_code gone;
-        if (it->path().extension() != ".so") continue;
+        if (it->path().extension() != ".so" && it->path().extension() != ".cubin") continue;
         const Entry entry{fs::last_write_time(it->path(), gone), fs::file_size(it->path(), gone), it->path()};
         if (gone) continue;
         total += entry.bytes;

@@ -20,8 +20,9 @@ struct CachedKernel {
     std::string code_hash;  // machine_code_hash()
 };
 
-/// Shared objects of compiled kernels in one folder, <key>.so, each followed by the SHA-256 of its bytes. Any number of processes
-/// may use the folder: files are written aside and renamed, read without locks, and rebuilt when the sum does not fit.
+/// Machine code of compiled kernels in one folder, <key>.so or <key>.cubin, each followed by the SHA-256 of its bytes. Any number
+/// of processes may use the folder: files are written aside and renamed, read without locks, and rebuilt when the sum does not
+/// fit.
 class KernelCache {
 public:
     explicit KernelCache(std::filesystem::path folder, std::uint64_t max_bytes = std::uint64_t{256} << 20)
@@ -34,7 +35,13 @@ public:
     [[nodiscard]] std::optional<CachedKernel> store(const std::string& key,
                                                     const std::function<void(const std::filesystem::path&)>& make_object) const;
 
+    /// Machine code that is no shared object: the bytes under `key`, in <key>.cubin, or nothing.
+    [[nodiscard]] std::optional<std::string> load_bytes(const std::string& key) const;
+    /// Keeps them, where the folder can be used.
+    void store_bytes(const std::string& key, const std::string& bytes) const;
+
 private:
+    [[nodiscard]] std::optional<std::string> whole_file(const std::filesystem::path& path) const;
     void drop_oldest() const;
 
     std::filesystem::path folder_;

@@ -2,6 +2,7 @@
 
 #include <tessera/compile.h>
 
+#include "compile/cuda_code.h"
 #include "compile/descriptor.h"
 #include "schedule/bound.h"
 
@@ -21,6 +22,7 @@ struct ModuleState {
     Target target;
     std::vector<CodeOwner> code;  // one a variant of the descriptor; empty for the interpreter
     std::unique_ptr<DescriptorStorage> storage;
+    std::unique_ptr<CudaCode> cuda;  // of a GPU target where a GPU is
     bool from_disk_cache = false;
     std::string schedule_origin;
     std::string code_hash;

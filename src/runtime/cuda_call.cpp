@@ -311,12 +311,9 @@ private:
     int allocated_ = 0;
 };
 
-}  // namespace
-}  // namespace tessera::runtime
-
-using namespace tessera::runtime;
-
-extern "C" int tessera_cuda_call(const tessera_cuda_kernel* kernel, const tessera_value* args, tessera_cuda_stream stream) {
+/// Checks the arguments and calls use(call, variant, image) with what fits them, in the context of their GPU.
+template <class Use>
+int with_variant(const tessera_cuda_kernel* kernel, const tessera_value* args, tessera_cuda_stream stream, Use use) {
     clear_error();
     if (kernel == nullptr) return fail(TESSERA_ARGUMENT, "the kernel is null");
     const tessera_kernel_descriptor* signature = kernel->signature;
@@ -332,7 +329,27 @@ extern "C" int tessera_cuda_call(const tessera_cuda_kernel* kernel, const tesser
     const tessera_cuda_variant* variant = nullptr;
     const tessera_cuda_image* image = nullptr;
     if (const int status = choose_variant(call, *kernel, variant, image)) return status;
-    CudaModule* module = nullptr;
-    if (const int status = loaded_module(context.driver(), device, *image, signature->name, module)) return status;
-    return Launcher(call, *variant).run(module);
+    return use(call, *variant, *image);
+}
+
+}  // namespace
+}  // namespace tessera::runtime
+
+using namespace tessera::runtime;
+
+extern "C" int tessera_cuda_call(const tessera_cuda_kernel* kernel, const tessera_value* args, tessera_cuda_stream stream) {
+    return with_variant(kernel, args, stream,
+                        [](const Call& call, const tessera_cuda_variant& variant, const tessera_cuda_image& image) {
+                            CudaModule* module = nullptr;
+                            if (const int status = loaded_module(call.driver, call.device, image, call.kernel.name, module))
+                                return status;
+                            return Launcher(call, variant).run(module);
+                        });
+}
+
+extern "C" int tessera_cuda_choose(const tessera_cuda_kernel* kernel, const tessera_value* args, int32_t* variant) {
+    return with_variant(kernel, args, nullptr, [&](const Call&, const tessera_cuda_variant& chosen, const tessera_cuda_image&) {
+        *variant = static_cast<int32_t>(&chosen - kernel->variants);
+        return static_cast<int>(TESSERA_OK);
+    });
 }

@@ -1,7 +1,5 @@
 #include "runtime/cuda_driver.h"
 
-#include "runtime/last_error.h"
-
 #include <dlfcn.h>
 #include <array>
 #include <mutex>
@@ -49,7 +47,13 @@ LoadedDriver load_driver() {
     find(library, "cuMemFreeAsync", f.memory_free_async, d.missing);
     find(library, "cuMemcpyHtoDAsync_v2", f.copy_to_device, d.missing);
     find(library, "cuMemcpyDtoHAsync_v2", f.copy_to_host, d.missing);
+    find(library, "cuMemsetD8Async", f.fill, d.missing);
     find(library, "cuStreamSynchronize", f.stream_synchronize, d.missing);
+    find(library, "cuEventCreate", f.event_create, d.missing);
+    find(library, "cuEventRecord", f.event_record, d.missing);
+    find(library, "cuEventSynchronize", f.event_synchronize, d.missing);
+    find(library, "cuEventElapsedTime", f.event_milliseconds, d.missing);
+    find(library, "cuEventDestroy_v2", f.event_destroy, d.missing);
     find(library, "cuPointerGetAttribute", f.pointer_attribute, d.missing);
     find(library, "cuGetErrorName", f.error_name, d.missing);
     find(library, "cuGetErrorString", f.error_text, d.missing);

@@ -5,6 +5,8 @@
 
 #include <tessera/tessera_cuda.h>
 
+#include "runtime/last_error.h"
+
 namespace tessera::runtime {
 
 using CudaResult = int;  // CUresult
@@ -14,6 +16,7 @@ using CudaAddress = std::uint64_t;
 struct CudaContext;
 struct CudaModule;
 struct CudaFunction;
+using CudaEvent = tessera_cuda_event;
 
 /// The functions that Tessera calls.
 struct CudaDriver {
@@ -37,7 +40,13 @@ struct CudaDriver {
     CudaResult (*memory_free_async)(CudaAddress address, tessera_cuda_stream stream);
     CudaResult (*copy_to_device)(CudaAddress to, const void* from, std::size_t bytes, tessera_cuda_stream stream);
     CudaResult (*copy_to_host)(void* to, CudaAddress from, std::size_t bytes, tessera_cuda_stream stream);
+    CudaResult (*fill)(CudaAddress to, unsigned char value, std::size_t bytes, tessera_cuda_stream stream);
     CudaResult (*stream_synchronize)(tessera_cuda_stream stream);
+    CudaResult (*event_create)(CudaEvent* event, unsigned flags);
+    CudaResult (*event_record)(CudaEvent event, tessera_cuda_stream stream);
+    CudaResult (*event_synchronize)(CudaEvent event);
+    CudaResult (*event_milliseconds)(float* milliseconds, CudaEvent before, CudaEvent after);
+    CudaResult (*event_destroy)(CudaEvent event);
     CudaResult (*pointer_attribute)(void* value, int attribute, CudaAddress address);
     CudaResult (*error_name)(CudaResult error, const char** name);
     CudaResult (*error_text)(CudaResult error, const char** text);
@@ -69,6 +78,16 @@ private:
     int status_ = TESSERA_OK;
     bool is_pushed_ = false;
 };
+
+/// Runs action(driver) with the device's context and turns its result into a status.
+template <class Action>
+int with_device(std::int32_t device, const char* what, Action action) {
+    clear_error();
+    const CurrentContext context(device);
+    if (context.status() != TESSERA_OK) return context.status();
+    const CudaResult r = action(context.driver());
+    return r == cuda_success ? static_cast<int>(TESSERA_OK) : fail_cuda(context.driver(), r, what);
+}
 
 /// 90 for compute capability 9.0; a negative number where it cannot be asked.
 [[nodiscard]] int compute_capability(const CudaDriver& driver, std::int32_t device);

@@ -1,5 +1,4 @@
 #include "runtime/cuda_driver.h"
-#include "runtime/last_error.h"
 
 #include <tessera/tessera_cuda.h>
 
@@ -8,16 +7,6 @@ using namespace tessera::runtime;
 namespace {
 
 CudaAddress address_of(const void* memory) { return static_cast<CudaAddress>(reinterpret_cast<std::uintptr_t>(memory)); }
-
-/// Runs action(driver) with the device's context and turns its result into a status.
-template <class Action>
-int with_device(std::int32_t device, const char* what, Action action) {
-    clear_error();
-    const CurrentContext context(device);
-    if (context.status() != TESSERA_OK) return context.status();
-    const CudaResult r = action(context.driver());
-    return r == cuda_success ? static_cast<int>(TESSERA_OK) : fail_cuda(context.driver(), r, what);
-}
 
 }  // namespace
 
@@ -66,6 +55,12 @@ extern "C" int tessera_cuda_copy_to(int32_t device, void* to, const void* from_m
 extern "C" int tessera_cuda_copy_from(int32_t device, void* to_main, const void* from, size_t bytes, tessera_cuda_stream stream) {
     return with_device(device, "a copy from the GPU failed", [&](const CudaDriver& driver) {
         return bytes == 0 ? cuda_success : driver.copy_to_host(to_main, address_of(from), bytes, stream);
+    });
+}
+
+extern "C" int tessera_cuda_fill(int32_t device, void* memory, unsigned char value, size_t bytes, tessera_cuda_stream stream) {
+    return with_device(device, "memory of the GPU cannot be filled", [&](const CudaDriver& driver) {
+        return bytes == 0 ? cuda_success : driver.fill(address_of(memory), value, bytes, stream);
     });
 }
 

@@ -20,6 +20,9 @@ struct Function {
     const Module* module;
     std::string name;
 };
+struct Event {
+    double seconds = 0;
+};
 std::map<std::uint64_t, std::size_t>& allocations() {
     static std::map<std::uint64_t, std::size_t> all;
     return all;
@@ -55,8 +58,9 @@ int allocate_memory(std::uint64_t*, std::size_t) asm("cuMemAlloc_v2");
 int free_memory(std::uint64_t) asm("cuMemFree_v2");
 int copy_to_device(std::uint64_t, const void*, std::size_t, void*) asm("cuMemcpyHtoDAsync_v2");
 int copy_to_host(void*, std::uint64_t, std::size_t, void*) asm("cuMemcpyDtoHAsync_v2");
+int destroy_event(void*) asm("cuEventDestroy_v2");
 
-int cuInit(unsigned) { return 0; }
+int cuInit(unsigned) { return ++state().inits, 0; }
 int cuDeviceGetCount(int* count) { return *count = state().devices, 0; }
 int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, 0; }
 int cuDeviceGetAttribute(int* value, int attribute, int) {
@@ -93,7 +97,8 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
     Launch l{f.module->image, f.name, {x, y, z}, threads, shared_bytes, stream, std::vector<void*>(params, params + 8)};
     if (state().on_launch != nullptr) state().on_launch(l);
     state().launches.push_back(l);
-    return 0;
+    state().seconds += state().launch_seconds;
+    return state().fail_launch;
 }
 int allocate_memory(std::uint64_t* address, std::size_t bytes) { return allocate(address, bytes); }
 int free_memory(std::uint64_t address) { return release(address); }
@@ -105,6 +110,18 @@ int copy_to_device(std::uint64_t to, const void* from, std::size_t bytes, void*)
 int copy_to_host(void* to, std::uint64_t from, std::size_t bytes, void*) {
     return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0;
 }
+int cuMemsetD8Async(std::uint64_t to, unsigned char value, std::size_t bytes, void*) {
+    ++state().fills;
+    return std::memset(reinterpret_cast<void*>(to), value, bytes), 0;
+}
+int cuEventCreate(void** event, unsigned) { return *event = new Event, ++state().events, 0; }
+int cuEventRecord(void* event, void*) { return static_cast<Event*>(event)->seconds = state().seconds, 0; }
+int cuEventSynchronize(void*) { return state().fail_synchronize; }
+int cuEventElapsedTime(float* milliseconds, void* before, void* after) {
+    *milliseconds = static_cast<float>(1e3 * (static_cast<Event*>(after)->seconds - static_cast<Event*>(before)->seconds));
+    return 0;
+}
+int destroy_event(void* event) { return delete static_cast<Event*>(event), --state().events, 0; }
 int cuStreamSynchronize(void*) { return state().fail_synchronize; }
 int cuPointerGetAttribute(void* value, int, std::uint64_t address) {
     const auto it = allocations().upper_bound(address);

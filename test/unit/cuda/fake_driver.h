@@ -31,6 +31,9 @@ struct State {
     std::vector<Map> maps;
     int live_allocations = 0, modules_loaded = 0, modules_unloaded = 0, contexts_pushed = 0, attributes_set = 0;
     void (*on_launch)(const Launch&) = nullptr;
+    double seconds = 0;            // the GPU's clock: events note it
+    double launch_seconds = 1e-4;  // a launch moves it by so much, which on_launch may set
+    int inits = 0, events = 0, fills = 0;
 };
 State& state();
 

@@ -1,6 +1,5 @@
 // The hand-written kernels through the CUDA compilers: no spills, no serialised products, the instructions that were meant, and
 // NVRTC's time. What ptxas must complain of is compiled too.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <tessera/error.h>
 
@@ -12,6 +11,7 @@
 
 #include "backend/cuda/device_functions.h"
 #include "backend/cuda/kernel_report.h"
+#include "backend/cuda/runtime_compiler.h"
 #include "tessera_paths.h"
 
 namespace tessera::cuda {
@@ -103,40 +103,8 @@ TEST_F(NvccCompile, TheInstructionsAreThoseThatWereMeant) {
     EXPECT_FALSE(counts.count("STL") || counts.count("LDL"));
 }
 
-/// Seconds that NVRTC takes for a text, or why there are none.
-struct RuntimeCompilation {
-    double seconds = 0;
-    std::string problem;
-};
-RuntimeCompilation compile_at_run_time(const std::string& text, const std::string& arch) {
-    void* library = nullptr;
-    for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so"})
-        if (library == nullptr) library = dlopen(name, RTLD_NOW);
-    if (library == nullptr) return {0, "[SKIP] NVRTC is not on this machine"};
-    const auto create = reinterpret_cast<int (*)(void**, const char*, const char*, int, const char* const*, const char* const*)>(
-        dlsym(library, "nvrtcCreateProgram"));
-    const auto compile = reinterpret_cast<int (*)(void*, int, const char* const*)>(dlsym(library, "nvrtcCompileProgram"));
-    const auto log_size = reinterpret_cast<int (*)(void*, std::size_t*)>(dlsym(library, "nvrtcGetProgramLogSize"));
-    const auto log_text = reinterpret_cast<int (*)(void*, char*)>(dlsym(library, "nvrtcGetProgramLog"));
-    const auto destroy = reinterpret_cast<int (*)(void**)>(dlsym(library, "nvrtcDestroyProgram"));
-    void* program = nullptr;
-    if (create(&program, text.c_str(), "kernel.cu", 0, nullptr, nullptr) != 0) return {0, "nvrtcCreateProgram failed"};
-    const std::string arch_option = "--gpu-architecture=" + arch;
-    const char* const options[] = {arch_option.c_str(), "--std=c++20"};
-    const auto begin = std::chrono::steady_clock::now();
-    const int status = compile(program, 2, options);
-    RuntimeCompilation result{std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), ""};
-    if (status != 0) {
-        std::size_t size = 0;
-        log_size(program, &size);
-        result.problem.resize(size);
-        log_text(program, result.problem.data());
-    }
-    destroy(&program);
-    return result;
-}
-
-TEST(NvrtcCompile, NeedsNoHeadersAndLittleTime) {
+TEST(RuntimeCompiler, NeedsNoHeadersAndSaysWhatPtxasSays) {
+    if (runtime_compiler_version().empty()) GTEST_SKIP() << "[SKIP] NVRTC is not on this machine";
     struct Row {
         const char *file, *arch;
     };
@@ -144,11 +112,36 @@ TEST(NvrtcCompile, NeedsNoHeadersAndLittleTime) {
                          {"flash_attention_sm80.cu", "sm_80"},
                          {"gemm_bias_relu_sm90.cu", "sm_90a"},
                          {"flash_attention_sm90.cu", "sm_90a"}}) {
-        const RuntimeCompilation c = compile_at_run_time(whole_text(kernel_text(r.file), r.arch), r.arch);
-        if (c.problem.starts_with("[SKIP]")) GTEST_SKIP() << c.problem;
-        EXPECT_EQ(c.problem, "");
-        std::printf("NVRTC %s on %s: %.2f s\n", r.file, r.arch, c.seconds);
+        const auto begin = std::chrono::steady_clock::now();
+        const CompiledText c = compile_at_run_time(whole_text(kernel_text(r.file), r.arch), r.arch, r.file);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        EXPECT_TRUE(
+            c.cubin.starts_with("\x7f"
+                                "ELF"))
+            << r.file;
+        const PtxasReport report = parse_ptxas_report(c.words);
+        ASSERT_EQ(report.kernels.size(), 1u) << c.words;
+        EXPECT_GT(report.kernels[0].registers, 32);
+        EXPECT_EQ(require_clean_report(report), std::vector<std::string>());
+        std::printf("%s %s on %s: %.2f s\n", runtime_compiler_version().c_str(), r.file, r.arch, seconds);
     }
+}
+
+TEST(RuntimeCompiler, RefusesWithTheCompilersWords) {
+    if (runtime_compiler_version().empty()) GTEST_SKIP() << "[SKIP] NVRTC is not on this machine";
+    const auto refusal = [](const std::string& text, const std::string& arch) {
+        try {
+            (void)compile_at_run_time(text, arch, "scale.cu");
+        } catch (const Error& e) {
+            EXPECT_EQ(e.code(), E0804_toolchain);
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    const std::string unknown = refusal("extern \"C\" __global__ void scale(float* x) { x[0] = y; }", "sm_80");
+    EXPECT_NE(unknown.find("compiling scale.cu for sm_80 failed"), std::string::npos) << unknown;
+    EXPECT_NE(unknown.find("identifier \"y\" is undefined"), std::string::npos) << unknown;
+    EXPECT_NE(refusal("extern \"C\" __global__ void scale() {}", "sm_7").find("does not compile for sm_7"), std::string::npos);
 }
 
 }  // namespace

@@ -2,17 +2,22 @@
 
 #include "backend/cuda/cuda_source.h"
 #include "backend/cuda/kernel_report.h"
+#include "backend/cuda/runtime_compiler.h"
 #include "cuda/corpus_run.h"
 #include "tile/lower.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-// nvcc compiles what is emitted for the corpus, and nothing of it needs local memory.
+// The compilers take what is emitted for the corpus, and nothing of it needs local memory: nvcc all of it in one file, NVRTC each
+// kernel by itself.
 namespace tessera::cuda_test {
 namespace {
 
@@ -42,26 +47,30 @@ TEST(EmittedText, DefinesTheTypesThatItNames) {
     }
 }
 
-class Nvcc : public testing::TestWithParam<std::string> {};
-
-TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {
-    const std::string nvcc = cuda::find_cuda_tool("nvcc");
-    if (nvcc.empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
-    const Target target = parse_target("cuda-" + GetParam());
-    std::vector<cuda::EmittedKernel> kernels;
+// The kernels of every program, with those that read rows which copies do not take.
+std::vector<std::vector<cuda::EmittedKernel>> emitted_for(const Target& target) {
+    std::vector<std::vector<cuda::EmittedKernel>> out;
     for (const CorpusKernel& k : corpus()) {
         if (!runs_on(k, to_text(target))) continue;
-        for (cuda::EmittedKernel& e : cuda::emit_kernels(corpus_program(k, target), k.name)) kernels.push_back(std::move(e));
-        if (k.row_cells == 1) continue;
-        for (cuda::EmittedKernel& e :
-             cuda::emit_kernels(corpus_program(k, target, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide))
-            kernels.push_back(std::move(e));
+        out.push_back(cuda::emit_kernels(corpus_program(k, target), k.name));
+        if (k.row_cells > 1)
+            out.push_back(
+                cuda::emit_kernels(corpus_program(k, target, tile::Copies::plain), k.name + "_plain", cuda::IndexWidth::wide));
     }
-    const fs::path folder = fs::temp_directory_path() /
-                            fmt::format("tessera_nvcc_{}_{}", GetParam(), testing::UnitTest::GetInstance()->random_seed());
+    return out;
+}
+
+TEST(Nvcc, CompilesTheCorpusWithoutSpills) {
+    const std::string nvcc = cuda::find_cuda_tool("nvcc"), model = "90a";
+    if (nvcc.empty()) GTEST_SKIP() << "[SKIP] nvcc is not there";
+    const Target target = parse_target("cuda-sm_" + model);
+    std::vector<cuda::EmittedKernel> kernels;
+    for (std::vector<cuda::EmittedKernel>& program : emitted_for(target))
+        for (cuda::EmittedKernel& e : program) kernels.push_back(std::move(e));
+    const fs::path folder =
+        fs::temp_directory_path() / fmt::format("tessera_nvcc_{}", testing::UnitTest::GetInstance()->random_seed());
     fs::create_directories(folder);
     std::ofstream(folder / "corpus.cu") << cuda::cuda_source(kernels, target, "the corpus of the tests");
-    const std::string model = GetParam().substr(3);
     const std::string command = fmt::format(
         "{} -std=c++17 -O3 -fmad=false -gencode arch=compute_{},code=sm_{} -Xptxas -v -cubin -o {} {} > {} 2>&1", nvcc, model,
         model, (folder / "corpus.cubin").string(), (folder / "corpus.cu").string(), (folder / "log").string());
@@ -74,7 +83,25 @@ TEST_P(Nvcc, CompilesTheCorpusWithoutSpills) {
     fs::remove_all(folder);
 }
 
-INSTANTIATE_TEST_SUITE_P(Architectures, Nvcc, testing::Values("sm_80", "sm_90a"), [](const auto& test) { return test.param; });
+TEST(RuntimeCompiler, CompilesTheCorpusWithoutSpills) {
+    if (cuda::runtime_compiler_version().empty()) GTEST_SKIP() << "[SKIP] NVRTC is not there";
+    const Target target = parse_target("cuda-sm_80");
+    std::vector<std::pair<double, std::string>> times;
+    double all = 0;
+    for (const std::vector<cuda::EmittedKernel>& kernels : emitted_for(target)) {
+        const std::string source = cuda::cuda_source(kernels, target, "of the corpus");
+        const auto start = std::chrono::steady_clock::now();
+        const cuda::CompiledText compiled = cuda::compile_at_run_time(source, target.arch, kernels[0].name + ".cu");
+        times.emplace_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kernels[0].name);
+        all += times.back().first;
+        const cuda::PtxasReport report = cuda::parse_ptxas_report(compiled.words);
+        EXPECT_EQ(report.kernels.size(), kernels.size()) << compiled.words;
+        for (const cuda::ReportFinding& finding : cuda::judge_report(report)) ADD_FAILURE() << finding.message;
+    }
+    const auto longest = std::max_element(times.begin(), times.end());
+    std::printf("%zu programs, %.2f s each, at most %.2f s (%s)\n", times.size(), all / static_cast<double>(times.size()),
+                longest->first, longest->second.c_str());
+}
 
 }  // namespace
 }  // namespace tessera::cuda_test
