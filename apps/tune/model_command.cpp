@@ -28,6 +28,8 @@ ModelGroup group_of(const std::string& db, const std::string& path) {
     const Algorithm algorithm = parse_algorithm(header.at("algorithm").get<std::string>());
     const auto extents = header.at("extents").get<std::map<std::string, std::int64_t>>();
     ModelGroup group{path, kernel_hash(algorithm), {}, {}};
+    // Models are of kernels on CPUs.
+    if (parse_target(header.value("target", "host")).kind == Target::Kind::cuda) return group;
     for (const TrialRow& row : journal.rows) {
         if (!row.seconds) continue;
         group.features.push_back(loop_features(algorithm, row.schedule, extents));

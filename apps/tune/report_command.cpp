@@ -129,11 +129,11 @@ std::string roofline_section(const nlohmann::json& header, const Algorithm& algo
 }
 
 // Bars of the work of each stage, and how it is computed.
-std::string stage_table(const Algorithm& algorithm, const Schedule& schedule,
-                        const std::map<std::string, std::int64_t>& extents) {
+std::string stage_table(const Algorithm& algorithm, const Schedule& schedule, const std::map<std::string, std::int64_t>& extents,
+                        const Target& target) {
     std::map<std::string, StageWork> work;
     double all = 0;
-    for (const StageWork& w : stage_work(algorithm, schedule, extents)) {
+    for (const StageWork& w : stage_work(algorithm, schedule, extents, target)) {
         work[w.stage] = w;
         all += w.instructions;
     }
@@ -233,7 +233,8 @@ int run_report(const ReportLine& line) {
         parallel_coordinates(decided_trials(space, journal.rows));
     if (winner != nullptr)
         text += fmt::format("<h2>Stages of trial {}</h2>", winner->ordinal) +
-                stage_table(algorithm, winner->schedule, header.at("extents").get<std::map<std::string, std::int64_t>>());
+                stage_table(algorithm, winner->schedule, header.at("extents").get<std::map<std::string, std::int64_t>>(),
+                            parse_target(header.at("target").get<std::string>()));
     text +=
         "<h2>Failures</h2>" + failure_table(journal.rows) + "<h2>The ten fastest</h2>" + top_table(journal.rows) + "</html>\n";
     write_file(out, text);

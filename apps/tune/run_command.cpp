@@ -90,6 +90,7 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
     const DescribedGenerator described = describe(line.generator);
     if (line.journal.empty()) line.journal = described.name + ".journal";
     const Target target = parse_target(line.target);
+    require_measurable(described.algorithm, target);
     nlohmann::json header{{"generator", described.name},
                           {"params", nlohmann::json::parse(described.params)},
                           {"kernel", described.algorithm.hash()},
@@ -97,7 +98,9 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
                           {"extents", integer_pairs(line.extents, "--extent")},
                           {"argv", argv},
                           {"target", line.target},
-                          {"threads", line.threads > 0 ? line.threads : tessera_num_threads()},
+                          {"threads", target.kind == Target::Kind::cuda ? 1
+                                      : line.threads > 0                ? line.threads
+                                                                        : tessera_num_threads()},
                           {"cold", line.cold},
                           {"started", static_cast<std::int64_t>(std::time(nullptr))},
                           {"context", nlohmann::json::parse(context_json(build_context(target)))},
@@ -105,7 +108,8 @@ int run_new(TuningLine line, const std::vector<std::string>& argv) {
                           {"model", ""}};
     std::vector<Schedule> candidates;
     for (const std::string& file : line.schedules) candidates.push_back(read_schedule(file));
-    const bool no_model = line.model == "none";
+    // Models are of kernels on CPUs.
+    const bool no_model = line.model == "none" || (line.model.empty() && target.kind == Target::Kind::cuda);
     std::string model = line.model.empty() || no_model ? "" : file_text(line.model);
     if (!line.db.empty()) {
         for (Schedule& s : relatives_in_database(line.db, described.algorithm, target, tune_options(line).space))
@@ -167,6 +171,7 @@ int resume(const TuningLine& outer) {
         throw Error(E0805_usage, {},
                     fmt::format("the algorithm of {} is not the one that {} tunes", described.name, outer.session),
                     {note("it has changed since"), fix("start another session with tessera-tune run")});
+    require_measurable(described.algorithm, parse_target(line.target));
     std::vector<Schedule> candidates;
     for (const auto& text : header.at("candidates")) candidates.push_back(parse_schedule(text.get<std::string>()));
     return run_session(line, *log, described, candidates, model_of(header, outer));
@@ -205,7 +210,8 @@ void declare(CLI::App& app, TuningLine& line) {
         ->expected(1)
         ->take_all();
     app.add_option("--schedule", line.schedules, "a schedule to try first, as JSON")->expected(1)->take_all();
-    app.add_option("--target", line.target, "host, x86-64-linux-avx2-fma")->capture_default_str();
+    app.add_option("--target", line.target, "host, x86-64-linux-avx2-fma, or the GPU of this machine: cuda-sm_90a")
+        ->capture_default_str();
     app.add_option("--strategy", line.strategy, "grid, random, evolutionary, model, hybrid")->capture_default_str();
     app.add_option("--model", line.model,
                    "a cost model from tessera-tune model train, for the first candidates; initially the database's, else the one "

@@ -27,7 +27,7 @@ struct MeasureOptions {
     bool cold = false;                                  // empty the caches before each call
     double timeout_seconds = 30;                        // for compiling, checking and one round of samples together
     double timeout_ratio = 0;                           // over compiling and running the reference; at least 5 s; 0: none
-    std::int64_t memory_bytes = std::int64_t{8} << 30;  // address space of a candidate
+    std::int64_t memory_bytes = std::int64_t{8} << 30;  // address space of a candidate, of a GPU's none; 0: no limit
     std::uint64_t seed = 1;                             // of the inputs' values
     std::string lock_file;         // held while measuring; "": the machine's, in the folder of temporary files
     std::string code_folder = {};  // keeps machine code of candidates; "": a temporary one that goes with the Runner
@@ -52,12 +52,17 @@ public:
     [[nodiscard]] virtual Measured measure(const Schedule& schedule, int samples) = 0;
 };
 
+/// Throws E0803 and E0804, with what to do, where candidates for the target cannot be measured: for a GPU where there is none of
+/// its architecture or no NVRTC.
+void require_measurable(const Algorithm& algorithm, const Target& target);
+
 /// Runs candidates of one algorithm. A runner process forks for each of them, so that a crash, a hang or a wrong result is an
 /// answer and costs nothing else. Make it before the process has threads.
 class Runner : public Measurer {
 public:
     /// Makes inputs, and the outputs of `reference` (the default schedule when it has no stages) that candidates are compared
-    /// with. Throws E0805 for a dim without an extent, E0712 when the reference itself does not run.
+    /// with; those for a GPU with what the CPU computes. Throws what require_measurable() throws, E0805 for a dim without an
+    /// extent, E0712 when the reference itself does not run.
     Runner(const Algorithm& algorithm, const Target& target, const MeasureOptions& options = {}, const Schedule& reference = {});
     ~Runner() override;
     Runner(const Runner&) = delete;

@@ -26,10 +26,11 @@ struct SpaceOptions {
     std::shared_ptr<const LearnedModel> model = {};
 };
 
-/// The schedules of an algorithm for a CPU: per stage, consumers first, placement, storage level, tiles, order of loops, vectors,
-/// unrolling, tasks, partial results and packed copies. Each decision's domain has only values that are legal after the earlier
-/// ones. Of a written schedule (SpaceOptions::forms) the sizes of tiles are decisions, and legal() says whether they go together.
-/// A point is a Schedule: schedule() and point() translate.
+/// The schedules of an algorithm. For a CPU: per stage, consumers first, placement, storage level, tiles, order of loops,
+/// vectors, unrolling, tasks, partial results and packed copies. Each decision's domain has only values that are legal after the
+/// earlier ones. For a GPU: of definitions the blocks and threads, of sums of products who multiplies, tiles, depth and roles;
+/// legal() says whether they go together. So it does of a written schedule (SpaceOptions::forms), where the sizes of tiles are
+/// decisions. A point is a Schedule: schedule() and point() translate.
 class ScheduleSpace : public SearchSpace {
 public:
     /// Throws E0511 for a malformed constraint, E0805 for one over a decision that does not exist (with the closest name) and for
@@ -71,9 +72,9 @@ private:
 /// Names of the features of loop trees, in the order in which features() has them.
 [[nodiscard]] const std::vector<std::string>& feature_names();
 /// Fixed-width features of an algorithm under a schedule, for shapes in `extents`: logarithms of operations, bytes, working sets
-/// and tasks.
+/// and tasks; of a GPU also kernels, threads and shared memory. Throws for a schedule that the target does not take.
 [[nodiscard]] std::vector<float> loop_features(const Algorithm& algorithm, const Schedule& schedule,
-                                               const std::map<std::string, std::int64_t>& extents);
+                                               const std::map<std::string, std::int64_t>& extents, const Target& target = {});
 /// What one stage does under a schedule, counted from its loops: scalar operations, and instructions with loads and stores, where
 /// a vector is one.
 struct StageWork {
@@ -82,8 +83,9 @@ struct StageWork {
 };
 /// Of every stage that has loops, producers first.
 [[nodiscard]] std::vector<StageWork> stage_work(const Algorithm& algorithm, const Schedule& schedule,
-                                                const std::map<std::string, std::int64_t>& extents);
-/// Hash of the lowered loop tree: schedules with one hash are the same candidate.
-[[nodiscard]] std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule);
+                                                const std::map<std::string, std::int64_t>& extents, const Target& target = {});
+/// Hash of the lowered loop tree, for a GPU of the tile program: schedules with one hash are the same candidate. Throws as
+/// loop_features() does.
+[[nodiscard]] std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule, const Target& target = {});
 
 }  // namespace tessera::tune

@@ -16,7 +16,6 @@
 namespace tessera::tune {
 namespace {
 
-constexpr std::size_t guard_bytes = 4096;
 constexpr std::uint8_t guard_pattern = 0xC3;
 
 // Extents of dims: given, static, or derived from others and from integer scalars.
@@ -112,6 +111,10 @@ bool GuardedBuffer::guards_hold() const {
     const auto first = memory_.begin() + static_cast<std::ptrdiff_t>(offset_);
     return std::all_of(memory_.begin(), first, intact) &&
            std::all_of(first + static_cast<std::ptrdiff_t>(bytes_), memory_.end(), intact);
+}
+
+std::span<std::uint8_t> GuardedBuffer::with_guards() {
+    return std::span(memory_).subspan(offset_ - guard_bytes, bytes_ + 2 * guard_bytes);
 }
 
 NamedOutputs KernelArguments::named_outputs() const {

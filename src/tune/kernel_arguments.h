@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ public:
     /// Fills the values with a pattern and the guards with another.
     void poison(std::uint8_t pattern);
     [[nodiscard]] bool guards_hold() const;
+    /// The values with guard_bytes before and after them, for copies to where a kernel has its memory.
+    [[nodiscard]] std::span<std::uint8_t> with_guards();
+    static constexpr std::size_t guard_bytes = 4096;
     [[nodiscard]] const AnyBuffer& buffer() const { return buffer_; }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
 

@@ -6,6 +6,7 @@
 #include "expr/op_cost.h"
 #include "schedule/loop_tree.h"
 #include "schedule/stage_cost.h"
+#include "tile/lower.h"
 
 #include <algorithm>
 #include <array>
@@ -245,6 +246,18 @@ private:
     std::map<size_t, StageWork> work_;
 };
 
+// What the blocks of the largest kernel have.
+void append_block_features(const tile::Program& program, std::vector<float>& out) {
+    double threads = 0, shared = 0, least = 0;
+    for (const tile::Kernel& k : program.kernels) {
+        threads = std::max(threads, static_cast<double>(k.threads));
+        shared = std::max(shared, static_cast<double>(tile::plan_shared(program, k).bytes));
+        least = std::max(least, static_cast<double>(k.min_ctas));
+    }
+    for (const double value : {static_cast<double>(program.kernels.size()), threads, shared, least})
+        out.push_back(static_cast<float>(std::log2(1 + value)));
+}
+
 }  // namespace
 
 const std::vector<std::string>& feature_names() {
@@ -280,14 +293,16 @@ const std::vector<std::string>& feature_names() {
 }
 
 std::vector<float> loop_features(const Algorithm& algorithm, const Schedule& schedule,
-                                 const std::map<std::string, std::int64_t>& extents) {
-    const LoopTree tree = build_loop_tree(bind(algorithm, schedule));
-    return Counter(tree, extents).run();
+                                 const std::map<std::string, std::int64_t>& extents, const Target& target) {
+    const LoopTree tree = build_loop_tree(bind(algorithm, schedule, target));
+    std::vector<float> out = Counter(tree, extents).run();
+    if (target.kind == Target::Kind::cuda) append_block_features(tile::lower(tree, target), out);
+    return out;
 }
 
 std::vector<StageWork> stage_work(const Algorithm& algorithm, const Schedule& schedule,
-                                  const std::map<std::string, std::int64_t>& extents) {
-    const LoopTree tree = build_loop_tree(bind(algorithm, schedule));
+                                  const std::map<std::string, std::int64_t>& extents, const Target& target) {
+    const LoopTree tree = build_loop_tree(bind(algorithm, schedule, target));
     Counter counter(tree, extents);
     (void)counter.run();
     return counter.work();

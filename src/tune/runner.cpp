@@ -1,6 +1,7 @@
 #include <tessera/tessera_runtime.h>
 #include <tessera/tune_measure.h>
 
+#include "tune/candidate_device.h"
 #include "tune/runner_process.h"
 
 #include <fmt/format.h>
@@ -97,7 +98,22 @@ Runner::Runner(const Algorithm& algorithm, const Target& target, const MeasureOp
     : state_(std::make_unique<State>(State{algorithm, target, options, reference, -1, -1, {}, {}})) {
     if (state_->options.lock_file.empty())
         state_->options.lock_file = (std::filesystem::temp_directory_path() / "tessera-measure.lock").string();
+    require_measurable(algorithm, target);
     state_->start();
+}
+
+// Whatever a GPU's driver starts in a process is lost in its children: this one asks nothing itself.
+void require_measurable(const Algorithm& algorithm, const Target& target) {
+    if (target.kind == Target::Kind::interpreter)
+        throw Error(E0803_target_unavailable, {}, "kernels of the interpreter are not measured", {fix("tune for host")});
+    const MeasureOptions options;
+    const auto device = candidate_device(algorithm, target, options);
+    if (target.kind == Target::Kind::cpu) return device->require();
+    const auto problem = problem_of(device->limits(), [&] { device->require(); });
+    if (!problem) return;
+    std::vector<Hint> hints{note(fmt::format("candidates for {} run where the tuner runs", to_text(target)))};
+    for (const std::string& text : problem->fixes) hints.push_back(fix(text));
+    throw Error(problem->code, {}, problem->message, std::move(hints));
 }
 
 Runner::~Runner() { state_->stop(); }

@@ -1,9 +1,6 @@
 #include "tune/runner_process.h"
 
-#include <tessera/compile.h>
-#include <tessera/schedule_default.h>
-#include <tessera/tessera_runtime.h>
-
+#include "tune/candidate_device.h"
 #include "tune/kernel_arguments.h"
 
 #include <fmt/format.h>
@@ -34,8 +31,6 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-constexpr double shortest_sample = 1e-3;  // seconds; shorter calls are repeated within a sample
-constexpr std::size_t flushed_bytes = std::size_t{64} << 20;
 constexpr double shortest_timeout = 5;  // seconds; of one that is a ratio
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -61,45 +56,24 @@ private:
 
 // What every candidate process needs.
 struct Bench {
-    const Algorithm& algorithm;
-    const Target& target;
-    const MeasureOptions& options;
+    const CandidateDevice& device;
     KernelArguments arguments;
     SharedOutputs reference;
     double reduced = 1;
 };
 
-std::vector<double> take_samples(Bench& bench, const Module& module, int count) {
-    const NamedOutputs outputs = bench.arguments.named_outputs();
-    std::vector<std::uint8_t> flush(bench.options.cold ? flushed_bytes : 0);
-    auto start = Clock::now();
-    module(bench.arguments.inputs, outputs);  // pages and caches
-    const double once = std::max(seconds_since(start), 1e-7);
-    const int repeats = bench.options.cold ? 1 : static_cast<int>(std::clamp(std::ceil(shortest_sample / once), 1.0, 1000.0));
-    std::vector<double> samples;
-    for (int s = 0; s < count; ++s) {
-        for (std::size_t i = 0; i < flush.size(); i += 64) flush[i] = static_cast<std::uint8_t>(flush[i] + 1);
-        start = Clock::now();
-        for (int r = 0; r < repeats; ++r) module(bench.arguments.inputs, outputs);
-        samples.push_back(seconds_since(start) / repeats);
-    }
-    return samples;
-}
-
 Measured try_candidate(Bench& bench, const RunnerRequest& request) {
     Measured out;
     try {
         const auto start = Clock::now();
-        const Module module = compile(bench.algorithm, parse_schedule(request.schedule), bench.target);
+        const auto candidate = bench.device.compile(parse_schedule(request.schedule), bench.arguments);
         out.compile_seconds = seconds_since(start);
-        out.code_hash = module.code_hash();
+        out.code_hash = candidate->code_hash();
         out.same_code = std::count(request.known_code.begin(), request.known_code.end(), out.code_hash) > 0;
         if (out.same_code) return out;
-        tessera_set_num_threads(bench.options.threads);
         if (request.check) {
-            const NamedOutputs outputs = bench.arguments.named_outputs();
-            const std::string wrong = output_problem(bench.arguments, bench.reference.buffers(), bench.reduced,
-                                                     [&] { module(bench.arguments.inputs, outputs); });
+            const std::string wrong =
+                output_problem(bench.arguments, bench.reference.buffers(), bench.reduced, [&] { candidate->run(); });
             if (!wrong.empty()) {
                 out.verdict = Verdict::wrong;
                 out.error = wrong;
@@ -107,13 +81,15 @@ Measured try_candidate(Bench& bench, const RunnerRequest& request) {
             }
             out.checked = true;
         }
-        out.samples = take_samples(bench, module, request.samples);
+        out.samples = candidate->take_samples(request.samples);
     } catch (const Exception& e) {
         out.error = fmt::format("{}: {}", code_text(e.code()), e.message());
         if (e.code() == E0711_out_of_memory)
             out.verdict = Verdict::out_of_memory;
         else if (e.code() == E0712_kernel_failed)
-            out.verdict = Verdict::wrong;
+            out.verdict = bench.device.failed_kernel();
+        else if (e.code() == E0804_toolchain)  // also of a variant that is compiled when it is called
+            out.verdict = Verdict::compile_error;
         else
             out.verdict = out.compile_seconds == 0 ? Verdict::compile_error : Verdict::crash;
         out.samples.clear();
@@ -177,7 +153,7 @@ Measured measure_isolated(const MeasureOptions& options, const std::function<Mea
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         setpgid(0, 0);
         limit(RLIMIT_CORE, 0);
-        limit(RLIMIT_AS, static_cast<rlim_t>(options.memory_bytes));
+        if (options.memory_bytes > 0) limit(RLIMIT_AS, static_cast<rlim_t>(options.memory_bytes));
         // What a compiler says about a candidate is no line of ours.
         if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
             dup2(nowhere, 1);
@@ -237,6 +213,27 @@ double candidate_timeout(const MeasureOptions& options, double reference_seconds
     return std::min(options.timeout_seconds, std::max(shortest_timeout, std::ceil(options.timeout_ratio * reference_seconds)));
 }
 
+std::optional<Problem> problem_of(const MeasureOptions& options, const std::function<void()>& body) {
+    const Measured answer = measure_isolated(options, [&] {
+        Measured out;
+        try {
+            body();
+        } catch (const Exception& e) {
+            json fixes = json::array();
+            for (const Hint& h : e.hints())
+                if (h.kind == Hint::Kind::fix) fixes.push_back(h.text);
+            out.verdict = Verdict::invalid;
+            out.error = json{{"code", static_cast<int>(e.code())}, {"message", e.message()}, {"fixes", fixes}}.dump(
+                -1, ' ', false, json::error_handler_t::replace);
+        }
+        return out;
+    });
+    if (answer.verdict == Verdict::ok) return std::nullopt;
+    if (answer.verdict != Verdict::invalid) return Problem{E0712_kernel_failed, answer.error, {}};
+    const json value = json::parse(answer.error);
+    return Problem{static_cast<ErrorCode>(value.at("code").get<int>()), value.at("message"), value.at("fixes")};
+}
+
 bool send_text(int socket, const std::string& text) {
     const std::uint64_t length = text.size();
     std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
@@ -294,24 +291,19 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
     std::string folder = (std::filesystem::temp_directory_path() / "tessera-tune-XXXXXX").string();
     if (!mkdtemp(folder.data())) folder.clear();
     if (!folder.empty()) setenv("TESSERA_CACHE_DIR", folder.c_str(), 1);
-    MeasureOptions limits = options;
     std::string problem;
     std::optional<Bench> bench;
+    const auto device = candidate_device(algorithm, target, options);
+    MeasureOptions limits = device->limits();
     try {
         KernelArguments arguments = make_arguments(algorithm, options.extents, options.seed);
         SharedOutputs outputs(arguments);
-        bench.emplace(Bench{algorithm, target, options, std::move(arguments), std::move(outputs),
-                            reduction_length(algorithm, options.extents)});
+        bench.emplace(Bench{*device, std::move(arguments), std::move(outputs), reduction_length(algorithm, options.extents)});
         const auto start = Clock::now();
-        const Measured first = measure_isolated(options, [&] {
+        const Measured first = measure_isolated(device->reference_limits(), [&] {
             Measured out;
             try {
-                const Module module =
-                    compile(algorithm, reference.stages.empty() ? default_schedule(algorithm, target) : reference, target);
-                tessera_set_num_threads(options.threads);
-                NamedOutputs outputs_of_reference;
-                for (const auto& [name, buffer] : bench->reference.buffers()) outputs_of_reference.emplace(name, buffer);
-                module(bench->arguments.inputs, outputs_of_reference);
+                device->compute_reference(reference, bench->arguments, bench->reference.buffers());
             } catch (const std::exception& e) {
                 out.verdict = Verdict::crash;
                 out.error = e.what();
@@ -319,7 +311,7 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
             return out;
         });
         if (first.verdict != Verdict::ok) problem = first.error;
-        limits.timeout_seconds = candidate_timeout(options, seconds_since(start));
+        limits.timeout_seconds = candidate_timeout(limits, seconds_since(start));
     } catch (const std::exception& e) {
         problem = e.what();
     }

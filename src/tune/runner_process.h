@@ -32,6 +32,15 @@ struct RunnerRequest {
 /// What a candidate may take, when compiling and running the reference took `reference_seconds`.
 [[nodiscard]] double candidate_timeout(const MeasureOptions& options, double reference_seconds);
 
+/// What an exception said in a process of its own.
+struct Problem {
+    ErrorCode code = E0712_kernel_failed;
+    std::string message;
+    std::vector<std::string> fixes;
+};
+/// Runs `body` as measure_isolated does; nothing where it returns.
+[[nodiscard]] std::optional<Problem> problem_of(const MeasureOptions& options, const std::function<void()>& body);
+
 /// The life of the runner process: makes the arguments, then forks a candidate per request until the socket closes. The first
 /// text that it sends is empty when the reference ran, else what is wrong.
 void run_requests(int socket, const Algorithm& algorithm, const Target& target, const MeasureOptions& options,

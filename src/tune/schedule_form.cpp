@@ -16,6 +16,11 @@ public:
     Resizing(const Schedule& written, const Choose& choose) : written_(written), choose_(choose), out_(written) {}
 
     Schedule run() {
+        for (const auto& [name, spec] : written_.stages)
+            for (const LoopSpec& l : spec.loops.value_or(std::vector<LoopSpec>{})) {
+                gpu_ = gpu_ || l.as >= LoopKind::block;
+                if (l.as == LoopKind::warpgroup && l.tile == 64) grouped_.insert(l.dim);
+            }
         for (auto& [name, spec] : out_.stages) {
             for (const std::string& entry : spec.store.layout.value_or(std::vector<std::string>{})) fix(name, entry);
             for (const std::string& entry : spec.keep.value_or(std::vector<std::string>{})) {
@@ -57,13 +62,36 @@ private:
             const LoopSpec* inner = nullptr;
             for (size_t i = l + 1; i < loops.size() && !inner; ++i)
                 if (loops[i].dim == loop.dim) inner = &loops[i];
-            const std::string name = loop.name.empty() ? loop.dim : loop.name;
+            if (gpu_) {
+                scale(stage, loop, inner);
+                continue;
+            }
             const auto sizes = domain(*loop.tile, inner);
-            const std::int64_t size = choose_(fmt::format("{}.{}.tile", stage, name), sizes);
+            const std::int64_t size = choose_(decision_of(stage, loop), sizes);
             // A ring lives inside a task.
             if (loop.as != LoopKind::parallel) growth_[loop.dim] += std::max<std::int64_t>(size - *loop.tile, 0);
             loop.tile = size;
         }
+    }
+    static std::string decision_of(const std::string& stage, const LoopSpec& loop) {
+        return fmt::format("{}.{}.tile", stage, loop.name.empty() ? loop.dim : loop.name);
+    }
+
+    // Who deals out a dim, and how often, stays: all sizes along it grow by one factor. What one thread moves at once stays as
+    // well.
+    void scale(const std::string& stage, LoopSpec& loop, const LoopSpec* inner) {
+        if (grouped_.count(loop.dim) || (inner && !inner->tile && inner->as == LoopKind::vector)) return;
+        const auto known = factors_.find(loop.dim);
+        if (known != factors_.end()) {
+            loop.tile = std::max<std::int64_t>(*loop.tile * known->second.first / known->second.second, 1);
+            return;
+        }
+        std::vector<std::int64_t> sizes;
+        for (const std::int64_t quarters : {1, 2, 4, 8, 16})
+            if (*loop.tile * quarters % 4 == 0 && *loop.tile * quarters / 4 >= 2) sizes.push_back(*loop.tile * quarters / 4);
+        const std::int64_t size = sizes.empty() ? *loop.tile : choose_(decision_of(stage, loop), sizes);
+        factors_[loop.dim] = {size, *loop.tile};
+        loop.tile = size;
     }
 
     // Sizes from a quarter to four times, whole blocks of the loop inside.
@@ -101,6 +129,9 @@ private:
     Schedule out_;
     std::set<std::pair<std::string, std::string>> fixed_;  // stage, dim
     std::map<std::string, std::int64_t> growth_;           // of blocks along each dim
+    bool gpu_ = false;
+    std::set<std::string> grouped_;                                         // dims that warpgroups deal out, 64 cells each
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> factors_;  // of a dim: chosen size, written size
 };
 
 }  // namespace

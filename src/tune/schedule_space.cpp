@@ -4,8 +4,10 @@
 #include "base/hash.h"
 #include "schedule/condition.h"
 #include "schedule/loop_tree.h"
+#include "tile/lower.h"
 #include "tune/analytic_model.h"
 #include "tune/cpu_facts.h"
+#include "tune/cuda_descent.h"
 #include "tune/schedule_descent.h"
 #include "tune/schedule_form.h"
 
@@ -49,13 +51,17 @@ struct ScheduleSpace::Model {
     CpuFacts facts;
     std::shared_ptr<const LearnedModel> learned;
     std::vector<Schedule> forms;
+    Target kernel_target;
+    std::optional<CudaPlan> cuda;  // of a GPU
     mutable std::mutex mutex;
     mutable std::map<std::string, std::vector<float>> features;  // by key; empty: the point is not legal
     mutable std::map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
 
-    Model(const Algorithm& a, const CpuFacts& f)
-        : algorithm(a), graphs(make_stages(a)), codes(placement_codes(graph())), facts(f) {}
+    Model(const Algorithm& a, const Target& t, int cores)
+        : algorithm(a), graphs(make_stages(a)), codes(placement_codes(graph())), facts(cpu_facts(t, cores)), kernel_target(t) {
+        if (t.kind == Target::Kind::cuda) cuda = cuda_plan(a, t);
+    }
 
     const StageGraph& graph() const { return graphs.whole()->graph; }
 
@@ -104,8 +110,9 @@ struct ScheduleSpace::Model {
         std::vector<std::int64_t> kinds{0};
         while (kinds.size() <= forms.size()) kinds.push_back(static_cast<std::int64_t>(kinds.size()));
         const std::int64_t form = forms.empty() ? 0 : choose(form_decision, kinds);
-        const Schedule made_schedule =
-            form == 0 ? descend(graphs, target, codes, choose) : resized(forms[static_cast<size_t>(form) - 1], choose);
+        const Schedule made_schedule = form > 0 ? resized(forms[static_cast<size_t>(form) - 1], choose)
+                                       : cuda   ? descend_cuda(*cuda, choose)
+                                                : descend(graphs, target, codes, choose);
         if (schedule) *schedule = made_schedule;
         return point;
     }
@@ -121,13 +128,18 @@ struct ScheduleSpace::Model {
         }
         return std::nullopt;
     }
-    bool has_form(const Point& point) const {
+    // Whether values that each are legal may not go together.
+    bool is_checked(const Point& point) const {
+        if (cuda) return true;
         const std::uint32_t id = number(form_decision);
         return std::any_of(point.choices.begin(), point.choices.end(),
                            [&](const Choice& c) { return c.decision == id && c.value != 0; });
     }
     std::string word(const std::string& decision, std::int64_t value) const {
         if (decision == form_decision) return value == 0 ? "free" : fmt::format("written {}", value);
+        if (cuda && decision.ends_with(".product")) return product_words().at(static_cast<size_t>(value));
+        if (cuda && decision.ends_with(".kept")) return kept_words().at(static_cast<size_t>(value));
+        if (cuda) return std::to_string(value);
         const bool compute = decision.ends_with(".compute"), store = decision.ends_with(".store");
         if (compute && value == PlacementCodes::root) return "root";
         if (store && value == PlacementCodes::none) return "none";
@@ -200,7 +212,7 @@ struct ScheduleSpace::Model {
 };
 
 ScheduleSpace::ScheduleSpace(const Algorithm& algorithm, const Target& target, const SpaceOptions& options)
-    : model_(std::make_unique<Model>(algorithm, cpu_facts(target, options.cores))) {
+    : model_(std::make_unique<Model>(algorithm, target, options.cores)) {
     Model& m = *model_;
     m.learned = options.model;
     m.forms = options.forms;
@@ -346,7 +358,7 @@ std::string ScheduleSpace::key(const Point& point) const {
     return out;
 }
 
-bool ScheduleSpace::legal(const Point& point) const { return !model_->has_form(point) || !features(point).empty(); }
+bool ScheduleSpace::legal(const Point& point) const { return !model_->is_checked(point) || !features(point).empty(); }
 
 std::vector<float> ScheduleSpace::features(const Point& point) const {
     const std::string name = key(point);
@@ -356,10 +368,10 @@ std::vector<float> ScheduleSpace::features(const Point& point) const {
     }
     std::vector<float> out;
     try {
-        out = loop_features(model_->algorithm, schedule(point), model_->target.extents);
+        out = loop_features(model_->algorithm, schedule(point), model_->target.extents, model_->kernel_target);
     } catch (const Exception&) {
-        // A size that a written schedule cannot have.
-        if (!model_->has_form(point)) throw;
+        // A size that a written schedule cannot have, or too much for a block.
+        if (!model_->is_checked(point)) throw;
     }
     const std::lock_guard lock(model_->mutex);
     if (model_->features.size() >= most_remembered) model_->features.clear();
@@ -367,6 +379,7 @@ std::vector<float> ScheduleSpace::features(const Point& point) const {
 }
 
 std::optional<double> ScheduleSpace::estimate(const Point& point) const {
+    if (model_->cuda) return std::nullopt;
     const auto f = features(point);
     if (f.empty()) return std::nullopt;
     if (!model_->learned) return analytic_seconds(f, model_->facts);
@@ -397,7 +410,7 @@ Point ScheduleSpace::point(const Schedule& schedule) const {
     if (const auto form = model_->form_of(schedule)) {
         wanted[model_->number(form_decision)] = *form;
         for (const auto& [name, value] : sizes_of(schedule)) wanted[model_->number(name)] = value;
-    } else
+    } else if (!model_->cuda)
         for (const auto& [name, value] : decisions_in(schedule, model_->graph(), model_->codes))
             wanted[model_->number(name)] = value;
     Random random(3);
@@ -424,8 +437,9 @@ std::vector<ScheduleSpace::Decision> ScheduleSpace::decisions(const Point& point
     return trace;
 }
 
-std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule) {
-    return sha256(to_text(build_loop_tree(bind(algorithm, schedule))));
+std::string lowered_hash(const Algorithm& algorithm, const Schedule& schedule, const Target& target) {
+    LoopTree tree = build_loop_tree(bind(algorithm, schedule, target));
+    return sha256(target.kind == Target::Kind::cuda ? to_text(tile::lower(tree, target)) : to_text(tree));
 }
 
 }  // namespace tessera::tune

@@ -86,7 +86,7 @@ private:
         row.origin = origin;
         row.predicted = predicted;
         try {
-            row.loop_tree_hash = lowered_hash(algorithm_, schedule);
+            row.loop_tree_hash = lowered_hash(algorithm_, schedule, options_.target);
         } catch (const Exception& e) {
             row.measured.verdict = Verdict::invalid;
             row.measured.error = fmt::format("{}: {}", code_text(e.code()), e.message());

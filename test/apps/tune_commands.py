@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """tessera-tune as a user runs it: tune_commands.py TESSERA_TUNE GENERATOR MODELS. Good and bad input, from generators that crash to a database that is damaged."""
+import ctypes
 import json
 import lzma
 import re
@@ -44,6 +45,22 @@ class Commands(unittest.TestCase):
         result = run("run", GENERATOR, *SIZES, "--trials", 3, "--rounds", 5, "--threads", 1, "--strategy", "random", "--db", db, *more)
         self.assertEqual(result.returncode, 0, result.stderr)
         return db
+
+
+class Gpus(Commands):
+    def test_have_a_space_and_are_needed_to_search_it(self):
+        space = run("space", GENERATOR, *SIZES, "--target", "cuda-sm_90a")
+        self.assertEqual(space.returncode, 0, space.stderr)
+        self.assertIn("blur.columns = ", space.stdout)
+        try:
+            ctypes.CDLL("libcuda.so.1")
+            self.skipTest("this machine has a CUDA driver")
+        except OSError:
+            pass
+        journal = self.folder / "blur.journal"
+        self.refused("E0803", ["run", GENERATOR, *SIZES, "--target", "cuda-sm_90a", "--journal", journal], "libcuda.so.1", "NVIDIA GPU")
+        self.assertFalse(journal.exists(), "no session is begun")
+        self.refused("E0803", ["measure", GENERATOR, *SIZES, "--target", "cuda-sm_90a"], "libcuda.so.1")
 
 
 class Generators(Commands):
