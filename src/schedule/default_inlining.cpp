@@ -19,7 +19,6 @@ namespace {
 constexpr double cheaper_than_cache = 12;  // the same where the next passes find it in the first two caches
 constexpr double longest_row = 32768;      // elements that stay there
 constexpr double most_reads_in_pass = 4;   // of a cell, on average; products of matrices read it more often
-constexpr double far_bytes = 4 << 20;      // of a tensor that leaves the second level of cache
 constexpr double lane_by_lane = 8;         // loads that one at places which depend on values is worth
 constexpr double once_a_row = 8;           // operations that a row of vectors begins with
 

@@ -4,8 +4,11 @@
 #include "schedule/default_contraction.h"
 #include "schedule/default_copies.h"
 #include "schedule/default_fusion.h"
+#include "schedule/default_home_clones.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_levels.h"
 #include "schedule/default_row_clones.h"
+#include "schedule/default_row_factors.h"
 #include "schedule/default_strips.h"
 #include "schedule/default_sums.h"
 #include "schedule/default_unrolling.h"
@@ -39,9 +42,15 @@ public:
     Scheduler(const Algorithm& algorithm, const CpuModel& model)
         : algorithm_(algorithm), graph_(make_stages(algorithm)), model_(model) {}
 
-    Schedule run() {
+    // `clones`: of definitions, beside those that it finds itself.
+    Schedule run(Schedule clones) {
         auto shared = join_column_sums(graph_);
         clone_row_sums(graph_, model_, out_);
+        if (!clones.stages.empty()) {
+            out_.stages.insert(clones.stages.begin(), clones.stages.end());
+            apply_derived_stages(graph_, clones);
+            sort_producers_first(graph_);
+        }
         const StageGraph written = graph_;
         written_ = &written;
         inline_definitions(graph_);
@@ -53,10 +62,14 @@ public:
         for (size_t i = count; i-- > 0;) schedule_stage(i);
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, *written_, {rows_, steps_}, model_.vector_bytes, out_);
-        narrow_windows(graph_, model_, out_);
+        narrow_windows(graph_, model_, reaches_, out_);
         share_all_loops(graph_, shared, out_);
         unroll_only_constant(algorithm_, graph_, out_);
-        return std::move(out_);
+        if (!clones.stages.empty()) return std::move(out_);
+        const Schedule apart = clones_for_homes(written, graph_, out_);
+        if (apart.stages.empty()) return std::move(out_);
+        Schedule recomputed = Scheduler(algorithm_, model_).run(apart);
+        return stand_in_homes(apart, recomputed) ? recomputed : std::move(out_);
     }
 
 private:
@@ -72,8 +85,6 @@ private:
             });
         return std::max<std::int64_t>(model_.vector_bytes / std::max<std::int64_t>(bytes, 2), 4);
     }
-
-    // ---- loops
 
     void schedule_stage(size_t i) {
         const Stage& s = stage(i);
@@ -103,6 +114,10 @@ private:
         if (const std::vector<size_t> members = strip_members(graph_, i, reads_); !members.empty()) {
             for (const size_t m : members) placed_[m] = true;
             schedule_strips(graph_, i, members, lanes(stage(members[0])), out_);
+            return;
+        }
+        if (const std::vector<size_t> factor = place_row_factor(graph_, i, reads_, lanes(s), out_); !factor.empty()) {
+            for (const size_t p : factor) placed_[p] = true;
             return;
         }
         const bool alone = s.output || must_stand_alone(graph_, i) || stands_at_root(graph_, i);
@@ -136,21 +151,6 @@ private:
                            [](const Stage& p) { return !p.update && !p.output && p.dims.size() >= 2; });
     }
 
-    // Whether something is computed once for all positions of a leading dim; where there are no stored definitions, inputs are.
-    bool reads_what_lacks(const Stage& s, const Dim& d) const {
-        bool lacks = false, stored = false;
-        for (const Stage& p : graph_.stages) {
-            if (p.name == s.name || p.dims.size() < 2 || !reads(s, p.func.get())) continue;
-            if (p.update) return true;
-            for_each_node(exprs_of(s), [&](const Expr& e) {
-                lacks = lacks || (e->op == Op::access && e->target().func == p.func && !contains_dim(free_dims(e), d));
-            });
-            if (lacks) return true;
-            stored = true;
-        }
-        return !stored;
-    }
-
     // Parallel over blocks of rows (or of elements), vectors along the last dim.
     void root_loops(StageEdit& edit, const Stage& s, std::int64_t width) {
         const size_t rank = s.dims.size();
@@ -166,7 +166,7 @@ private:
         const Dim& y = s.dims[rank - 2];
         // Small leading dims (colours) run inside a row, so that what does not depend on them is computed once.
         const auto small = [&](const Dim& d) {
-            return d.extent().constant() && *d.extent().constant() <= 16 && reads_what_lacks(s, d);
+            return d.extent().constant() && *d.extent().constant() <= 16 && needs_what_lacks(graph_, s, d);
         };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
@@ -227,10 +227,13 @@ private:
         return found;
     }
 
-    // row + bounded terms: constants and small dims.
+    // row + bounded terms: constants and small dims. Levels of a pyramid read so many times the row, or a part of it.
     static bool is_shift(const Expr& e, const Dim& row) {
         bool good = true;
         for_each_node({e}, [&](const Expr& n) {
+            const auto is_factor = [](const Expr& a) { return a->op == Op::constant && a->integer() > 0; };
+            if (n->op == Op::div && is_factor(n->args[1])) return;
+            if (n->op == Op::mul && (is_factor(n->args[0]) || is_factor(n->args[1]))) return;
             if (n->op == Op::dim && n->dim().id() != row.id() &&
                 (!n->dim().extent().constant() || *n->dim().extent().constant() > 64))
                 good = false;
@@ -261,6 +264,25 @@ private:
         return std::pair{root, *dim};
     }
 
+    // Whether tasks over the rows of its home do not compute much of it again; notes what they need of it.
+    bool is_near(size_t i, const std::pair<std::string, size_t>& where) {
+        const Stage &s = stage(i), &root = stage(*graph_.find(where.first));
+        std::optional<RowReach> all;
+        const size_t root_row = root.dims.size() - 2;
+        for (const Read& r : reads_[i]) {
+            const Stage& user = stage(r.user);
+            const bool is_root = user.name == where.first;
+            const Dim& row = user.dims[is_root ? root_row : rows_.at(user.name).second];
+            const RowReach reach = reach_through(is_root ? RowReach() : reaches_[user.name], r.access->args[where.second], row);
+            all = all ? joined(*all, reach) : reach;
+        }
+        const LoopSpec* const task = loop_named(out_.stages.at(where.first), "task");
+        const double rows = task ? static_cast<double>(*task->tile) : estimated_extent(root.dims[root_row]);
+        if (all->level && !reaches_little(*all, cells_of_row(s, where.second), cells_of_row(root, root_row), rows)) return false;
+        reaches_[s.name] = *all;
+        return true;
+    }
+
     bool row_loop(const std::string& name) const {
         const auto found = out_.stages.find(name);
         if (found == out_.stages.end() || !found->second.loops) return false;
@@ -281,7 +303,7 @@ private:
     bool place_in_registers(size_t i, StageEdit& edit) {
         const Stage& s = stage(i);
         const auto where = home(i);
-        if (!where || s.dims.size() < 2) return false;
+        if (!where || s.dims.size() < 2 || !is_near(i, *where)) return false;
         const StageSpec& block = out_.stages.at(where->first);
         const Stage& root = stage(*graph_.find(where->first));
         if (!loop_named(block, "columns") || where->second + 1 == s.dims.size()) return false;
@@ -298,14 +320,17 @@ private:
             for (size_t d = 0; d < s.dims.size(); ++d) {
                 const Expr& index = r.access->args[d];
                 if (d == where->second) {
-                    const auto shift = shift_from(
-                        index, user.name == root.name ? root.dims[root.dims.size() - 2] : user.dims[rows_.at(user.name).second]);
+                    const Dim& row = user.dims[user.name == root.name ? root.dims.size() - 2 : rows_.at(user.name).second];
+                    const auto shift = shift_from(index, row);
                     if (!shift) return false;
                     low = first ? shift->low : std::min(low, shift->low);
                     high = first ? shift->high : std::max(high, shift->high);
                     first = false;
-                } else if (index->op != Op::dim || (d + 1 == s.dims.size()) != (index->dim().id() == user.dims.back().id()))
+                } else if (index->op == Op::constant && d + 1 < s.dims.size()) {
+                    continue;
+                } else if (index->op != Op::dim || (d + 1 == s.dims.size()) != (index->dim().id() == user.dims.back().id())) {
                     return false;
+                }
             }
         }
         const auto span = static_cast<double>(high - low);
@@ -327,7 +352,7 @@ private:
 
     bool place_in_rows(size_t i, StageEdit& edit) {
         const auto where = home(i);
-        if (!where) return false;
+        if (!where || !is_near(i, *where)) return false;
         const Stage& s = stage(i);
         const auto step = rows_needed(i, *where);
         if (step && has_task_loop(where->first) && !fit_task(i, where->first, *step)) return false;
@@ -493,7 +518,7 @@ private:
         const std::string root = at == rows_.end() ? user.name : at->second.first;
         const Dim row = user.dims[at == rows_.end() ? user.dims.size() - 2 : at->second.second];
         for (size_t d = 0; d < s.dims.size(); ++d)
-            if (access->args[d]->dim().id() == row.id()) rows_[s.name] = {root, d};
+            if (access->args[d]->dim().id() == row.id()) rows_[s.name] = {root, d}, reaches_[s.name] = reaches_[user.name];
     }
 
     // A reduction per row along a long dim: partial results in lanes, then one short combination.
@@ -545,11 +570,12 @@ private:
     std::vector<bool> placed_;
     std::map<std::string, std::pair<std::string, size_t>> rows_;  // stage -> output in whose rows it lives, its dim that follows
     std::vector<std::vector<Read>> reads_;                        // of each stage by others
+    std::map<std::string, RowReach> reaches_;                     // of a stage for the rows of its home
     std::map<std::string, std::int64_t> steps_;                   // rows of a stage that one step over those rows takes
 };
 
 }  // namespace
 
-Schedule default_schedule(const Algorithm& algorithm, const CpuModel& model) { return Scheduler(algorithm, model).run(); }
+Schedule default_schedule(const Algorithm& algorithm, const CpuModel& model) { return Scheduler(algorithm, model).run({}); }
 
 }  // namespace tessera

@@ -10,13 +10,13 @@
 namespace tessera {
 namespace {
 
-constexpr double enough_strips = 16;  // that keep all threads busy to the end
-constexpr double least_columns = 16;  // that are worth strips
+constexpr double enough_strips = 16;        // that keep all threads busy to the end
+constexpr double least_strip_columns = 16;  // that are worth strips
 
 // A recurrence in plain steps, each of which reads its own place of the steps before and no other; its time.
-std::optional<Dim> time_of(const Stage& s) {
+std::optional<Dim> plain_time_of(const Stage& s) {
     if (s.kind != Stage::Kind::recurrence || s.update->reduction_dims.size() != 1 || s.update->condition.defined() ||
-        s.dims.size() < 2 || estimated_extent(s.dims.back()) < least_columns || !carried_dims(s).empty())
+        s.dims.size() < 2 || estimated_extent(s.dims.back()) < least_strip_columns || !carried_dims(s).empty())
         return {};
     const Dim& t = s.update->reduction_dims[0];
     if (!contains_dim(s.dims, t) || s.dims.back().id() == t.id()) return {};
@@ -26,7 +26,7 @@ std::optional<Dim> time_of(const Stage& s) {
 // The dim of the reader for each of the producer's; nothing for time, and no map at all where an index is more than a dim.
 std::optional<std::vector<std::optional<Dim>>> dims_read(const Stage& producer, const Expr& access) {
     if (access->target().boundary != Boundary::none) return {};
-    const Dim t = *time_of(producer);
+    const Dim t = *plain_time_of(producer);
     std::vector<std::optional<Dim>> out;
     std::set<const void*> seen;
     for (size_t d = 0; d < producer.dims.size(); ++d) {
@@ -42,7 +42,7 @@ std::optional<std::vector<std::optional<Dim>>> dims_read(const Stage& producer, 
 }
 
 bool reads_own_points(const Stage& producer, const std::vector<Read>& reads, const Stage& user) {
-    const Dim t = *time_of(producer);
+    const Dim t = *plain_time_of(producer);
     for (const Read& r : reads) {
         const auto dims = dims_read(producer, r.access);
         if (!dims) return false;
@@ -60,7 +60,7 @@ bool reads_own_points(const Stage& producer, const std::vector<Read>& reads, con
 
 // Whether a recurrence that others read has their dims beside time, its vectors along theirs.
 bool follows(const Stage& producer, const std::vector<Read>& reads, const Stage& user) {
-    const auto own = time_of(producer), theirs = time_of(user);
+    const auto own = plain_time_of(producer), theirs = plain_time_of(user);
     if (!own || !theirs || producer.dims.size() != user.dims.size() || !reads_own_points(producer, reads, user)) return false;
     return std::all_of(reads.begin(), reads.end(), [&](const Read& r) {
         const auto dims = *dims_read(producer, r.access);
@@ -85,14 +85,14 @@ struct StripDims {
     Dim strip, time;
 };
 StripDims strip_dims(const Stage& recurrence, const Expr& access) {
-    const Dim t = *time_of(recurrence);
+    const Dim t = *plain_time_of(recurrence);
     size_t at = 0;
     while (recurrence.dims[at].id() != t.id()) ++at;
     return {access->args[recurrence.dims.size() - 1]->dim(), access->args[at]->dim()};
 }
 
 void member_loops(StageEdit& edit, const Stage& s, std::int64_t width) {
-    const Dim t = *time_of(s);
+    const Dim t = *plain_time_of(s);
     std::vector<LoopSpec> first;
     for (const Dim& d : s.dims) {
         if (d.id() == s.dims.back().id()) continue;
@@ -112,14 +112,14 @@ std::vector<size_t> strip_members(const StageGraph& graph, size_t definition, co
     std::vector<size_t> members;
     if (s.update || s.kind != Stage::Kind::definition) return members;
     for (size_t i = 0; i < graph.stages.size(); ++i)
-        if (time_of(graph.stages[i]) && reads_alone(reads[i], {definition}) && s.dims.size() == graph.stages[i].dims.size() &&
-            reads_own_points(graph.stages[i], reads[i], s))
+        if (plain_time_of(graph.stages[i]) && reads_alone(reads[i], {definition}) &&
+            s.dims.size() == graph.stages[i].dims.size() && reads_own_points(graph.stages[i], reads[i], s))
             members.push_back(i);
     if (members.size() != 1) return {};
     std::set<size_t> inside{members[0]};
     for (size_t m = 0; m < members.size(); ++m)
         for (size_t i = 0; i < graph.stages.size(); ++i) {
-            if (inside.count(i) || !time_of(graph.stages[i]) || !reads_alone(reads[i], inside)) continue;
+            if (inside.count(i) || !plain_time_of(graph.stages[i]) || !reads_alone(reads[i], inside)) continue;
             const bool along = std::all_of(inside.begin(), inside.end(), [&](size_t user) {
                 const auto theirs = reads_by(reads[i], user);
                 return theirs.empty() || follows(graph.stages[i], theirs, graph.stages[user]);

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <set>
+#include <utility>
+#include <vector>
 
 namespace tessera {
 namespace {
@@ -96,13 +99,50 @@ bool is_computed_again(const StageGraph& graph, size_t producer, size_t row_dim,
     return cost_with_reductions(graph, producer) * (again - 1) > cheaper_than_memory;
 }
 
-void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule) {
+bool needs_what_lacks(const StageGraph& graph, const Stage& stage, const Dim& dim) {
+    struct Need {
+        const Stage* stage;
+        Dim dim;
+    };
+    std::vector<Need> open{{&stage, dim}};
+    std::set<std::pair<const FuncState*, const void*>> seen;
+    bool stored = false;
+    for (size_t i = 0; i < open.size(); ++i) {
+        const Stage* const user = open[i].stage;
+        const Dim d = open[i].dim;
+        bool lacks = false;
+        for_each_node(exprs_of(*user), [&](const Expr& e) {
+            if (e->op != Op::access || e->index_count() < 2 || e->target().func == user->func) return;
+            const auto producer = e->target().func ? graph.find(e->target().func.get()) : std::nullopt;
+            // Sums of another stage are seen where this stage itself reads them, Inputs where stages before it do.
+            if (i == 0 ? !producer : producer && graph.stages[*producer].update) return;
+            stored = stored || i == 0;
+            lacks = lacks || (producer && graph.stages[*producer].update) || !contains_dim(free_dims(e), d);
+            if (lacks || !producer) return;
+            const Stage& p = graph.stages[*producer];
+            for (size_t k = 0; k < p.dims.size(); ++k)
+                if (e->args[k]->op == Op::dim && e->args[k]->dim().id() == d.id() &&
+                    seen.emplace(p.func.get(), p.dims[k].id()).second)
+                    open.push_back({&p, p.dims[k]});
+        });
+        if (lacks) return true;
+    }
+    return !stored;
+}
+
+void narrow_windows(const StageGraph& graph, const CpuModel& model, const std::map<std::string, RowReach>& reaches,
+                    Schedule& schedule) {
     for (const Stage& s : graph.stages) {
         const auto found = schedule.stages.find(s.name);
         if (s.update || s.dims.size() < 2 || found == schedule.stages.end()) continue;
         const LoopSpec* task = loop_named(found->second, "task");
         const LoopSpec* columns = loop_named(found->second, "columns");
         if (!task || !columns || task->dim == columns->dim || columns->dim != s.dims.back().name()) continue;
+        const bool of_levels = std::any_of(reaches.begin(), reaches.end(), [&](const auto& entry) {
+            const auto placed = schedule.stages.find(entry.first);
+            return entry.second.level && placed != schedule.stages.end() && slides_over(placed->second, s.name);
+        });
+        if (of_levels) continue;
         const std::int64_t bytes = column_bytes(graph, schedule, s.name, task->tile.value_or(1));
         if (bytes * usual_columns <= model.l2_bytes) continue;
         const auto fitting = std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(model.l2_bytes / 2 / bytes, 1)));

@@ -1,9 +1,12 @@
 #pragma once
 
+#include "schedule/default_levels.h"
 #include "schedule/default_schedule.h"
 #include "schedule/stage_cost.h"
 
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace tessera {
@@ -14,9 +17,15 @@ namespace tessera {
     return loop_named(const_cast<StageSpec&>(spec), name);
 }
 
+/// Whether something that the stage needs is computed once for all positions of its dim `dim`: what it reads or what that is made
+/// of. Where it reads no stored definitions, Inputs are.
+[[nodiscard]] bool needs_what_lacks(const StageGraph& graph, const Stage& stage, const Dim& dim);
+
 /// Where the windows that slide over an output's rows do not fit the L2 cache together, the output is computed in strips of
-/// columns, narrow enough: for task: for row -> for task: for strip: for row.
-void narrow_windows(const StageGraph& graph, const CpuModel& model, Schedule& schedule);
+/// columns, narrow enough: for task: for row -> for task: for strip: for row. Levels of pyramids reach over ever more columns:
+/// their output is left as it is.
+void narrow_windows(const StageGraph& graph, const CpuModel& model, const std::map<std::string, RowReach>& reaches,
+                    Schedule& schedule);
 
 /// Whether a stage that is computed in the rows of a reader, row by row along its dim `row_dim`, is computed again for other
 /// positions of the reader's outer dims, at more cost than memory: f(y / 8, x) for each y, f(y - 1, x) and f(y + 1, x).
