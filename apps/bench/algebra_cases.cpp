@@ -249,6 +249,53 @@ std::vector<Case> convolution_cases(ConvolutionSize size) {
          .bytes = 4.0 * double(arrays->a.size() + arrays->b.size() + arrays->out.size())});
 }
 
+std::vector<Case> separable_cases(ConvolutionSize size) {
+    const auto arrays = std::make_shared<Arrays<float>>();
+    const int row = size.width * size.in_channels, pixels = size.batch * size.height * size.width;
+    const std::size_t mix_size = std::size_t(size.in_channels) * size.out_channels;
+    arrays->a = random_values<float>(std::size_t(pixels) * size.in_channels, 22);
+    arrays->b = random_values<float>(std::size_t(9) * size.in_channels, 23);
+    arrays->c = random_values<float>(mix_size + size.out_channels, 24);  // the bias behind the factors
+    arrays->out.resize(std::size_t(pixels) * size.out_channels);
+    const auto compare = [=] {
+        const double tolerance = 9 * size.in_channels * unit<float> * (9 + size.in_channels);
+        return rows_difference(*arrays, pixels, size.out_channels, tolerance, tolerance, [&](int pixel) {
+            const int x = pixel % size.width, y = pixel / size.width % size.height, image = pixel / size.width / size.height;
+            std::vector<double> expected(arrays->c.begin() + std::ptrdiff_t(mix_size), arrays->c.end());
+            for (int i = 0; i < size.in_channels; ++i) {
+                double value = 0;
+                for (int tap = 0; tap < 9; ++tap) {
+                    const int from_y = y + tap / 3 - 1, from_x = x + tap % 3 - 1;
+                    if (from_y < 0 || from_x < 0 || from_y >= size.height || from_x >= size.width) continue;
+                    value += double(arrays->b[std::size_t(tap) * size.in_channels + i]) *
+                             arrays->a[std::size_t(image * size.height + from_y) * row + from_x * size.in_channels + i];
+                }
+                for (int o = 0; o < size.out_channels; ++o)
+                    expected[std::size_t(o)] += value * arrays->c[std::size_t(i) * size.out_channels + o];
+            }
+            for (double& value : expected) value = std::max(value, 0.0);
+            return expected;
+        });
+    };
+    const float *in = arrays->a.data(), *taps = arrays->b.data(), *mix = arrays->c.data(), *bias = mix + mix_size;
+    float* const to = arrays->out.data();
+    std::vector<Rival> rivals;
+    for (const auto& [name, plan] : {std::pair{"Halide, published", rivals::Plan::published},
+                                     {"Halide, tuned", rivals::Plan::tuned},
+                                     {"Halide, Mullapudi2016", rivals::Plan::mullapudi2016}}) {
+        const rivals::Kernel halide = rivals::halide_separable_conv(in, taps, mix, bias, to, size, plan);
+        rivals.push_back({{name, [arrays, halide] { halide(); }, rivals::use_halide_threads}, compare});
+    }
+    return case_per_schedule(
+        fmt::format("separable_conv {}x{}x{}x{} to {}", size.batch, size.height, size.width, size.in_channels, size.out_channels),
+        arrays, rivals,
+        [&](OurSchedule schedule) -> OurKernel {
+            return [arrays, kernel = tessera_separable_conv(in, taps, mix, bias, to, size, schedule)] { kernel(); };
+        },
+        {.operations = 2.0 * pixels * size.in_channels * (9.0 + size.out_channels),
+         .bytes = 4.0 * double(arrays->a.size() + arrays->b.size() + arrays->c.size() + arrays->out.size())});
+}
+
 }  // namespace
 
 std::vector<AlgebraCase> algebra_cases(const rivals::OpenBlas& blas) {
@@ -276,6 +323,9 @@ std::vector<AlgebraCase> algebra_cases(const rivals::OpenBlas& blas) {
     all.push_back({"layer norm", false, false, [rows] { return layer_norm_cases(rows); }});
     const ConvolutionSize layer{.batch = 4, .height = 56, .width = 56, .in_channels = 64, .out_channels = 64};
     all.push_back({"conv 3x3", false, false, [layer] { return convolution_cases(layer); }});
+    // The second layer of MobileNet v2.
+    const ConvolutionSize mobile{.batch = 4, .height = 112, .width = 112, .in_channels = 32, .out_channels = 16};
+    all.push_back({"separable_conv", false, false, [mobile] { return separable_cases(mobile); }});
     return all;
 }
 

@@ -9,6 +9,8 @@
 #include <bench_matmul_gelu_default.h>
 #include <bench_matmul_gelu_hand.h>
 #include <bench_matmul_hand.h>
+#include <bench_separable_conv_default.h>
+#include <bench_separable_conv_hand.h>
 #include <bench_softmax_default.h>
 
 namespace bench {
@@ -72,6 +74,19 @@ OurKernel tessera_convolution(const float* in, const float* weights, const float
         const tessera_buffer x = image.view(), w = taps.view(), plus = added.view();
         tessera_buffer y = to.view();
         check_status(bench_conv2d_default(&x, &w, &plus, &y));
+    };
+}
+
+OurKernel tessera_separable_conv(const float* in, const float* taps, const float* mix, const float* bias, float* out,
+                                 ConvolutionSize size, OurSchedule schedule) {
+    return [function = schedule == OurSchedule::hand ? bench_separable_conv_hand : bench_separable_conv_default,
+            image = DenseArray<4>(in, {size.batch, size.height, size.width, size.in_channels}),
+            own = DenseArray<3>(taps, {3, 3, size.in_channels}),
+            across = DenseArray<2>(mix, {size.in_channels, size.out_channels}), added = DenseArray<1>(bias, {size.out_channels}),
+            to = DenseArray<4>(out, {size.batch, size.height, size.width, size.out_channels})] {
+        const tessera_buffer x = image.view(), w = own.view(), m = across.view(), plus = added.view();
+        tessera_buffer y = to.view();
+        check_status(function(&x, &w, &m, &plus, &y));
     };
 }
 

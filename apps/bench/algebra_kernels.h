@@ -22,15 +22,11 @@ struct RowsSize {
 /// Each row less its mean over its deviation, times gamma, plus beta; epsilon 1e-5.
 [[nodiscard]] OurKernel tessera_layer_norm(const float* in, const float* gamma, const float* beta, float* out, RowsSize);
 
-struct ConvolutionSize {
-    int batch = 0;
-    int height = 0;  // of the output; the input is larger by 2
-    int width = 0;
-    int in_channels = 0;
-    int out_channels = 0;
-};
-/// 3x3, channels last, weights (3, 3, in_channels, out_channels), bias (out_channels).
+/// 3x3, channels last, weights (3, 3, in_channels, out_channels), bias (out_channels); the input is larger by 2 than the output.
 [[nodiscard]] OurKernel tessera_convolution(const float* in, const float* weights, const float* bias, float* out,
                                             ConvolutionSize);
+/// 3x3 taps (3, 3, in_channels), the input as large as the output, mix (in_channels, out_channels); 32 channels in and 16 out.
+[[nodiscard]] OurKernel tessera_separable_conv(const float* in, const float* taps, const float* mix, const float* bias,
+                                               float* out, ConvolutionSize, OurSchedule);
 
 }  // namespace bench

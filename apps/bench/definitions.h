@@ -46,11 +46,29 @@ inline constexpr float unsharp_taps[4] = {0.265961528f, 0.212965339f, 0.10934004
 [[nodiscard]] std::vector<float> defined_unsharp(const std::vector<float>& in, Size2 image);
 [[nodiscard]] std::vector<float> defined_harris(const std::vector<float>& in, Size2 out);
 
+/// What camera_raw is asked for: two matrices (3, 4) of colours, whose last column is added, for two temperatures of light.
+struct CameraSettings {
+    float warm[12] = {1.6f, -0.25f, -0.4f, -42, -0.35f, 1.6f, -0.3f, -24, -0.2f, -0.75f, 2.0f, -30};
+    float cold[12] = {2.2f, -0.8f, -0.2f, -27, -0.25f, 1.6f, -0.25f, -13, -0.1f, -0.6f, 1.7f, -25};
+    float color_temp = 3700, gamma = 2, contrast = 50, strength = 1;
+    int black = 25, white = 1023;
+};
+inline constexpr CameraSettings camera_settings{};
+
 struct MatmulSize {
     int m = 0;
     int n = 0;
     int k = 0;
 };
+
+struct ConvolutionSize {
+    int batch = 0;
+    int height = 0;  // of the output
+    int width = 0;
+    int in_channels = 0;
+    int out_channels = 0;
+};
+
 /// Row m of the product of f32 or f64 arrays.
 template <typename T>
 [[nodiscard]] std::vector<T> defined_matmul_row(const std::vector<T>& a, const std::vector<T>& b, MatmulSize, int m);

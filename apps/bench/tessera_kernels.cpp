@@ -6,6 +6,8 @@
 #include <bench_bilateral_grid_hand.h>
 #include <bench_blur_default.h>
 #include <bench_blur_hand.h>
+#include <bench_camera_raw_default.h>
+#include <bench_camera_raw_hand.h>
 #include <bench_equalize_default.h>
 #include <bench_equalize_hand.h>
 #include <bench_harris_default.h>
@@ -13,6 +15,8 @@
 #include <bench_harris_tuned.h>
 #include <bench_iir_blur_default.h>
 #include <bench_iir_blur_hand.h>
+#include <bench_interpolate_default.h>
+#include <bench_interpolate_hand.h>
 #include <bench_max_filter_default.h>
 #include <bench_max_filter_hand.h>
 #include <bench_stencil_chain_default.h>
@@ -50,6 +54,17 @@ OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, 
                      DenseArray<2>(in, {size.height + 2, size.width + 2}), DenseArray<2>(out, {size.height, size.width}));
 }
 
+OurKernel tessera_camera_raw(const std::uint16_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {
+    return [function = schedule == OurSchedule::hand ? bench_camera_raw_hand : bench_camera_raw_default,
+            from = DenseArray<2>(in, {image.height + 24, image.width + 32}), w = DenseArray<2>(camera_settings.warm, {3, 4}),
+            k = DenseArray<2>(camera_settings.cold, {3, 4}), to = DenseArray<3>(out, {3, image.height, image.width})] {
+        const tessera_buffer samples = from.view(), warm = w.view(), cold = k.view();
+        tessera_buffer photo = to.view();
+        const CameraSettings& s = camera_settings;
+        check_status(function(&samples, &warm, &cold, s.color_temp, s.gamma, s.contrast, s.strength, s.black, s.white, &photo));
+    };
+}
+
 OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_unsharp_hand : bench_unsharp_default,
                      DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
@@ -70,6 +85,11 @@ OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 imag
 OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_iir_blur_hand : bench_iir_blur_default,
                      DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+}
+
+OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    return kernel_of(schedule == OurSchedule::hand ? bench_interpolate_hand : bench_interpolate_default,
+                     DenseArray<3>(in, {4, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {

@@ -17,10 +17,13 @@ enum class OurSchedule { hand, standard, tuned };
 using OurKernel = std::function<void()>;
 [[nodiscard]] OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, OurSchedule);
+/// The samples in (height + 24, width + 32); camera_settings.
+[[nodiscard]] OurKernel tessera_camera_raw(const std::uint16_t* in, std::uint8_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_harris(const float* in, float* out, Size2 out_size, OurSchedule);
 [[nodiscard]] OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule);
+[[nodiscard]] OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_max_filter(const float* in, float* out, Size2 image, OurSchedule);
 

@@ -161,8 +161,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"matmul", "--param epilogue=bias_relu --dim k=16"}, Row{"matmul", "--param epilogue=bias_gelu"},
                     Row{"softmax", ""}, Row{"layer_norm", ""}, Row{"conv2d", ""},
                     Row{"conv2d", "--param stride=2 --param kernel=5 --param activation=relu"}, Row{"histogram", ""},
-                    Row{"iir_blur", ""}, Row{"equalize", ""}, Row{"bilateral_grid", ""},
-                    Row{"stencil_chain", "--param stencils=2"}, Row{"max_filter", "--param radius=3"}),
+                    Row{"iir_blur", ""}, Row{"separable_conv", ""}, Row{"separable_conv", "--dim i=32 --dim o=16"},
+                    Row{"equalize", ""}, Row{"bilateral_grid", ""}, Row{"stencil_chain", "--param stencils=2"},
+                    Row{"max_filter", "--param radius=3"}),
     [](const auto& each) { return fmt::format("{}_{}", each.param.generator, each.index); });
 
 }  // namespace

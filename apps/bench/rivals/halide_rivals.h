@@ -27,10 +27,17 @@ enum class Arithmetic { relaxed, strict };
 inline constexpr int stencils_in_chain = 32;
 inline constexpr int disc_radius = 26;
 [[nodiscard]] Kernel halide_bilateral_grid(const float* in, float* out, Size2 image, Plan, Arithmetic);
+/// The samples in (height + 24, width + 32); camera_settings.
+[[nodiscard]] Kernel halide_camera_raw(const std::uint16_t* in, std::uint8_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_iir_blur(const float* in, float* out, Size2 image, Plan, Arithmetic);
+[[nodiscard]] Kernel halide_interpolate(const float* in, float* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_max_filter(const float* in, float* out, Size2 image, Plan, Arithmetic);
+
+/// 3x3 taps (3, 3, in_channels) per channel, mix (in_channels, out_channels), bias; relu.
+[[nodiscard]] Kernel halide_separable_conv(const float* in, const float* taps, const float* mix, const float* bias, float* out,
+                                           ConvolutionSize, Plan);
 
 /// Threads of Halide's pool, for every kernel of this header.
 void use_halide_threads(int threads);
