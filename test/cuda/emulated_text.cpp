@@ -14,8 +14,11 @@ std::string with_switches(const std::string& text) {
         const size_t end = text.find('\n', at);
         std::string line = text.substr(at, end - at);
         const size_t first = line.find_first_not_of(' ');
+        // Also what some threads do alone.
         for (const std::string_view word : synchronisations)
-            if (first != std::string::npos && line.compare(first, word.size(), word) == 0)
+            if (first != std::string::npos &&
+                (line.compare(first, word.size(), word) == 0 ||
+                 (line.compare(first, 4, "if (") == 0 && line.find(fmt::format(") {}", word)) != std::string::npos)))
                 line.insert(first, fmt::format("if (!tessera::cuda_test::left_out({})) ", place++));
         out += line + "\n";
         at = end + 1;
