@@ -55,6 +55,9 @@ struct CameraSettings {
 };
 inline constexpr CameraSettings camera_settings{};
 
+/// Of local_laplacian, for 8 tones: details twice as large, at most.
+inline constexpr float laplacian_alpha = 1.0f / 7, laplacian_beta = 1;
+
 struct MatmulSize {
     int m = 0;
     int n = 0;

@@ -17,6 +17,8 @@
 #include <bench_iir_blur_hand.h>
 #include <bench_interpolate_default.h>
 #include <bench_interpolate_hand.h>
+#include <bench_local_laplacian_default.h>
+#include <bench_local_laplacian_hand.h>
 #include <bench_max_filter_default.h>
 #include <bench_max_filter_hand.h>
 #include <bench_stencil_chain_default.h>
@@ -90,6 +92,15 @@ OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule
 OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSchedule schedule) {
     return kernel_of(schedule == OurSchedule::hand ? bench_interpolate_hand : bench_interpolate_default,
                      DenseArray<3>(in, {4, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+}
+
+OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {
+    return [function = schedule == OurSchedule::hand ? bench_local_laplacian_hand : bench_local_laplacian_default,
+            from = DenseArray<3>(in, {3, image.height, image.width}), to = DenseArray<3>(out, {3, image.height, image.width})] {
+        const tessera_buffer photo = from.view();
+        tessera_buffer enhanced = to.view();
+        check_status(function(&photo, laplacian_alpha, laplacian_beta, &enhanced));
+    };
 }
 
 OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {

@@ -32,6 +32,7 @@ inline constexpr int disc_radius = 26;
 [[nodiscard]] Kernel halide_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_iir_blur(const float* in, float* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_interpolate(const float* in, float* out, Size2 image, Plan, Arithmetic);
+[[nodiscard]] Kernel halide_local_laplacian(const std::uint16_t* in, std::uint16_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, Plan, Arithmetic);
 [[nodiscard]] Kernel halide_max_filter(const float* in, float* out, Size2 image, Plan, Arithmetic);
 
