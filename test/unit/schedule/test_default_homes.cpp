@@ -1,0 +1,117 @@
+#include <gtest/gtest.h>
+#include <tessera/schedule_default.h>
+#include <tessera/tessera.h>
+
+#include "schedule/bound.h"
+#include "schedule/default_schedule.h"
+
+#include <vector>
+
+namespace tessera {
+namespace {
+
+Schedule scheduled(const Algorithm& a) {
+    Schedule s = default_schedule(a, {.vector_bytes = 64, .vector_registers = 32});
+    EXPECT_NO_THROW((void)bind(a, s)) << to_json(s);
+    return s;
+}
+
+// A filter over every channel by itself, then products over channels: computed for the rows of one register tile, its vectors
+// along the channels; for a line of tiles where the channels are many or open.
+TEST(DefaultHomes, RowFactorsWithSumsStandAtTheTiles) {
+    const auto layer = [&](const Dim& i, const Dim& o) {
+        Dim y("y"), x("x"), ky("ky", 3), kx("kx", 3), in_y("in_y", y.extent() + 2), in_x("in_x", x.extent() + 2);
+        Input in("in", f32, {in_y, in_x, i}), taps("taps", f32, {ky, kx, i}), mix("mix", f32, {i, o});
+        Func each("each"), out("out");
+        each(y, x, i) = relu(sum({ky, kx}, in(y + ky, x + kx, i) * taps(ky, kx, i)));
+        out(y, x, o) = sum({i}, each(y, x, i) * mix(i, o));
+        return scheduled(Algorithm({out}, {in, taps, mix}));
+    };
+    const Schedule small = layer(Dim("i", 32), Dim("o", 16));
+    EXPECT_EQ(small.stages.at("each").compute->at, (LoopRef{"out", "mt"})) << to_json(small);
+    EXPECT_EQ(small.stages.at("each").loops->back().dim, "i") << to_json(small);
+    EXPECT_EQ(small.stages.at("each.sum").compute->at, (LoopRef{"each", "columns"})) << to_json(small);
+    // 256 columns are several tiles, for each of which it would be computed again.
+    for (const Schedule& line : {layer(Dim("i", 32), Dim("o", 256)), layer(Dim("i"), Dim("o", 16))})
+        EXPECT_EQ(line.stages.at("each").compute->at, (LoopRef{"out", "y"})) << to_json(line);
+}
+
+// Levels of a pyramid read twice the row, or half of it: windows as well, without a ring, as steps need different numbers of
+// rows.
+TEST(DefaultHomes, LevelsOfAPyramidSlide) {
+    Dim y("y"), x("x"), ry("ry", 2 * y.extent() + 1), rx("rx", 2 * x.extent() + 1);
+    Input photo("photo", f32, {ry, rx});
+    Func rows("rows"), half("half"), again("again");
+    rows(ry, x) = sqrt(photo(ry, 2 * x) + photo(ry, 2 * x + 1) + photo(ry, 2 * x + 2));
+    half(y, x) = rows(2 * y, x) + rows(2 * y + 1, x) + rows(2 * y + 2, x);
+    const Schedule down = scheduled(Algorithm({half}, {photo}));
+    EXPECT_EQ(down.stages.at("rows").compute->at, (LoopRef{"half", "row"})) << to_json(down);
+    EXPECT_EQ(down.stages.at("rows").store.at, (LoopRef{"half", "task"})) << to_json(down);
+    Dim big_y("big_y"), big_x("big_x");
+    Input small("small", f32, {y, x});
+    Func wide("wide");
+    wide(y, big_x) = sqrt(clamp(small)(y, big_x / 2) + clamp(small)(y, (big_x + 1) / 2));
+    again(big_y, big_x) = wide(big_y / 2, big_x) + wide((big_y + 1) / 2, big_x);
+    const Schedule up = scheduled(Algorithm({again}, {small}));
+    EXPECT_EQ(up.stages.at("wide").compute->at, (LoopRef{"again", "row"})) << to_json(up);
+    EXPECT_EQ(up.stages.at("wide").store.at, (LoopRef{"again", "task"})) << to_json(up);
+}
+
+// Fine levels that coarse ones need around a task would be computed by many tasks: they are passes of their own, coarse ones not.
+TEST(DefaultHomes, FineLevelsOfAPyramidAreNoWindows) {
+    Dim y("y"), x("x");
+    Input photo("photo", f32, {y, x});
+    const Bounded edged = clamp(photo);
+    std::vector<Func> down, up;
+    std::vector<Dim> rows{y};
+    for (std::int64_t l = 1; l < 8; ++l) {
+        rows.emplace_back("y" + std::to_string(l), y.extent() / (std::int64_t{1} << l) + 1);
+        const Dim& own = rows.back();
+        const auto below = [&](const Expr& row) -> Expr { return l == 1 ? Expr(edged(row, x)) : Expr(down.back()(row, x)); };
+        const Expr value = sqrt(below(2 * own - 1) + below(2 * own) + below(2 * own + 1));
+        down.emplace_back("down_" + std::to_string(l));
+        down.back()(own, x) = value;
+    }
+    Func filled = down.back();
+    for (std::size_t l = 7; l-- > 0;) {
+        Func next("filled_" + std::to_string(l));
+        const Expr coarse = sqrt(filled(rows[l] / 2, x) + filled((rows[l] + 1) / 2, x));
+        next(rows[l], x) = l == 0 ? edged(y, x) + coarse : down[l - 1](rows[l], x) + coarse;
+        filled = next;
+    }
+    const Schedule s = scheduled(Algorithm({filled}, {photo}));
+    EXPECT_EQ(s.stages.at("down_1").compute->kind, Compute::Kind::root) << to_json(s);
+    EXPECT_EQ(s.stages.at("filled_1").compute->at, (LoopRef{"filled_0", "row"})) << to_json(s);
+    for (const LoopSpec& l : *s.stages.at("filled_0").loops) EXPECT_NE(l.name, "strip") << to_json(s);
+}
+
+// Two outputs read what is little work on the Input, one of them at its own point alone.
+TEST(DefaultHomes, LittleWorkOnInputsIsDoneInEveryHome) {
+    Dim y("y"), x("x");
+    Input photo("photo", f32, {y, x}), mask("mask", f32, {y, x});
+    Func lit("lit"), soft("soft"), dark("dark");
+    const Bounded edged = clamp(photo), held = clamp(mask);
+    lit(y, x) = edged(y, x) * held(y, x) + 1.0f;
+    soft(y, x) = lit(y - 1, x) + lit(y, x) + lit(y + 1, x) + lit(y, x - 1) + lit(y, x + 1);
+    dark(y, x) = 1.0f - lit(y, x) * lit(y + 1, x + 1);
+    const Schedule s = scheduled(Algorithm({soft, dark}, {photo, mask}));
+    ASSERT_TRUE(s.stages.count("lit.of.soft")) << to_json(s);
+    for (const char* name : {"lit", "lit.of.soft"})
+        EXPECT_TRUE(!s.stages.count(name) || !s.stages.at(name).compute || s.stages.at(name).compute->kind != Compute::Kind::root)
+            << to_json(s);
+}
+
+// What two stages further back is computed once for all colours would be computed for each.
+TEST(DefaultHomes, ColoursStandInsideWhereTheirProducersMixThem) {
+    Dim c("c", 3), y("y"), x("x"), in_y("in_y", y.extent() + 4), in_x("in_x", x.extent() + 4);
+    Input photo("photo", f32, {c, in_y, in_x}), matrix("matrix", f32, {c});
+    Func full("full"), toned("toned"), sharp("sharp");
+    full(c, y, x) = sqrt(photo(c, y, x) + photo(c, y + 1, x) + photo(c, y + 2, x));
+    toned(c, y, x) = exp(full(0, y, x) + full(1, y, x) * matrix(c) + full(2, y, x));
+    sharp(c, y, x) = toned(c, y, x) + toned(c, y + 1, x) + toned(c, y + 2, x);
+    const Schedule s = scheduled(Algorithm({sharp}, {photo, matrix}));
+    EXPECT_NE(s.stages.at("sharp").loops->front().dim, "c") << to_json(s);
+}
+
+}  // namespace
+}  // namespace tessera
