@@ -408,6 +408,12 @@ TEST(TileLimits, Clusters) {
                        s.kernels["C"].threads = 256;
                    }),
                    "has clusters, but no warps with roles");
+    // Nothing copies boxes of so many dims to all blocks.
+    Dim b("b", 2), c("c", 3), m("m"), n("n"), kk("k");
+    Input A("A", f16, {m, kk}), B("B", f16, {b, c, n, kk}), bias("bias", f32, {n});
+    Func C("C");
+    C(m, n) = cast(f16, relu(sum({kk}, cast(f32, A(m, kk)) * cast(f32, B(1, 2, n, kk))) + bias(n)));
+    expect_refused(refusal(Algorithm({C}, {A, B, bias}), k.schedule, "cuda-sm_90a"), "share boxes of B.s, which have 4 dims");
     // How many blocks there are is not known.
     Schedule simt = corpus_kernel("matmul_simt").schedule;
     simt.stages.at("C").loops->at(1).as = LoopKind::cluster;
