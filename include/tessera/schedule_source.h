@@ -32,9 +32,9 @@ enum class Require { exact, nearest, default_ };
 
 struct FoundSchedule {
     LookupTier tier = LookupTier::none;
-    Schedule schedule;        // in the names of the algorithm; empty for tier none
-    std::string hash;         // as in headers and metadata: content_hash() in canonical names; "" for tier none
-    std::string explanation;  // one line: which row answered and why, or why none did
+    Schedule schedule;         // in the names of the algorithm; empty for tier none
+    std::string hash;          // as in headers and metadata: content_hash() in canonical names; "" for tier none
+    std::string explanation;   // one line: which row answered and why, or why none did
     std::string session = {};  // of a database: the id of the session that it won
 };
 

@@ -79,7 +79,8 @@ struct Outcome {
 };
 
 /// What to try first of what another machine measured, or this one for other sizes: its fastest point, then such as are fast and
-/// differ from those before in many decisions. The fastest alone are much alike, and often slow together where something else counts.
+/// differ from those before in many decisions. The fastest alone are much alike, and often slow together where something else
+/// counts.
 [[nodiscard]] std::vector<Point> varied_starts(std::span<const Outcome> elsewhere, size_t count);
 
 /// ask() for points, measure them, tell(). Points are not repeated; fewer than `count` only when the space is exhausted.

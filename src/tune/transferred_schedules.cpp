@@ -19,8 +19,7 @@ constexpr std::size_t most_trials = 200;  // of a session, fastest first
 // The fast trials of a session in the names of another algorithm of its kernel.
 std::vector<std::pair<Schedule, double>> fast_trials(const StoredSession& session, const Algorithm& algorithm) {
     const Journal journal = journal_of(session);
-    const Algorithm theirs =
-        parse_algorithm(nlohmann::json::parse(session.header).at("algorithm").get<std::string>());
+    const Algorithm theirs = parse_algorithm(nlohmann::json::parse(session.header).at("algorithm").get<std::string>());
     std::vector<const TrialRow*> rows;
     for (const TrialRow& row : journal.rows)
         if (row.seconds && row.measured.checked) rows.push_back(&row);
