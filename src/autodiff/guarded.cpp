@@ -1,5 +1,7 @@
 #include "autodiff/guarded.h"
 
+#include "algorithm/graph.h"
+
 namespace tessera {
 
 DType derivative_dtype(DType dtype) { return is_narrow_float(dtype) ? DType::f32 : dtype; }

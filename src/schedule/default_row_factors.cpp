@@ -3,6 +3,7 @@
 #include "schedule/default_contraction.h"
 #include "schedule/default_updates.h"
 #include "schedule/default_windows.h"
+#include "schedule/derived_stages.h"
 
 #include <algorithm>
 #include <optional>
