@@ -83,6 +83,16 @@ double multiply_add_rate(const PeakKernel& kernel, int threads) {
     return best;
 }
 
+/// The bytes of the arrays of each thread, together at most half of what a level holds and more than the nearer level does. Where
+/// others share a cache, the most that it holds is less than the system says.
+std::vector<std::int64_t> sizes_in(double nearer, double holds, int threads) {
+    constexpr double beyond_caches = double(std::int64_t{1} << 27);
+    std::vector<std::int64_t> sizes;
+    for (double bytes = std::min(holds / 2, beyond_caches); sizes.empty() || (nearer > 0 && bytes >= 2 * nearer); bytes /= 2)
+        sizes.push_back(std::int64_t(bytes / threads) / 64 * 64);
+    return sizes;
+}
+
 /// Every thread moves its part of the arrays until `least_bytes` are moved.
 double move_rate(const PeakKernel& kernel, int threads, std::int64_t bytes_of_part) {
     constexpr std::int64_t least_bytes = std::int64_t{1} << 26;
@@ -141,18 +151,24 @@ double Peak::bytes(int count, double footprint) const {
 }
 
 Peak measure_peak(int threads) {
-    constexpr double beyond_caches = double(std::int64_t{1} << 27);
     const PeakKernel kernel = peak_kernels().front();
     Peak peak{.levels = levels_of(threads), .threads = threads};
     peak.flops_one = multiply_add_rate(kernel, 1);
     peak.flops_all = threads == 1 ? peak.flops_one : multiply_add_rate(kernel, threads);
+    double nearer_one = 0, nearer_all = 0;
     for (Level& level : peak.levels) {
-        // Half of a cache, so that all of the arrays stay there.
-        const auto part = [&](double holds, int count) {
-            return std::int64_t(std::min(holds / 2, beyond_caches) / count) / 64 * 64;
+        // Memory is what lies beyond all caches, the largest size alone.
+        const bool cache = &level != &peak.levels.back();
+        const auto best_of = [&](double nearer, double holds, int count) {
+            double best = 0;
+            for (const std::int64_t bytes : sizes_in(cache ? nearer : holds, holds, count))
+                best = std::max(best, move_rate(kernel, count, bytes));
+            return best;
         };
-        level.bytes_one = move_rate(kernel, 1, part(level.holds_one, 1));
-        level.bytes_all = threads == 1 ? level.bytes_one : move_rate(kernel, threads, part(level.holds_all, threads));
+        level.bytes_one = best_of(nearer_one, level.holds_one, 1);
+        level.bytes_all = threads == 1 ? level.bytes_one : best_of(nearer_all, level.holds_all, threads);
+        nearer_one = level.holds_one;
+        nearer_all = level.holds_all;
     }
     return peak;
 }
