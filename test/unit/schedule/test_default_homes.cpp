@@ -4,17 +4,14 @@
 
 #include "schedule/bound.h"
 #include "schedule/default_schedule.h"
+#include "unit/schedule/wide_default.h"
 
 #include <vector>
 
 namespace tessera {
 namespace {
 
-Schedule scheduled(const Algorithm& a) {
-    Schedule s = default_schedule(a, {.vector_bytes = 64, .vector_registers = 32});
-    EXPECT_NO_THROW((void)bind(a, s)) << to_json(s);
-    return s;
-}
+using test::wide_default;
 
 // A filter over every channel by itself, then products over channels: computed for the rows of one register tile, its vectors
 // along the channels; for a line of tiles where the channels are many or open.
@@ -25,7 +22,7 @@ TEST(DefaultHomes, RowFactorsWithSumsStandAtTheTiles) {
         Func each("each"), out("out");
         each(y, x, i) = relu(sum({ky, kx}, in(y + ky, x + kx, i) * taps(ky, kx, i)));
         out(y, x, o) = sum({i}, each(y, x, i) * mix(i, o));
-        return scheduled(Algorithm({out}, {in, taps, mix}));
+        return wide_default(Algorithm({out}, {in, taps, mix}));
     };
     const Schedule small = layer(Dim("i", 32), Dim("o", 16));
     EXPECT_EQ(small.stages.at("each").compute->at, (LoopRef{"out", "mt"})) << to_json(small);
@@ -44,7 +41,7 @@ TEST(DefaultHomes, LevelsOfAPyramidSlide) {
     Func rows("rows"), half("half"), again("again");
     rows(ry, x) = sqrt(photo(ry, 2 * x) + photo(ry, 2 * x + 1) + photo(ry, 2 * x + 2));
     half(y, x) = rows(2 * y, x) + rows(2 * y + 1, x) + rows(2 * y + 2, x);
-    const Schedule down = scheduled(Algorithm({half}, {photo}));
+    const Schedule down = wide_default(Algorithm({half}, {photo}));
     EXPECT_EQ(down.stages.at("rows").compute->at, (LoopRef{"half", "row"})) << to_json(down);
     EXPECT_EQ(down.stages.at("rows").store.at, (LoopRef{"half", "task"})) << to_json(down);
     Dim big_y("big_y"), big_x("big_x");
@@ -52,7 +49,7 @@ TEST(DefaultHomes, LevelsOfAPyramidSlide) {
     Func wide("wide");
     wide(y, big_x) = sqrt(clamp(small)(y, big_x / 2) + clamp(small)(y, (big_x + 1) / 2));
     again(big_y, big_x) = wide(big_y / 2, big_x) + wide((big_y + 1) / 2, big_x);
-    const Schedule up = scheduled(Algorithm({again}, {small}));
+    const Schedule up = wide_default(Algorithm({again}, {small}));
     EXPECT_EQ(up.stages.at("wide").compute->at, (LoopRef{"again", "row"})) << to_json(up);
     EXPECT_EQ(up.stages.at("wide").store.at, (LoopRef{"again", "task"})) << to_json(up);
 }
@@ -79,7 +76,7 @@ TEST(DefaultHomes, FineLevelsOfAPyramidAreNoWindows) {
         next(rows[l], x) = l == 0 ? edged(y, x) + coarse : down[l - 1](rows[l], x) + coarse;
         filled = next;
     }
-    const Schedule s = scheduled(Algorithm({filled}, {photo}));
+    const Schedule s = wide_default(Algorithm({filled}, {photo}));
     EXPECT_EQ(s.stages.at("down_1").compute->kind, Compute::Kind::root) << to_json(s);
     EXPECT_EQ(s.stages.at("filled_1").compute->at, (LoopRef{"filled_0", "row"})) << to_json(s);
     for (const LoopSpec& l : *s.stages.at("filled_0").loops) EXPECT_NE(l.name, "strip") << to_json(s);
@@ -94,7 +91,7 @@ TEST(DefaultHomes, LittleWorkOnInputsIsDoneInEveryHome) {
     lit(y, x) = edged(y, x) * held(y, x) + 1.0f;
     soft(y, x) = lit(y - 1, x) + lit(y, x) + lit(y + 1, x) + lit(y, x - 1) + lit(y, x + 1);
     dark(y, x) = 1.0f - lit(y, x) * lit(y + 1, x + 1);
-    const Schedule s = scheduled(Algorithm({soft, dark}, {photo, mask}));
+    const Schedule s = wide_default(Algorithm({soft, dark}, {photo, mask}));
     ASSERT_TRUE(s.stages.count("lit.of.soft")) << to_json(s);
     for (const char* name : {"lit", "lit.of.soft"})
         EXPECT_TRUE(!s.stages.count(name) || !s.stages.at(name).compute || s.stages.at(name).compute->kind != Compute::Kind::root)
@@ -109,7 +106,7 @@ TEST(DefaultHomes, ColoursStandInsideWhereTheirProducersMixThem) {
     full(c, y, x) = sqrt(photo(c, y, x) + photo(c, y + 1, x) + photo(c, y + 2, x));
     toned(c, y, x) = exp(full(0, y, x) + full(1, y, x) * matrix(c) + full(2, y, x));
     sharp(c, y, x) = toned(c, y, x) + toned(c, y + 1, x) + toned(c, y + 2, x);
-    const Schedule s = scheduled(Algorithm({sharp}, {photo, matrix}));
+    const Schedule s = wide_default(Algorithm({sharp}, {photo, matrix}));
     EXPECT_NE(s.stages.at("sharp").loops->front().dim, "c") << to_json(s);
 }
 

@@ -4,6 +4,7 @@
 
 #include "schedule/bound.h"
 #include "schedule/default_schedule.h"
+#include "unit/schedule/wide_default.h"
 
 #include <fmt/format.h>
 
@@ -12,11 +13,7 @@
 namespace tessera {
 namespace {
 
-Schedule scheduled(const Algorithm& a) {
-    Schedule s = default_schedule(a, {.vector_bytes = 64, .vector_registers = 32});
-    EXPECT_NO_THROW((void)bind(a, s)) << to_json(s);
-    return s;
-}
+using test::wide_default;
 
 TEST(DefaultSchedule, BlurSlidesRowsInsideParallelTasks) {
     Dim y("y"), x("x"), r("r", 3);
@@ -24,7 +21,7 @@ TEST(DefaultSchedule, BlurSlidesRowsInsideParallelTasks) {
     Func rows("rows"), blur("blur");
     rows(y, x) = sum({r}, cast(u16, mirror(photo)(y, x + r - 1)));
     blur(y, x) = cast(u8, sum({r}, rows(y + r - 1, x + r)) / 9);
-    const Schedule s = scheduled(Algorithm({blur}, {photo}));
+    const Schedule s = wide_default(Algorithm({blur}, {photo}));
     EXPECT_TRUE(s.stages.at("rows").store.at == (LoopRef{"blur", "task"})) << to_json(s);
     EXPECT_EQ(s.stages.at("rows.sum").store.space, Space::register_) << to_json(s);
 }
@@ -34,7 +31,7 @@ TEST(DefaultSchedule, ContractionsAreRegisterTiledWithAPackedOperand) {
     Input A("A", f32, {m, k}), B("B", f32, {k, n}), bias("bias", f32, {n});
     Func C("C");
     C(m, n) = relu(sum({k}, A(m, k) * B(k, n)) + bias(n));
-    const Schedule s = scheduled(Algorithm({C}, {A, B, bias}));
+    const Schedule s = wide_default(Algorithm({C}, {A, B, bias}));
     EXPECT_TRUE(s.stages.count("B.p")) << to_json(s);
     EXPECT_EQ(s.stages.at("C.sum").compute->at, (LoopRef{"C", "mt"})) << to_json(s);
 }
@@ -45,7 +42,7 @@ TEST(DefaultSchedule, SumsOfProductsStandTogetherInATile) {
     Input A("A", f32, {m, k}), B("B", f32, {k, n}), C("C", f32, {m, j}), D("D", f32, {j, n});
     Func f("f");
     f(m, n) = tanh(sum({k}, A(m, k) * B(k, n)) + sum({j}, C(m, j) * D(j, n)));
-    const Schedule s = scheduled(Algorithm({f}, {A, B, C, D}));
+    const Schedule s = wide_default(Algorithm({f}, {A, B, C, D}));
     for (const char* sum : {"f.sum", "f.sum.1"}) {
         ASSERT_TRUE(s.stages.count(sum)) << to_json(s);
         EXPECT_EQ(s.stages.at(sum).compute->at, (LoopRef{"f", "mt"})) << to_json(s);
@@ -60,7 +57,7 @@ TEST(DefaultSchedule, TilesOfSmallMatricesLieAlongThem) {
     Input A("A", f64, {k, n, i}), B("B", f64, {n, j});
     Func C("C");
     C(k, i, j) = sum({n}, A(k, n, i) * B(n, j));
-    const Schedule s = scheduled(Algorithm({C}, {A, B}));
+    const Schedule s = wide_default(Algorithm({C}, {A, B}));
     const std::vector<LoopSpec>& loops = *s.stages.at("C").loops;
     EXPECT_EQ(loops[0].dim, "k") << to_json(s);
     EXPECT_EQ(loops[1].name, "mt") << to_json(s);
@@ -77,13 +74,13 @@ TEST(DefaultSchedule, LongSumsAreBlocked) {
         C(m, n) = sum({k}, A(m, k) * B(k, n));
         return Algorithm({C}, {A, B});
     };
-    const Schedule fixed = scheduled(matmul(Dim("k", 8192)));
+    const Schedule fixed = wide_default(matmul(Dim("k", 8192)));
     EXPECT_EQ(fixed.stages.at("C.sum").store.in, "C") << to_json(fixed);
     EXPECT_EQ(fixed.stages.at("C.sum.part").keep, (std::vector<std::string>{"k/1024"})) << to_json(fixed);
     EXPECT_TRUE(fixed.variants.empty());
-    EXPECT_FALSE(scheduled(matmul(Dim("k", 512))).stages.count("C.sum.part"));
+    EXPECT_FALSE(wide_default(matmul(Dim("k", 512))).stages.count("C.sum.part"));
     const Algorithm any = matmul(Dim("k"));
-    const Schedule both = scheduled(any);
+    const Schedule both = wide_default(any);
     EXPECT_FALSE(both.stages.count("C.sum.part"));
     ASSERT_EQ(both.variants.size(), 1u);
     EXPECT_EQ(both.variants[0].when, "k >= 4096");
@@ -97,7 +94,7 @@ TEST(DefaultSchedule, LongSumsOfAnyName) {
     Func C("d_loss/C");
     C(m, n) = sum({k}, A(m, k) * B(k, n));
     const Algorithm algorithm({C}, {A, B});
-    const Schedule s = scheduled(algorithm);
+    const Schedule s = wide_default(algorithm);
     ASSERT_EQ(s.variants.size(), 1u);
     EXPECT_NO_THROW((void)bind(algorithm, variant_schedule(s, 0))) << to_json(s);
 }
@@ -116,7 +113,7 @@ struct Slopes {
 
 TEST(DefaultSchedule, SlopesShareTheirLoopsAndRows) {
     const Slopes slopes;
-    const Schedule s = scheduled(Algorithm({slopes.out}, {slopes.photo}));
+    const Schedule s = wide_default(Algorithm({slopes.out}, {slopes.photo}));
     EXPECT_EQ(s.stages.at("gy").fuse_with, (FuseWith{"gx", "columns"})) << to_json(s);
     EXPECT_EQ(s.stages.at("gx").store.at, (LoopRef{"out", "task"})) << to_json(s);
     EXPECT_EQ(s.stages.at("out").loops->at(3).name, "line") << to_json(s);
@@ -148,7 +145,7 @@ TEST(DefaultSchedule, ProductsOfSlopesNeedNoWindows) {
     xy(y, x) = slopes.gx(y, x) * slopes.gy(y, x);
     yy(y, x) = slopes.gy(y, x) * slopes.gy(y, x);
     corner(y, x) = xx(y, x) + xx(y + 1, x + 2) + xy(y, x + 1) - xy(y + 2, x) + yy(y, x) * yy(y + 1, x + 1);
-    const Schedule s = scheduled(Algorithm({corner}, {slopes.photo}));
+    const Schedule s = wide_default(Algorithm({corner}, {slopes.photo}));
     EXPECT_TRUE(s.stages.count("gx") && s.stages.count("gy")) << to_json(s);
     EXPECT_FALSE(s.stages.count("xx") || s.stages.count("xy") || s.stages.count("yy")) << to_json(s);
 }
@@ -164,7 +161,7 @@ TEST(DefaultSchedule, RecurrencesThatFollowEachOtherStandInStrips) {
     recurrence(x, {{right(c, x, y), up(c, y, 0)}},
                [&](const Self& s) -> Tuple { return {s[0](c, x - 1, y) * 0.5f + up(c, y, x)}; });
     out(c, y, x) = right(c, x, y);
-    const Schedule s = scheduled(Algorithm({out}, {photo}));
+    const Schedule s = wide_default(Algorithm({out}, {photo}));
     for (const char* member : {"down.recurrence", "up.recurrence"})
         EXPECT_EQ(s.stages.at(member).compute->at, (LoopRef{"up", "strip"})) << to_json(s);
     EXPECT_EQ(s.stages.at("right.recurrence").compute->kind, Compute::Kind::root) << to_json(s);
@@ -178,7 +175,7 @@ TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     Func rows("rows"), blur("blur");
     rows(y, x) = (in(y, x) + in(y, x + 1) + in(y, x + 2)) / 3;
     blur(y, x) = (rows(y, x) + rows(y + 1, x) + rows(y + 2, x)) / 3;
-    const Schedule s = scheduled(Algorithm({blur}, {in}));
+    const Schedule s = wide_default(Algorithm({blur}, {in}));
     EXPECT_EQ(s.stages.at("rows").compute->at, (LoopRef{"blur", "columns"})) << to_json(s);
     EXPECT_EQ(s.stages.at("blur").loops->at(1).tile, 8) << to_json(s);
     // Ten rows of 16 lanes and what they are computed from fit into sixteen registers as well.
@@ -197,7 +194,7 @@ TEST(DefaultSchedule, SumsOfColumnsShareTheirRows) {
     shift(i) = sum({n}, both(n, i)[1]);
     apart(j) = sum({n}, other(n, j));
     const Algorithm algorithm({scale, shift, apart}, {x, g, other});
-    const Schedule s = scheduled(algorithm);
+    const Schedule s = wide_default(algorithm);
     EXPECT_EQ(s.stages.at("shift.sum").fuse_with, (FuseWith{"scale.sum", "n"})) << to_json(s);
     EXPECT_FALSE(s.stages.at("apart.sum").fuse_with) << to_json(s);
     EXPECT_FALSE(s.stages.count("both")) << to_json(s);
@@ -211,7 +208,7 @@ TEST(DefaultSchedule, StatesAreNotCopied) {
     recurrence(t, {{h(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {tanh(s[0](t - 1, c) + u(t, c))}; });
     sums(t) = sum({c}, h(t, c));
     squares(t) = sum({c}, h(t, c) * h(t, c));
-    EXPECT_FALSE(scheduled(Algorithm({sums, squares}, {u})).stages.count("h"));
+    EXPECT_FALSE(wide_default(Algorithm({sums, squares}, {u})).stages.count("h"));
 }
 
 TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
@@ -220,7 +217,7 @@ TEST(DefaultSchedule, SoftmaxReducesRowsInLanes) {
     Func e("e"), y("y");
     e(i, j) = exp(x(i, j) - max({j}, x(i, j)));
     y(i, j) = e(i, j) / sum({j}, e(i, j));
-    const Schedule s = scheduled(Algorithm({y}, {x}));
+    const Schedule s = wide_default(Algorithm({y}, {x}));
     EXPECT_EQ(s.stages.at("y.sum").compute->at, (LoopRef{"y", "row"})) << to_json(s);
     EXPECT_TRUE(s.stages.count("y.sum.lanes")) << to_json(s);
 }
@@ -237,14 +234,14 @@ TEST(DefaultSchedule, SumsAlongRowsAreClonedForEachOutput) {
     Func mean("mean"), dear("dear");
     mean(row) = sum({i}, x(row, i)) / 256;
     dear(row) = sum({i}, exp(tanh(x(row, i))));
-    const Schedule s = scheduled(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b")}, {x, z}));
+    const Schedule s = wide_default(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b")}, {x, z}));
     ASSERT_TRUE(s.stages.count("mean.sum.of.a")) << to_json(s);
     EXPECT_EQ(s.stages.at("mean.sum.of.a").clone_of, "mean.sum");
     EXPECT_EQ(s.stages.at("mean.sum.of.a").compute->at, (LoopRef{"a", "row"})) << to_json(s);
     EXPECT_EQ(s.stages.at("mean.sum").compute->at, (LoopRef{"b", "row"})) << to_json(s);
-    EXPECT_FALSE(scheduled(Algorithm({scaled(dear, x, "a"), scaled(dear, z, "b")}, {x, z})).stages.count("dear.sum.of.a"));
+    EXPECT_FALSE(wide_default(Algorithm({scaled(dear, x, "a"), scaled(dear, z, "b")}, {x, z})).stages.count("dear.sum.of.a"));
     // What is needed for all rows at once is read by each.
-    const Schedule kept = scheduled(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b"), mean}, {x, z}));
+    const Schedule kept = wide_default(Algorithm({scaled(mean, x, "a"), scaled(mean, z, "b"), mean}, {x, z}));
     EXPECT_FALSE(kept.stages.count("mean.sum.of.a")) << to_json(kept);
     EXPECT_EQ(kept.stages.at("mean.sum").compute->kind, Compute::Kind::root) << to_json(kept);
 }
@@ -257,7 +254,7 @@ TEST(DefaultSchedule, RowsThatAreReadAgainAreStored) {
     top(i) = max({k}, x(i, k));
     e(i, j) = exp(x(i, j) - top(i));
     y(i, j) = e(i, j) / sum({k}, e(i, k));
-    const Schedule s = scheduled(Algorithm({y}, {x}));
+    const Schedule s = wide_default(Algorithm({y}, {x}));
     ASSERT_TRUE(s.stages.count("e")) << to_json(s);
     EXPECT_EQ(s.stages.at("e").compute->at, (LoopRef{"y", "row"})) << to_json(s);
     EXPECT_EQ(s.stages.at("e").store.alloc, (LoopRef{"y", "task"})) << to_json(s);
@@ -266,10 +263,10 @@ TEST(DefaultSchedule, RowsThatAreReadAgainAreStored) {
     Func shifted("shifted"), z("z"), power("power"), columns("columns");
     shifted(i, j) = x(i, j) - top(i);
     z(i, j) = shifted(i, j) / sum({k}, shifted(i, k));
-    EXPECT_FALSE(scheduled(Algorithm({z}, {x})).stages.count("shifted"));
+    EXPECT_FALSE(wide_default(Algorithm({z}, {x})).stages.count("shifted"));
     power(i, j) = exp(x(i, j));
     columns(i, j) = power(i, j) / sum({r}, power(r, j));
-    EXPECT_FALSE(scheduled(Algorithm({columns}, {x})).stages.count("power"));
+    EXPECT_FALSE(wide_default(Algorithm({columns}, {x})).stages.count("power"));
 }
 
 // `count` sums over (2 reach + 1) rows, one after the other, of planes.
@@ -294,7 +291,7 @@ Algorithm row_sums(int count, int reach) {
 
 // The rows that a chain of windows computes again grow with its length.
 TEST(DefaultSchedule, LongChainsOfWindowsAreCut) {
-    const Schedule s = scheduled(row_sums(9, 1));
+    const Schedule s = wide_default(row_sums(9, 1));
     std::set<std::string> roots;
     for (const auto& [name, spec] : s.stages)
         if (spec.compute->kind == Compute::Kind::root) roots.insert(name);
@@ -303,7 +300,7 @@ TEST(DefaultSchedule, LongChainsOfWindowsAreCut) {
 }
 
 TEST(DefaultSchedule, TallWindowsHaveTallTasksAndNarrowStrips) {
-    const Schedule s = scheduled(row_sums(2, 16));
+    const Schedule s = wide_default(row_sums(2, 16));
     const auto& loops = *s.stages.at("stage_1").loops;
     EXPECT_EQ(loops[0].dim, "c") << to_json(s);  // each plane for itself
     EXPECT_EQ(loops[1].tile, 128) << to_json(s);
@@ -321,7 +318,7 @@ TEST(DefaultSchedule, PassesOverTheSamePointsRecomputeWhatIsCheap) {
     bin(y, x) = cast(u8, luma(y, x));
     rows(y, level) = scatter(tessera::plus, {to(level, bin(y, x))}, {x}, constant(i32, std::int64_t{1}));
     out(y, x) = luma(y, x) * cast(f32, rows(y, bin(y, x)));
-    const Schedule s = scheduled(Algorithm({out}, {photo}));
+    const Schedule s = wide_default(Algorithm({out}, {photo}));
     EXPECT_FALSE(s.stages.count("luma")) << to_json(s);
     EXPECT_TRUE(s.stages.count("bin")) << to_json(s);
     const auto& init = *s.stages.at("rows.scatter").init;
@@ -341,7 +338,7 @@ TEST(DefaultSchedule, FusionIsReported) {
     twice(y, x) = smooth(y - 1, x) + smooth(y, x) + smooth(y + 1, x);
     out(y, x) = twice(y, x) * cast(f32, counts(bin(y, x)));
     const Algorithm algorithm({out}, {photo});
-    const std::string report = fusion_report(algorithm, scheduled(algorithm));
+    const std::string report = fusion_report(algorithm, wide_default(algorithm));
     const auto says = [&](const std::string& line) {
         EXPECT_NE(report.find(line), std::string::npos) << line << " is not in\n" << report;
     };
@@ -360,7 +357,7 @@ TEST(DefaultSchedule, NarrowRecurrencesAndSumsHaveNoStrips) {
         Func h("h"), total("total");
         recurrence(t, {{h(t, b), cast(f64, 0)}}, [&](const Self& s) -> Tuple { return {a(t, b) * s[0](t - 1, b)}; });
         total(b) = sum({t}, h(t, b) * h(t, b));
-        return scheduled(Algorithm({total}, {a})).stages.at(stage).loops->front();
+        return wide_default(Algorithm({total}, {a})).stages.at(stage).loops->front();
     };
     EXPECT_EQ(loops(14, "h.recurrence").dim, "t");
     EXPECT_EQ(loops(14, "total.sum").dim, "t");
@@ -376,7 +373,7 @@ TEST(DefaultSchedule, StepsOfRecurrencesTakeTwoVectorsTogether) {
         Func h("h"), y("y");
         recurrence(t, {{h(t, b), cast(f64, 0)}}, [&](const Self& s) -> Tuple { return {exp(a(t, b) * s[0](t - 1, b))}; });
         y(t, b) = h(t, b) + 1.0;
-        const Schedule made = scheduled(Algorithm({y}, {a}));
+        const Schedule made = wide_default(Algorithm({y}, {a}));
         const auto& loops = *made.stages.at("h.recurrence").loops;
         return loops[loops.size() - 2].tile.value_or(0);
     };
@@ -397,7 +394,7 @@ TEST(DefaultSchedule, LargeDefinitionsRunRowByRow) {
         Expr v = in(y, x) + in(y + 1, x);
         for (int i = 0; i < terms; ++i) v = v * sqrt(abs(v) + static_cast<float>(i + 1));
         out(y, x) = v;
-        const Schedule s = scheduled(Algorithm({out}, {a}));
+        const Schedule s = wide_default(Algorithm({out}, {a}));
         for (const LoopSpec& l : *s.stages.at("out").loops)
             if (l.name == "row") return l.tile.value_or(1);
         return std::int64_t{0};
@@ -411,15 +408,15 @@ TEST(DefaultSchedule, EverythingElseBinds) {
     Input image("image", u8, {c, y, x});
     Func H("H");
     H(c, v) = scatter(plus, {to(v, image(c, y, x))}, {y, x}, cast(u32, 1));
-    scheduled(Algorithm({H}, {image}));
+    wide_default(Algorithm({H}, {image}));
     Input z("z", f32, {t, x});
     Func s("s"), total("total"), h("h");
     s(t, x) = scan(plus, t, z(t, x));
-    scheduled(Algorithm({s}, {z}));
+    wide_default(Algorithm({s}, {z}));
     total() = sum({t, x}, z(t, x));
-    scheduled(Algorithm({total}, {z}));
+    wide_default(Algorithm({total}, {z}));
     recurrence(t, {{h(t, x), cast(f32, 0)}}, [&](const Self& self) -> Tuple { return {self[0](t - 1, x) * 0.5f + z(t, x)}; });
-    scheduled(Algorithm({h}, {z}));
+    wide_default(Algorithm({h}, {z}));
 }
 
 // Where all that a definition reads varies along a small leading dim, its rows are those of one position, as they lie in memory;
@@ -433,7 +430,7 @@ TEST(DefaultSchedule, SmallLeadingDimsStandInsideWhereSomethingLacksThem) {
     own(c, y, x) = wave(c, y, x) / level(c, y);
     shade(y, x) = exp(grey(y, x));
     tinted(c, y, x) = wave(c, y, x) * shade(y, x) + shade(y, x + 0) * level(c, y);
-    const Schedule one = scheduled(Algorithm({own}, {in})), two = scheduled(Algorithm({tinted}, {in, grey}));
+    const Schedule one = wide_default(Algorithm({own}, {in})), two = wide_default(Algorithm({tinted}, {in, grey}));
     EXPECT_EQ(one.stages.at("own").loops->front().dim, "c") << to_json(one);
     EXPECT_EQ(two.stages.at("tinted").loops->front().dim, "y") << to_json(two);
 }
@@ -441,7 +438,7 @@ TEST(DefaultSchedule, SmallLeadingDimsStandInsideWhereSomethingLacksThem) {
 // Tasks over k, which has at most 2 elements, reach further than the 2 of l that are read by k.
 TEST(DefaultSchedule, UnrollsADimOnlyWhereWhatIsComputedOfItIsConstant) {
     const auto loop_over_l = [](const std::string& k) {
-        const Schedule s = scheduled(parse_algorithm(fmt::format(R"(tessera graph 1
+        const Schedule s = wide_default(parse_algorithm(fmt::format(R"(tessera graph 1
 algorithm t
 dim l = 2
 dim n
@@ -456,7 +453,7 @@ t(k) : i32 = sum({{y, x}}, f(k, y, x) * clamp(f)(k, y, x - 3) * clamp(b)(k))
 arguments a, b
 outputs t
 )",
-                                                                 k)));
+                                                                    k)));
         for (const LoopSpec& loop : *s.stages.at("f").loops)
             if (loop.dim == "l") return loop.as;
         throw std::runtime_error("no loop over l");
@@ -497,7 +494,7 @@ TEST(DefaultSchedule, WhatIsLookedUpIsStored) {
         return at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1);
     };
     looked_up(y, x) = both(0) / both(1);
-    const Schedule s = scheduled(Algorithm({looked_up}, {photo, grid}));
+    const Schedule s = wide_default(Algorithm({looked_up}, {photo, grid}));
     ASSERT_TRUE(s.stages.count("pair")) << to_json(s);
     // The place along z does not move it out of the row.
     EXPECT_TRUE(s.stages.at("pair").compute->at == (LoopRef{"looked_up", "row"})) << to_json(s);
@@ -513,7 +510,7 @@ TEST(DefaultSchedule, WhatOuterDimsReadManyTimesIsNoWindow) {
         Expr all = smooth(t, y, x);
         for (std::int64_t i = 1; i < *taps.extent().constant(); ++i) all = all + smooth(t + i, y, x);
         far(t, y, x) = all;
-        return scheduled(Algorithm({far}, {video}));
+        return wide_default(Algorithm({far}, {video}));
     };
     EXPECT_EQ(chain(Dim("five", 5)).stages.at("smooth").compute->kind, Compute::Kind::root);
 }
