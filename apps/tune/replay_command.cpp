@@ -1,3 +1,4 @@
+#include "session_store.h"
 #include "subcommands.h"
 
 #include <tessera/tune_strategy.h>
@@ -13,8 +14,6 @@ namespace {
 
 using namespace tessera;
 using namespace tessera::tune;
-
-constexpr std::size_t sibling_starts = 8;  // as many as a session takes from a database
 
 struct ReplayLine {
     std::string spaces, strategy = "hybrid";
@@ -60,7 +59,7 @@ std::vector<Point> starts_from(const RecordedSpace& space, const RecordedSpace& 
     std::vector<Outcome> here;
     for (Outcome& o : replay(sibling, seed, options).outcomes)
         if (auto point = space.find(o.point)) here.push_back({std::move(*point), o.seconds});
-    return varied_starts(here, sibling_starts);
+    return varied_starts(here, most_transferred);
 }
 
 Reached replay_seeds(const RecordedSpace& space, const ReplayLine& line, const RecordedSpace* sibling) {

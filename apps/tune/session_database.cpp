@@ -28,7 +28,7 @@ std::vector<std::string> sessions_in_database(const std::string& db) {
 std::vector<Schedule> relatives_in_database(const std::string& db, const Algorithm& algorithm, const Target& target,
                                             const SpaceOptions& options) {
     if (!std::filesystem::exists(db)) return {};
-    return transferred_schedules(ScheduleDb::open(db, {.read_only = true}), algorithm, target, options, 8);
+    return transferred_schedules(ScheduleDb::open(db, {.read_only = true}), algorithm, target, options, most_transferred);
 }
 
 DatabaseModel model_in_database(const std::string& db, const std::string& id) {

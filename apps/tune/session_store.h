@@ -26,8 +26,9 @@ namespace tessera_tune {
 [[nodiscard]] tessera::tune::Journal read_in_database(const std::string& db, const std::string& session);
 /// Ids of all sessions.
 [[nodiscard]] std::vector<std::string> sessions_in_database(const std::string& db);
-/// At most eight schedules of sessions of other shapes and machines (transferred_schedules()); none where there is no database
-/// yet.
+/// What a session tries first of what sessions of relatives found.
+constexpr std::size_t most_transferred = 8;
+/// That many schedules of sessions of other shapes and machines (transferred_schedules()); none where there is no database yet.
 [[nodiscard]] std::vector<tessera::Schedule> relatives_in_database(const std::string& db, const tessera::Algorithm& algorithm,
                                                                    const tessera::Target& target,
                                                                    const tessera::tune::SpaceOptions& options);

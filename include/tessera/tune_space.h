@@ -55,7 +55,8 @@ public:
     [[nodiscard]] std::string text(const Point& point) const override;
 
     [[nodiscard]] Schedule schedule(const Point& point) const;
-    /// The point nearest to a schedule: each decision as the schedule has it, or as near as is legal.
+    /// The point nearest to a schedule: each decision as the schedule has it, or as near as is legal. For a GPU only written
+    /// schedules (SpaceOptions::forms) in other sizes are recognised; any other is the default's point.
     [[nodiscard]] Point point(const Schedule& schedule) const;
     /// Name and values of every decision on the way to `point`.
     struct Decision {
