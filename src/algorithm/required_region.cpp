@@ -1,5 +1,6 @@
 #include "algorithm/required_region.h"
 
+#include "expr/index_analysis.h"
 #include "expr/index_build.h"
 
 #include <algorithm>
@@ -72,12 +73,18 @@ Interval simpler_region(const Interval& region, const Dim& d) {
 Interval whole_dim(const Dim& d) { return {number(0), simplified_op(Op::sub, Expr(d.extent()), number(1))}; }
 
 std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads, const std::vector<bool>* inside) {
+    IndexAnalysis analysis(domain, reads);
+    return read_region(access, analysis, inside);
+}
+
+std::vector<Interval> read_region(const Expr& access, IndexAnalysis& analysis, const std::vector<bool>* inside) {
     const AccessTarget& target = access->target();
     const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
     std::vector<Interval> region;
     for (size_t i = 0; i < dims.size(); ++i) {
         const Boundary mode = inside && (*inside)[i] ? Boundary::none : target.boundary;
-        region.push_back(after_boundary(bounds(access->args[i], domain, reads), mode, dims[i]));
+        analysis.renew();
+        region.push_back(after_boundary(as_interval(analysis.interval(access->args[i])), mode, dims[i]));
     }
     return region;
 }

@@ -11,6 +11,8 @@
 
 namespace tessera {
 
+class IndexAnalysis;
+
 /// [0, extent - 1]
 [[nodiscard]] Interval whole_dim(const Dim& d);
 
@@ -18,6 +20,9 @@ namespace tessera {
 /// after the boundary condition was applied. An end that is not known to be finite is undefined. `inside`: dims whose index is
 /// known to stay inside.
 [[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads = InputReads::by_range,
+                                                const std::vector<bool>* inside = nullptr);
+/// The same over the domain of `analysis`, for many accesses of one domain.
+[[nodiscard]] std::vector<Interval> read_region(const Expr& access, IndexAnalysis& analysis,
                                                 const std::vector<bool>* inside = nullptr);
 /// Per dim whether the index of `access` stays in [0, extent), for extents >= 1: there the boundary condition does nothing.
 [[nodiscard]] std::vector<bool> indices_inside(const Expr& access, const Domain& domain, InputReads reads);

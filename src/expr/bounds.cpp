@@ -7,13 +7,6 @@
 namespace tessera {
 namespace {
 
-Interval as_interval(const Ends& ends) {
-    Interval i;
-    if (ends.low) i.low = ends.low->expr();
-    if (ends.high) i.high = ends.high->expr();
-    return i;
-}
-
 // The Exprs that are >= 0 where `condition` is `holds`.
 void collect_facts(const Expr& condition, bool holds, IndexAnalysis& analysis, std::vector<Polynomial>& facts, int depth = 0) {
     if (depth > 64) return;
@@ -74,6 +67,13 @@ void narrow_by(const Polynomial& fact, const Domain& from, Domain& to) {
 }
 
 }  // namespace
+
+Interval as_interval(const Ends& ends) {
+    Interval i;
+    if (ends.low) i.low = ends.low->expr();
+    if (ends.high) i.high = ends.high->expr();
+    return i;
+}
 
 // Of large conditions nothing is taken: each use of the ends that they give would go through all of them again.
 Domain Domain::narrowed(const Expr& condition, bool holds) const {

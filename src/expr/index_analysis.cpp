@@ -65,6 +65,16 @@ IndexAnalysis::IndexAnalysis(const Domain& domain, InputReads reads, int depth) 
     for (const Expr& fact : domain_.nonnegative) facts_.push_back(normal(fact));
 }
 
+void IndexAnalysis::renew() {
+    if (budget_ < 0 || splits_ <= 0) {
+        normal_.clear();
+        intervals_.clear();
+        varies_.clear();
+    }
+    budget_ = most_steps;
+    splits_ = most_splits;
+}
+
 Polynomial IndexAnalysis::normal(const Expr& e) {
     if (const auto found = normal_.find(e); found != normal_.end()) return found->second;
     if (nesting_ > deepest) return Polynomial(as_i64(e));

@@ -14,6 +14,8 @@ struct Ends {
     std::optional<Polynomial> low, high;
 };
 
+[[nodiscard]] Interval as_interval(const Ends& ends);
+
 /// Normal forms and intervals of integer expressions over one domain; keeps what it found.
 class IndexAnalysis {
 public:
@@ -28,6 +30,9 @@ public:
 
     /// Whether `atom` takes several values over the domain.
     bool varies(const Expr& atom);
+
+    /// As much effort for what comes next as a new analysis would have; where it ran out of it, what it found is forgotten.
+    void renew();
 
 private:
     friend struct ValueRange;
@@ -48,8 +53,9 @@ private:
     Domain domain_;
     InputReads reads_;
     int depth_;
-    int budget_ = 400;
-    int splits_ = 2048;  // of sums of minima and maxima
+    static constexpr int most_steps = 400, most_splits = 2048;
+    int budget_ = most_steps;
+    int splits_ = most_splits;  // of sums of minima and maxima
     int nesting_ = 0;
     std::vector<Polynomial> facts_;
     std::map<Expr, Polynomial, NodeOrder> normal_;

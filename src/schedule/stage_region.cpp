@@ -126,6 +126,7 @@ void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t 
 void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
                               const Domain& domain) {
     const Stage& s = bound_.graph.stages[stage];
+    std::map<const Domain*, IndexAnalysis> analyses;  // of the domains of the walk
     AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
         if (access->target().func != s.func) return;
         const std::vector<bool>* inside = nullptr;
@@ -133,7 +134,8 @@ void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_
             const InsideReads& known = whole_->inside_reads(user);
             if (const auto found = known.find(access.get()); found != known.end()) inside = &found->second;
         }
-        const std::vector<Interval> read = read_region(access, d, InputReads::symbolic, inside);
+        IndexAnalysis& analysis = analyses.try_emplace(&d, d, InputReads::symbolic).first->second;
+        const std::vector<Interval> read = read_region(access, analysis, inside);
         for (size_t i = 0; i < read.size(); ++i)
             if (!read[i].bounded()) throw_unbounded(bound_.graph.stages[user], s, access, i);
         if (region.empty()) {
