@@ -17,12 +17,24 @@ struct Prior {
 };
 constexpr Prior weight_prior{-1, 8}, noise_prior{-5, 9};
 
-double squared_apart(const std::vector<float>& a, const std::vector<float>& b, size_t column) {
-    const float x = column < a.size() ? a[column] : Placement::absent, y = column < b.size() ? b[column] : Placement::absent;
-    if (x == y) return 0;
-    if (x == Placement::absent || y == Placement::absent) return 1;
-    return static_cast<double>(x - y) * static_cast<double>(x - y);
+float column_of(const std::vector<float>& places, size_t column) {
+    return column < places.size() ? places[column] : Placement::absent;
 }
+
+// A decision that only one of two points has counts like the farthest values of one that both have.
+constexpr FourPlaces farthest{1, 1, 1, 1};
+FourPlaces squared_apart(FourPlaces a, FourPlaces b) {
+    const FourPlaces apart = a - b, square = apart * apart;
+    return square < farthest ? square : farthest;
+}
+double squared_apart(float a, float b) { return std::min((a - b) * (a - b), 1.0f); }
+
+PackedPlaces pack(const std::vector<float>& values, const std::vector<size_t>& columns) {
+    PackedPlaces out((columns.size() + 3) / 4, FourPlaces{});
+    for (size_t c = 0; c < columns.size(); ++c) out[c / 4][c % 4] = column_of(values, columns[c]);
+    return out;
+}
+double sum_of(FourPlaces v) { return static_cast<double>((v[0] + v[1]) + (v[2] + v[3])); }
 
 double matern(double square) {
     const double distance = std::sqrt(5 * square);
@@ -34,20 +46,23 @@ double matern_slope(double square) {
     return -5.0 / 6 * (1 + distance) * std::exp(-distance);
 }
 
-double covariance_at(const std::vector<float>& a, const std::vector<float>& b, const std::vector<double>& squared_weights) {
-    double square = 0;
-    for (size_t c = 0; c < squared_weights.size(); ++c) square += squared_weights[c] * squared_apart(a, b, c);
-    return matern(square);
+double weighted_square(const PackedPlaces& a, const PackedPlaces& b, const PackedPlaces& squared_weights) {
+    FourPlaces sum{};
+    for (size_t c = 0; c < squared_weights.size(); ++c) sum += squared_weights[c] * squared_apart(a[c], b[c]);
+    return sum_of(sum);
 }
 
-// Four sums, which the processor adds at once.
+// Four sums, two in a vector, as the processor adds them at once.
 double dot(const double* a, const double* b, size_t count) {
-    double sums[4] = {};
+    using Two = double __attribute__((vector_size(16), aligned(8), may_alias));
+    Two first{}, second{};
     size_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        for (size_t s = 0; s < 4; ++s) sums[s] += a[i + s] * b[i + s];
-    for (; i < count; ++i) sums[0] += a[i] * b[i];
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (; i + 4 <= count; i += 4) {
+        first += *reinterpret_cast<const Two*>(a + i) * *reinterpret_cast<const Two*>(b + i);
+        second += *reinterpret_cast<const Two*>(a + i + 2) * *reinterpret_cast<const Two*>(b + i + 2);
+    }
+    for (; i < count; ++i) first[0] += a[i] * b[i];
+    return (first[0] + first[1]) + (second[0] + second[1]);
 }
 
 // In place, of the lower triangle; false when it is not positive definite.
@@ -91,18 +106,20 @@ std::vector<double> weights_of(const std::vector<double>& parameters) {
     for (size_t c = 0; c + 1 < parameters.size(); ++c) out.push_back(std::exp(parameters[c]));
     return out;
 }
+PackedPlaces packed_weights(const std::vector<double>& squared_weights, const std::vector<size_t>& columns) {
+    return pack(std::vector<float>(squared_weights.begin(), squared_weights.end()), columns);
+}
 
 // The posterior with the signal's variance at its optimum.
-Factor factor(const std::vector<std::vector<float>>& places, const std::vector<double>& values,
-              const std::vector<double>& parameters) {
+Factor factor(const std::vector<const PackedPlaces*>& places, const std::vector<double>& values,
+              const std::vector<double>& parameters, const PackedPlaces& weights) {
     Factor f;
-    const auto weights = weights_of(parameters);
     const double noise = std::exp(parameters.back());
     const size_t n = places.size();
     f.lower.resize(n);
     for (size_t i = 0; i < n; ++i) {
         f.lower[i].resize(i + 1);
-        for (size_t j = 0; j < i; ++j) f.lower[i][j] = covariance_at(places[i], places[j], weights);
+        for (size_t j = 0; j < i; ++j) f.lower[i][j] = matern(weighted_square(*places[i], *places[j], weights));
         f.lower[i][i] = 1 + noise;
     }
     if (!cholesky(f.lower)) return f;
@@ -130,25 +147,29 @@ std::vector<std::vector<double>> transposed_inverse(const std::vector<std::vecto
     return out;
 }
 
-// Of the posterior by each parameter: half the trace of (a a' / signal - K^-1) dK.
-std::vector<double> slopes(const Factor& f, const std::vector<std::vector<float>>& places,
-                           const std::vector<double>& parameters) {
-    const auto weights = weights_of(parameters);
+// Of the posterior by each parameter: half the trace of (a a' / signal - K^-1) dK. Where places are equal only the prior has a
+// slope.
+std::vector<double> slopes(const Factor& f, const std::vector<const PackedPlaces*>& places, const std::vector<double>& parameters,
+                           const std::vector<size_t>& columns, const PackedPlaces& weights) {
     const auto inverse = transposed_inverse(f.lower);
     const size_t n = places.size();
-    std::vector<double> out(parameters.size()), square(weights.size());
+    std::vector<double> out(parameters.size());
+    PackedPlaces square(weights.size()), of_row(weights.size());
     for (size_t i = 0; i < n; ++i) {
+        std::fill(of_row.begin(), of_row.end(), FourPlaces{});
         for (size_t j = 0; j < i; ++j) {
-            double sum = 0;
-            for (size_t c = 0; c < weights.size(); ++c) sum += square[c] = weights[c] * squared_apart(places[i], places[j], c);
+            FourPlaces sum{};
+            for (size_t c = 0; c < weights.size(); ++c)
+                sum += square[c] = weights[c] * squared_apart((*places[i])[c], (*places[j])[c]);
             const double precision = dot(inverse[i].data() + i, inverse[j].data() + i, n - i);
-            const double factor = (f.alpha[i] * f.alpha[j] / f.signal - precision) * matern_slope(sum);
-            for (size_t c = 0; c < weights.size(); ++c) out[c] += factor * square[c];
+            const auto factor = static_cast<float>((f.alpha[i] * f.alpha[j] / f.signal - precision) * matern_slope(sum_of(sum)));
+            for (size_t c = 0; c < weights.size(); ++c) of_row[c] += factor * square[c];
         }
+        for (size_t c = 0; c < columns.size(); ++c) out[columns[c]] += static_cast<double>(of_row[c / 4][c % 4]);
         const double precision = dot(inverse[i].data() + i, inverse[i].data() + i, n - i);
         out.back() += 0.5 * std::exp(parameters.back()) * (f.alpha[i] * f.alpha[i] / f.signal - precision);
     }
-    for (size_t c = 0; c < weights.size(); ++c) out[c] += weight_prior.slope(parameters[c]);
+    for (size_t c = 0; c + 1 < parameters.size(); ++c) out[c] += weight_prior.slope(parameters[c]);
     out.back() += noise_prior.slope(parameters.back());
     return out;
 }
@@ -199,22 +220,37 @@ void GaussianProcess::fit(const std::vector<std::vector<float>>& places, const s
     while (order.size() > fitted_points)
         order.erase(order.begin() + static_cast<std::ptrdiff_t>(fitted_points / 2) +
                     random.below(static_cast<std::int64_t>(order.size() - fitted_points / 2)));
-    std::vector<std::vector<float>> some;
-    std::vector<double> some_values;
-    for (const size_t i : order) {
-        some.push_back(places_[i]);
-        some_values.push_back(values_[i]);
-    }
-    climb(some, some_values, steps);
+    arrange();
+    climb(order, steps);
     solve();
 }
 
+// Which columns tell places apart; in the others all are alike.
+void GaussianProcess::arrange() {
+    varying_.clear();
+    equal_.clear();
+    for (size_t c = 0; c + 1 < parameters_.size(); ++c) {
+        const float first = column_of(places_.front(), c);
+        const bool equal = std::all_of(places_.begin(), places_.end(), [&](const auto& p) { return column_of(p, c) == first; });
+        (equal ? equal_ : varying_).push_back(c);
+    }
+    packed_.clear();
+    for (const auto& p : places_) packed_.push_back(pack(p, varying_));
+}
+
 // Steps by the signs of the slopes, each with a length of its own (Riedmiller & Braun 1993, "RPROP").
-void GaussianProcess::climb(const std::vector<std::vector<float>>& places, const std::vector<double>& values, int steps) {
+void GaussianProcess::climb(const std::vector<size_t>& fitted, int steps) {
+    std::vector<const PackedPlaces*> places;
+    std::vector<double> values;
+    for (const size_t i : fitted) {
+        places.push_back(&packed_[i]);
+        values.push_back(values_[i]);
+    }
     std::vector<double> best = parameters_, length(parameters_.size(), 0.3), last(parameters_.size());
     double highest = -std::numeric_limits<double>::infinity();
     for (int step = 0; step <= steps; ++step) {
-        const Factor f = factor(places, values, parameters_);
+        const PackedPlaces weights = packed_weights(weights_of(parameters_), varying_);
+        const Factor f = factor(places, values, parameters_, weights);
         if (f.alpha.empty()) {  // not positive definite
             parameters_ = best;
             parameters_.back() += 1;
@@ -224,7 +260,7 @@ void GaussianProcess::climb(const std::vector<std::vector<float>>& places, const
             highest = f.posterior;
             best = parameters_;
         }
-        const auto slope = slopes(f, places, parameters_);
+        const auto slope = slopes(f, places, parameters_, varying_, weights);
         for (size_t p = 0; p < parameters_.size(); ++p) {
             const double same = slope[p] * last[p];
             length[p] = same > 0 ? std::min(1.3 * length[p], 1.0) : same < 0 ? 0.5 * length[p] : length[p];
@@ -236,8 +272,12 @@ void GaussianProcess::climb(const std::vector<std::vector<float>>& places, const
 }
 
 void GaussianProcess::solve() {
+    std::vector<const PackedPlaces*> places;
+    for (const PackedPlaces& p : packed_) places.push_back(&p);
+    squared_weights_ = weights_of(parameters_);
+    packed_weights_ = packed_weights(squared_weights_, varying_);
     while (true) {
-        Factor f = factor(places_, values_, parameters_);
+        Factor f = factor(places, values_, parameters_, packed_weights_);
         if (f.alpha.size() == values_.size()) {
             lower_ = std::move(f.lower);
             alpha_ = std::move(f.alpha);
@@ -246,17 +286,25 @@ void GaussianProcess::solve() {
         }
         parameters_.back() += 1;
     }
-    squared_weights_ = weights_of(parameters_);
     noise_ = std::exp(parameters_.back());
 }
 
+// With each place that was seen.
+std::vector<double> GaussianProcess::covariances(const std::vector<float>& places) const {
+    double equal = 0;  // the part that is the same for all of them
+    for (const size_t c : equal_)
+        equal += squared_weights_[c] * squared_apart(column_of(places, c), column_of(places_.front(), c));
+    const PackedPlaces packed = pack(places, varying_);
+    std::vector<double> out;
+    out.reserve(packed_.size());
+    for (const PackedPlaces& p : packed_) out.push_back(matern(equal + weighted_square(packed, p, packed_weights_)));
+    return out;
+}
+
 Prediction GaussianProcess::predict(const std::vector<float>& places) const {
-    std::vector<double> k(places_.size());
+    auto k = covariances(places);
     double mean = 0;
-    for (size_t i = 0; i < k.size(); ++i) {
-        k[i] = covariance_at(places, places_[i], squared_weights_);
-        mean += k[i] * alpha_[i];
-    }
+    for (size_t i = 0; i < k.size(); ++i) mean += k[i] * alpha_[i];
     const auto half = forward(lower_, std::move(k));
     double left = 1;
     for (const double h : half) left -= h * h;
@@ -264,9 +312,7 @@ Prediction GaussianProcess::predict(const std::vector<float>& places) const {
 }
 
 void GaussianProcess::add(const std::vector<float>& places, double value) {
-    std::vector<double> k(places_.size());
-    for (size_t i = 0; i < k.size(); ++i) k[i] = covariance_at(places, places_[i], squared_weights_);
-    auto row = forward(lower_, std::move(k));
+    auto row = forward(lower_, covariances(places));
     double left = 1 + noise_;
     for (const double h : row) left -= h * h;
     row.push_back(std::sqrt(std::max(left, 1e-10)));
@@ -274,6 +320,13 @@ void GaussianProcess::add(const std::vector<float>& places, double value) {
     places_.push_back(places);
     values_.push_back((value - mean_) / scale_);
     alpha_ = backward(lower_, forward(lower_, values_));
+    // It may be the first to differ in a column.
+    if (std::any_of(equal_.begin(), equal_.end(),
+                    [&](size_t c) { return column_of(places, c) != column_of(places_.front(), c); })) {
+        arrange();
+        packed_weights_ = packed_weights(squared_weights_, varying_);
+    } else
+        packed_.push_back(pack(places, varying_));
 }
 
 }  // namespace tessera::tune

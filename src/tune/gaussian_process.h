@@ -20,6 +20,10 @@ private:
     size_t width_ = 0;
 };
 
+/// Columns four at a time, as the processor works on them; zero behind the last.
+using FourPlaces = float __attribute__((vector_size(16)));
+using PackedPlaces = std::vector<FourPlaces>;
+
 struct Prediction {
     double mean = 0, deviation = 0;
 };
@@ -37,12 +41,17 @@ public:
     void add(const std::vector<float>& places, double value);
 
 private:
-    void climb(const std::vector<std::vector<float>>& places, const std::vector<double>& values, int steps);
+    void climb(const std::vector<size_t>& fitted, int steps);
     void solve();
+    void arrange();
+    [[nodiscard]] std::vector<double> covariances(const std::vector<float>& places) const;
 
     std::vector<std::vector<float>> places_;
-    std::vector<double> values_;      // standardized
-    std::vector<double> parameters_;  // log squared weights, then log noise
+    std::vector<double> values_;           // standardized
+    std::vector<double> parameters_;       // log squared weights, then log noise
+    std::vector<size_t> varying_, equal_;  // columns in which the places differ, and the others
+    std::vector<PackedPlaces> packed_;     // of the varying columns
+    PackedPlaces packed_weights_;
     std::vector<std::vector<double>> lower_;
     std::vector<double> alpha_;
     std::vector<double> squared_weights_;

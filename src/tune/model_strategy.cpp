@@ -24,6 +24,7 @@ constexpr size_t likelihood_steps = 12;
 // what it has at so many times the estimate of the best, unless so many in a row are.
 constexpr double believed = 0.7, clearly_slower = 1.5, hopeless = 2;
 constexpr size_t fewest_compared = 8, most_refused = 12, most_doubted = 64;
+constexpr size_t most_promising = 199;  // of a pool, looked at again after each choice
 constexpr size_t estimated_starts = 6;  // random points for each that the estimate chooses at the start
 
 struct Scored {
@@ -40,6 +41,12 @@ double expected_improvement(const Prediction& p, double best) {
     const double density = std::exp(-0.5 * z * z) * 0.3989422804014327, below = 0.5 * std::erfc(-z * 0.7071067811865476);
     return p.deviation * (z * below + density);
 }
+
+// A point as the process sees it.
+struct Foreseen {
+    std::vector<float> places;
+    Prediction prediction;
+};
 
 class Guided : public Strategy {
 public:
@@ -113,9 +120,17 @@ private:
             judge_estimate();
             std::vector<Point> points = pool(part_of(static_cast<size_t>(options_.pool), count));
             const size_t by_trees = hybrid_ ? share_of(modelled, tree_share) : modelled;
-            if (hybrid_) fit_process(static_cast<int>(part_of(likelihood_steps, count)));
-            if (by_trees > 0) choose_by_trees(points, part_of(tree_candidates, count), by_trees, out);
-            if (by_trees < modelled) choose_by_process(points, modelled - by_trees, out);
+            std::vector<Foreseen> foreseen;
+            if (hybrid_) {
+                fit_process(static_cast<int>(part_of(likelihood_steps, count)));
+                for (const Point& p : points) {
+                    auto places = placement_.places(p);
+                    const Prediction predicted = process_.predict(places);
+                    foreseen.push_back({std::move(places), predicted});
+                }
+            }
+            if (by_trees > 0) choose_by_trees(points, foreseen, part_of(tree_candidates, count), by_trees, out);
+            if (by_trees < modelled) choose_by_process(points, foreseen, modelled - by_trees, out);
         }
         for (size_t i = 0; i < near && out.size() < count; ++i) add_neighbour(out);
     }
@@ -176,14 +191,14 @@ private:
     }
 
     // The trees rank the points that the process finds promising, and as many others.
-    std::vector<size_t> tree_subset(const std::vector<Point>& points, size_t size) {
+    std::vector<size_t> tree_subset(const std::vector<Point>& points, const std::vector<Foreseen>& foreseen, size_t size) {
         std::vector<size_t> out;
         if (points.size() <= size || !hybrid_) {
             for (size_t i = 0; i < std::min(points.size(), size); ++i) out.push_back(i);
             return out;
         }
         std::vector<Scored> scored;
-        for (size_t i = 0; i < points.size(); ++i) scored.push_back({-process_.predict(placement_.places(points[i])).mean, i});
+        for (size_t i = 0; i < points.size(); ++i) scored.push_back({-foreseen[i].prediction.mean, i});
         sort_best_first(scored);
         for (size_t i = 0; i < size; ++i)
             out.push_back(scored[i < size / 2 ? i
@@ -192,7 +207,8 @@ private:
                               .index);
         return out;
     }
-    void choose_by_trees(const std::vector<Point>& points, size_t candidates, size_t count, std::vector<Point>& out) {
+    void choose_by_trees(const std::vector<Point>& points, const std::vector<Foreseen>& foreseen, size_t candidates, size_t count,
+                         std::vector<Point>& out) {
         std::vector<std::vector<float>> rows, pool_rows;
         std::vector<float> labels, weights;
         for (const Outcome& o : history_.outcomes()) {
@@ -200,7 +216,7 @@ private:
             labels.push_back(o.seconds ? static_cast<float>(history_.best() / *o.seconds) : 0.0f);
             weights.push_back(0.05f + labels.back());
         }
-        std::vector<size_t> subset = tree_subset(points, candidates);
+        std::vector<size_t> subset = tree_subset(points, foreseen, candidates);
         std::erase_if(subset, [&](size_t i) { return !space().legal(points[i]) || hopelessly_behind(points[i]).has_value(); });
         if (subset.empty()) return;
         for (const size_t i : subset) pool_rows.push_back(space().features(points[i]));
@@ -214,31 +230,30 @@ private:
     }
 
     // One after the other by expected improvement, each as if it had come out as predicted ("kriging believer").
-    void choose_by_process(const std::vector<Point>& points, size_t count, std::vector<Point>& out) {
-        std::vector<std::vector<float>> places;
-        std::vector<size_t> alive;
-        for (size_t i = 0; i < points.size(); ++i) {
-            places.push_back(placement_.places(points[i]));
-            if (!history_.asked(points[i])) alive.push_back(i);
-        }
+    void choose_by_process(const std::vector<Point>& points, const std::vector<Foreseen>& foreseen, size_t count,
+                           std::vector<Point>& out) {
+        std::vector<Scored> scored;
+        for (size_t i = 0; i < points.size(); ++i)
+            if (!history_.asked(points[i])) scored.push_back({expected_improvement(foreseen[i].prediction, best_), i});
         size_t refused = 0;
-        while (count > 0 && !alive.empty()) {
-            std::vector<Scored> scored;
-            for (const size_t i : alive) scored.push_back({expected_improvement(process_.predict(places[i]), best_), i});
+        while (count > 0 && !scored.empty()) {
             sort_best_first(scored);
             const size_t chosen = scored.front().index;
+            const auto& places = foreseen[chosen].places;
             const auto behind = refused < most_refused ? hopelessly_behind(points[chosen]) : std::nullopt;
             if (behind) {
                 ++refused;
-                process_.add(places[chosen], best_ + std::min(*behind, slow));
+                process_.add(places, best_ + std::min(*behind, slow));
                 if (doubted_.size() < most_doubted) doubted_.emplace_back(points[chosen], *behind);
             } else if (claim(points[chosen], out)) {
-                process_.add(places[chosen], process_.predict(places[chosen]).mean);
+                process_.add(places, process_.predict(places).mean);
                 --count;
             }
+            if (count == 0) return;
             // The promising ones stay; the others do not become so by what was added.
-            alive.clear();
-            for (size_t i = 1; i < scored.size() && i < 200; ++i) alive.push_back(scored[i].index);
+            scored.erase(scored.begin());
+            scored.resize(std::min(scored.size(), most_promising));
+            for (Scored& s : scored) s.score = expected_improvement(process_.predict(foreseen[s.index].places), best_);
         }
     }
 

@@ -13,6 +13,7 @@ namespace tessera::tune {
 namespace {
 
 constexpr std::int64_t unrolled_reduction = 32;
+constexpr std::int64_t most_copies = 256;  // of a stage's statement; more compile for many seconds and miss the instruction cache
 
 std::vector<std::int64_t> ladder() { return {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024}; }
 
@@ -182,6 +183,39 @@ private:
         return out;
     }
 
+    // ---- unrolled copies of the stage's statement
+
+    std::int64_t trips(const LoopRef& ref) {
+        std::int64_t outside = 0;
+        for (const LoopSpec& l : loops_of(ref.stage)) {
+            if (l.name == ref.loop) {
+                if (outside == 0) outside = extent_named(ref.stage, l.dim);
+                return std::max<std::int64_t>(outside / l.tile.value_or(1), 1);
+            }
+            if (l.dim == loop_at(ref).dim && l.tile) outside = *l.tile;
+        }
+        return 1;
+    }
+    std::int64_t extent_named(const std::string& stage, const std::string& dim) const {
+        for (const Stage& s : graph().stages) {
+            if (s.name != stage) continue;
+            for (const Dim& d : s.dims)
+                if (d.name() == dim) return extent(d);
+            if (!s.update) continue;
+            for (const Dim& d : s.update->reduction_dims)
+                if (d.name() == dim) return extent(d);
+        }
+        return 1;
+    }
+    // Of one position of the loops in `around`.
+    std::int64_t copies_in(const std::vector<LoopRef>& around) {
+        std::int64_t copies = 1;
+        for (const LoopRef& ref : around)
+            if (loop_at(ref).as == LoopKind::unroll) copies = std::min(copies * trips(ref), most_copies);
+        return copies;
+    }
+    [[nodiscard]] bool may_unroll(std::int64_t times) const { return copies_ * times <= most_copies; }
+
     // ---- loops
 
     struct Axis {  // the decisions for one dim
@@ -208,8 +242,9 @@ private:
     void decide_rows(const std::string& stage, Axis& a, std::int64_t length, bool root) {
         std::vector<std::int64_t> unrolls{1};
         for (const std::int64_t u : {2, 3, 4, 6, 8})
-            if (u <= length) unrolls.push_back(u);
+            if (u <= length && may_unroll(u)) unrolls.push_back(u);
         a.unroll = choose(fmt::format("{}.{}.unroll", stage, a.dim.name()), unrolls);
+        copies_ *= a.unroll;
         if (root) a.outer = choose(fmt::format("{}.{}.outer", stage, a.dim.name()), outer_domain(length, a.block()));
     }
     void decide_columns(const Stage& s, Axis& a, std::int64_t length, bool root, std::int64_t rows_unrolled) {
@@ -221,8 +256,10 @@ private:
         a.vector = choose(prefix + ".vector", vectors);
         std::vector<std::int64_t> unrolls{1};
         for (const std::int64_t u : {2, 3, 4, 6})
-            if (u * a.vector <= length && u * rows_unrolled <= 2 * target_.vector_registers) unrolls.push_back(u);
+            if (u * a.vector <= length && u * rows_unrolled <= 2 * target_.vector_registers && may_unroll(u))
+                unrolls.push_back(u);
         a.unroll = choose(prefix + ".unroll", unrolls);
+        copies_ *= a.unroll;
         if (root) a.outer = choose(prefix + ".outer", outer_domain(length, a.block()));
     }
     static LoopSpec loop(const Dim& dim, LoopRole role, std::int64_t tile, LoopKind as) {
@@ -247,6 +284,7 @@ private:
     void decide_stage(size_t i) {
         const Stage& s = graph().stages[i];
         const std::vector<LoopRef> around = place(i);
+        copies_ = copies_in(around);
         if ((s.dims.empty() && !s.update) || s.kind == Stage::Kind::routine) return;
         if (s.update && (s.update->sequential || s.kind == Stage::Kind::scatter || s.kind == Stage::Kind::recurrence))
             return ordered_loops(s, around.empty());
@@ -315,12 +353,14 @@ private:
         const std::int64_t columns = left.back(), natural = lanes(s);
         std::vector<std::int64_t> widths;
         for (const std::int64_t w : {natural / 2, natural, 2 * natural})
-            if (w > 1 && columns % w == 0 && cells * (columns / w) * w <= 2 * target_.vector_registers * natural)
+            if (w > 1 && columns % w == 0 && cells * (columns / w) * w <= 2 * target_.vector_registers * natural &&
+                may_unroll(cells * (columns / w)))
                 widths.push_back(w);
         if (widths.empty()) return false;
         widths.insert(widths.begin(), 0);
         const std::int64_t width = choose(s.name + ".registers", widths);
         if (width == 0) return false;
+        copies_ *= cells * (columns / width);
         std::vector<LoopSpec> loops;
         reduction_loops(s, loops);
         for (size_t d = 0; d + 1 < s.dims.size(); ++d)
@@ -332,6 +372,13 @@ private:
         return true;
     }
 
+    std::vector<std::int64_t> unrolled_blocks() const {
+        std::vector<std::int64_t> out{1};
+        for (const std::int64_t b : {2, 4})
+            if (may_unroll(b)) out.push_back(b);
+        return out;
+    }
+
     // The loops over reduced dims, in their order: short ones unrolled whole, the last long one in blocks.
     void reduction_loops(const Stage& s, std::vector<LoopSpec>& loops) {
         std::int64_t points = 1;
@@ -340,11 +387,12 @@ private:
             points *= extent(d);
             constant = constant && d.extent().constant();
         }
-        const bool whole = constant && points <= unrolled_reduction && choose(s.name + ".reduced.unroll", {0, 1}) == 1;
+        const bool whole =
+            constant && points <= unrolled_reduction && may_unroll(points) && choose(s.name + ".reduced.unroll", {0, 1}) == 1;
         for (const Dim& d : s.update->reduction_dims) {
             std::int64_t block = 1;
             if (!whole && d.id() == s.update->reduction_dims.back().id() && extent(d) > unrolled_reduction)
-                block = choose(fmt::format("{}.{}.unroll", s.name, d.name()), {1, 2, 4});
+                block = choose(fmt::format("{}.{}.unroll", s.name, d.name()), unrolled_blocks());
             if (block > 1) loops.push_back(loop(d, LoopRole::block, block, LoopKind::serial));
             loops.push_back(loop(d, LoopRole::position, 1, whole || block > 1 ? LoopKind::unroll : LoopKind::serial));
         }
@@ -406,9 +454,11 @@ private:
         for (size_t d = 0; d + 2 < rank; ++d) {
             const auto constant = pure[d].extent().constant();
             const bool small = constant && *constant <= 16;
-            if (small && choose(fmt::format("{}.{}.inside", s.name, pure[d].name()), {0, 1}) == 1)
-                inside.push_back(loop(pure[d], LoopRole::position, 1, *constant <= 4 ? LoopKind::unroll : LoopKind::serial));
-            else
+            if (small && choose(fmt::format("{}.{}.inside", s.name, pure[d].name()), {0, 1}) == 1) {
+                const bool unrolled = *constant <= 4 && may_unroll(*constant);
+                if (unrolled) copies_ *= *constant;
+                inside.push_back(loop(pure[d], LoopRole::position, 1, unrolled ? LoopKind::unroll : LoopKind::serial));
+            } else
                 loops.push_back(loop(pure[d], LoopRole::position, 1, LoopKind::serial));
         }
         const auto ordered = [&](const std::string& decision, auto add) {
@@ -462,6 +512,7 @@ private:
     const PlacementCodes& codes_;
     const Choose& choose_;
     Schedule out_;
+    std::int64_t copies_ = 1;  // of the statement of the stage that is decided, by unrolled loops so far
 };
 
 }  // namespace
