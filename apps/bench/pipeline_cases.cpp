@@ -121,14 +121,14 @@ struct Pipeline {
                               [arrays, tolerance] { return difference(arrays->kept, arrays->out, tolerance); }});
         }
         std::vector<Case> made;
-        for (const OurSchedule schedule : {OurSchedule::hand, OurSchedule::standard}) {
-            made.push_back(
-                {fmt::format("{} {}x{}/{}", name, size.width, size.height, name_of(schedule)),
-                 {"Tessera", [arrays, kernel = ours(arrays->in.data(), arrays->out.data(), size, schedule)] { kernel(); },
-                  use_tessera_threads},
-                 rivals,
-                 {of_pixel.operations * double(plane), of_pixel.bytes * double(plane)},
-                 [arrays] { arrays->kept = arrays->out; }});
+        for (const OurSchedule schedule : our_schedules) {
+            const OurKernel kernel = ours(arrays->in.data(), arrays->out.data(), size, schedule);
+            if (!kernel) continue;
+            made.push_back({fmt::format("{} {}x{}/{}", name, size.width, size.height, name_of(schedule)),
+                            {"Tessera", [arrays, kernel] { kernel(); }, use_tessera_threads},
+                            rivals,
+                            {of_pixel.operations * double(plane), of_pixel.bytes * double(plane)},
+                            [arrays] { arrays->kept = arrays->out; }});
         }
         return made;
     }

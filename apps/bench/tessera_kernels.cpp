@@ -1,30 +1,7 @@
 #include "tessera_kernels.h"
 
 #include "dense_array.h"
-
-#include <bench_bilateral_grid_default.h>
-#include <bench_bilateral_grid_hand.h>
-#include <bench_blur_default.h>
-#include <bench_blur_hand.h>
-#include <bench_camera_raw_default.h>
-#include <bench_camera_raw_hand.h>
-#include <bench_equalize_default.h>
-#include <bench_equalize_hand.h>
-#include <bench_harris_default.h>
-#include <bench_harris_hand.h>
-#include <bench_harris_tuned.h>
-#include <bench_iir_blur_default.h>
-#include <bench_iir_blur_hand.h>
-#include <bench_interpolate_default.h>
-#include <bench_interpolate_hand.h>
-#include <bench_local_laplacian_default.h>
-#include <bench_local_laplacian_hand.h>
-#include <bench_max_filter_default.h>
-#include <bench_max_filter_hand.h>
-#include <bench_stencil_chain_default.h>
-#include <bench_stencil_chain_hand.h>
-#include <bench_unsharp_default.h>
-#include <bench_unsharp_hand.h>
+#include "our_kernels.h"
 
 namespace bench {
 namespace {
@@ -33,6 +10,7 @@ using OneInput = int (*)(const tessera_buffer*, tessera_buffer*);
 
 template <std::size_t InRank, std::size_t OutRank>
 OurKernel kernel_of(OneInput function, DenseArray<InRank> in, DenseArray<OutRank> out) {
+    if (function == nullptr) return {};
     return [=] {
         const tessera_buffer from = in.view();
         tessera_buffer to = out.view();
@@ -47,19 +25,21 @@ const char* name_of(OurSchedule schedule) {
 }
 
 OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_bilateral_grid_hand : bench_bilateral_grid_default,
-                     DenseArray<2>(in, {image.height, image.width}), DenseArray<2>(out, {image.height, image.width}));
+    return kernel_of(bilateral_grid_kernels.of(schedule), DenseArray<2>(in, {image.height, image.width}),
+                     DenseArray<2>(out, {image.height, image.width}));
 }
 
 OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_blur_hand : bench_blur_default,
-                     DenseArray<2>(in, {size.height + 2, size.width + 2}), DenseArray<2>(out, {size.height, size.width}));
+    return kernel_of(blur_kernels.of(schedule), DenseArray<2>(in, {size.height + 2, size.width + 2}),
+                     DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_camera_raw(const std::uint16_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {
-    return [function = schedule == OurSchedule::hand ? bench_camera_raw_hand : bench_camera_raw_default,
-            from = DenseArray<2>(in, {image.height + 24, image.width + 32}), w = DenseArray<2>(camera_settings.warm, {3, 4}),
-            k = DenseArray<2>(camera_settings.cold, {3, 4}), to = DenseArray<3>(out, {3, image.height, image.width})] {
+    const auto function = camera_raw_kernels.of(schedule);
+    if (function == nullptr) return {};
+    return [function, from = DenseArray<2>(in, {image.height + 24, image.width + 32}),
+            w = DenseArray<2>(camera_settings.warm, {3, 4}), k = DenseArray<2>(camera_settings.cold, {3, 4}),
+            to = DenseArray<3>(out, {3, image.height, image.width})] {
         const tessera_buffer samples = from.view(), warm = w.view(), cold = k.view();
         tessera_buffer photo = to.view();
         const CameraSettings& s = camera_settings;
@@ -68,35 +48,35 @@ OurKernel tessera_camera_raw(const std::uint16_t* in, std::uint8_t* out, Size2 i
 }
 
 OurKernel tessera_unsharp(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_unsharp_hand : bench_unsharp_default,
-                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(unsharp_kernels.of(schedule), DenseArray<3>(in, {3, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_harris(const float* in, float* out, Size2 size, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand    ? bench_harris_hand
-                     : schedule == OurSchedule::tuned ? bench_harris_tuned
-                                                      : bench_harris_default,
-                     DenseArray<3>(in, {3, size.height + 4, size.width + 4}), DenseArray<2>(out, {size.height, size.width}));
+    return kernel_of(harris_kernels.of(schedule), DenseArray<3>(in, {3, size.height + 4, size.width + 4}),
+                     DenseArray<2>(out, {size.height, size.width}));
 }
 
 OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_equalize_hand : bench_equalize_default,
-                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(equalize_kernels.of(schedule), DenseArray<3>(in, {3, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_iir_blur_hand : bench_iir_blur_default,
-                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(iir_blur_kernels.of(schedule), DenseArray<3>(in, {3, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_interpolate_hand : bench_interpolate_default,
-                     DenseArray<3>(in, {4, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(interpolate_kernels.of(schedule), DenseArray<3>(in, {4, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {
-    return [function = schedule == OurSchedule::hand ? bench_local_laplacian_hand : bench_local_laplacian_default,
-            from = DenseArray<3>(in, {3, image.height, image.width}), to = DenseArray<3>(out, {3, image.height, image.width})] {
+    const auto function = local_laplacian_kernels.of(schedule);
+    if (function == nullptr) return {};
+    return [function, from = DenseArray<3>(in, {3, image.height, image.width}),
+            to = DenseArray<3>(out, {3, image.height, image.width})] {
         const tessera_buffer photo = from.view();
         tessera_buffer enhanced = to.view();
         check_status(function(&photo, laplacian_alpha, laplacian_beta, &enhanced));
@@ -104,13 +84,13 @@ OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, S
 }
 
 OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_stencil_chain_hand : bench_stencil_chain_default,
-                     DenseArray<2>(in, {image.height, image.width}), DenseArray<2>(out, {image.height, image.width}));
+    return kernel_of(stencil_chain_kernels.of(schedule), DenseArray<2>(in, {image.height, image.width}),
+                     DenseArray<2>(out, {image.height, image.width}));
 }
 
 OurKernel tessera_max_filter(const float* in, float* out, Size2 image, OurSchedule schedule) {
-    return kernel_of(schedule == OurSchedule::hand ? bench_max_filter_hand : bench_max_filter_default,
-                     DenseArray<3>(in, {3, image.height, image.width}), DenseArray<3>(out, {3, image.height, image.width}));
+    return kernel_of(max_filter_kernels.of(schedule), DenseArray<3>(in, {3, image.height, image.width}),
+                     DenseArray<3>(out, {3, image.height, image.width}));
 }
 
 void use_tessera_threads(int threads) { tessera_set_num_threads(threads); }

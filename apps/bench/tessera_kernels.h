@@ -12,8 +12,19 @@ namespace bench {
 /// hand: the file in schedules/. standard: what Tessera chooses when it is given no schedule, "default" in reports. tuned: the
 /// file in schedules/tuned/, of those functions that have one.
 enum class OurSchedule { hand, standard, tuned };
+inline constexpr OurSchedule our_schedules[] = {OurSchedule::hand, OurSchedule::standard, OurSchedule::tuned};
 [[nodiscard]] const char* name_of(OurSchedule);
 
+/// The libraries of one function; our_kernels.h, which the build writes, has them for each.
+template <typename Function>
+struct KernelsOf {
+    Function *hand, *standard, *tuned;
+    [[nodiscard]] Function* of(OurSchedule schedule) const {
+        return schedule == OurSchedule::hand ? hand : schedule == OurSchedule::tuned ? tuned : standard;
+    }
+};
+
+/// Empty for a schedule that the function does not have.
 using OurKernel = std::function<void()>;
 [[nodiscard]] OurKernel tessera_bilateral_grid(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, OurSchedule);

@@ -121,19 +121,29 @@ TEST_P(Generators, DefaultScheduleAgreesWithTheInterpreter) {
     expect_agreement(algorithm, schedule, {});
 }
 
+bool has_wide_vectors() {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx512bw") != 0;
+#else
+    return true;
+#endif
+}
+
 class ScheduleFiles : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 
-// The schedules written by hand and those of tuning sessions, compiled for this machine and for 256-bit vectors.
+// The schedules written by hand and those of tuning sessions, compiled for this machine and, where it has wider ones, for 256-bit
+// vectors.
 TEST_P(ScheduleFiles, AgreeWithTheInterpreter) {
     const auto& [generator, file] = GetParam();
     const Algorithm algorithm = shipped(generator, "").first;
     const Schedule schedule = read_schedule(fmt::format("{}/schedules/{}.json", TESSERA_SOURCE_DIR, file));
     expect_agreement(algorithm, schedule, {});
-    if (std::string(file) == "stencil_chain") return;  // 32 stages take half a minute to compile thrice
+    // 32 stages take half a minute to compile thrice; where vectors have 256 bits anyway, the same code comes out again.
+    if (std::string(file) == "stencil_chain" || !has_wide_vectors()) return;
     const Target narrow = parse_target("x86-64-linux-avx2-fma");
     try {
         expect_agreement(algorithm, schedule, narrow);
-        expect_agreement(algorithm, default_schedule(algorithm, narrow), narrow);
+        if (std::string(file) == generator) expect_agreement(algorithm, default_schedule(algorithm, narrow), narrow);
     } catch (const Error& e) {
         if (e.code() != E0803_target_unavailable) throw;
         GTEST_SKIP() << "[SKIP] " << e.what();
@@ -146,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(All, ScheduleFiles,
                                          std::pair{"max_filter", "max_filter"}, std::pair{"stencil_chain", "stencil_chain"},
                                          std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
                                          std::pair{"matmul", "matmul_avx512"}, std::pair{"blur", "blur_avx512"},
-                                         std::pair{"harris", "harris_avx512"}, std::pair{"harris", "tuned/harris"}),
+                                         std::pair{"harris", "harris_avx512"}, std::pair{"harris", "tuned/harris_avx512"}),
                          [](const auto& each) {
                              std::string name = each.param.second;
                              std::replace(name.begin(), name.end(), '/', '_');
