@@ -154,7 +154,7 @@ public:
         const double tflops = (causal ? 2.0 : 4.0) * heads * rows * rows * head / median(times) / 1e9;
         results_.add(text("{\"row\": \"library %s\", \"heads\": %d, \"rows\": %d, \"tflops\": %.1f, \"error\": %.2e}", name, static_cast<int>(heads),
                           static_cast<int>(rows), tflops, error),
-                     text("library %-17s %d heads x %5d rows: %6.1f TFLOP/s%s", name, static_cast<int>(heads), static_cast<int>(rows), tflops,
+                     text("library %-25s %d heads x %5d rows: %6.1f TFLOP/s%s", name, static_cast<int>(heads), static_cast<int>(rows), tflops,
                           right ? "" : text("  WRONG %.2e", error).c_str()));
     }
     [[nodiscard]] bool is_right() const { return is_right_; }
@@ -262,6 +262,12 @@ int run_libraries(Results& results) {
         compare.attention("flash_d128_causal", flash_d128_causal, rows, 128, true);
     }
 #if TESSERA_HOPPER
+    for (const std::int64_t rows : {1024, 4096, 16384}) {
+        compare.attention("flash_grouped_d64", flash_grouped_d64, rows, 64, false);
+        compare.attention("flash_grouped_d64_causal", flash_grouped_d64_causal, rows, 64, true);
+        compare.attention("flash_grouped_d128", flash_grouped_d128, rows, 128, false);
+        compare.attention("flash_grouped_d128_causal", flash_grouped_d128_causal, rows, 128, true);
+    }
     struct Row {
         int m, n, k;
     };

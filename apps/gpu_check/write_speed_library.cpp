@@ -197,6 +197,11 @@ int main(int argc, char** argv) {
         kernels.push_back(library_kernel("flash_d128_causal",
                                          gpu_kernels::flash_attention("attended", {.head = 128, .causal = true, .warps = 8})));
         if (arch == "sm_90a") {
+            for (const std::int64_t head : {64, 128})
+                for (const bool causal : {false, true})
+                    kernels.push_back(
+                        library_kernel("flash_grouped_d" + std::to_string(head) + (causal ? "_causal" : ""),
+                                       gpu_kernels::flash_attention_grouped("attended", {.head = head, .causal = causal})));
             kernels.push_back(product("product_relu", false, 256, 4, 1, {true, true, true}));
             kernels.push_back(product("product_gelu", true, 256, 4, 1, {true, true, true}));
             kernels.push_back(product("product_relu_alone", false, 256, 4, 1, {true, true, false}));

@@ -37,6 +37,40 @@ struct Attention {
     }
 };
 
+// The running maximum and sum of a row, what both were before a tile of scores, and what was added up.
+struct RunningRows {
+    const Tile &s, &o, &top, &total, &before;
+    float scale;  // exp(x / sqrt(head)) = exp2(x scale)
+};
+float scale_of(std::int64_t head) { return static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(head))); }
+
+// Scores become weights; what was added up before is to be multiplied by `before`.
+void weigh(KernelBuilder& k, const RunningRows& r) {
+    k.for_each(r.before, [&](const Expr& i) { k.store(r.before(i), r.top(i)); });
+    k.for_each(r.s, [&](const Expr& i, const Expr& j) { k.store(r.top(i), max(r.top(i), r.s(i, j))); });
+    k.reduce(r.top, maximum);
+    k.for_each(r.before, [&](const Expr& i) {
+        k.store(r.before(i), exp2((r.before(i) - r.top(i)) * r.scale));
+        k.store(r.total(i), r.total(i) * r.before(i));
+    });
+    k.for_each(r.s, [&](const Expr& i, const Expr& j) {
+        k.store(r.s(i, j), exp2(fma(r.s(i, j), r.scale, -(r.top(i) * r.scale))));
+        k.store(r.total(i), r.total(i) + r.s(i, j));
+    });
+}
+void rescale(KernelBuilder& k, const RunningRows& r) {
+    k.for_each(r.o, [&](const Expr& i, const Expr& j) { k.store(r.o(i, j), r.o(i, j) * r.before(i)); });
+}
+
+// o over the sums of the rows; a row that sees no key is 0.
+void store_rows(KernelBuilder& k, const Attention& a, const Tile& o, const Tile& total, const Expr& head, const Expr& first) {
+    k.reduce(total, plus);
+    k.for_each(total, [&](const Expr& i) { k.store(total(i), select(total(i) == 0.0f, 0.0f, 1.0f / total(i))); });
+    k.for_each(o, [&](const Expr& i, const Expr& j) {
+        k.when(first + i < a.queries.extent(), [&] { k.store(a.out(head, first + i, j), cast(bf16, o(i, j) * total(i))); });
+    });
+}
+
 }  // namespace
 
 Algorithm attention(const std::string& name, const FlashShape& shape) { return Attention(name, shape.head).define(shape); }
@@ -68,8 +102,7 @@ TileKernel flash_attention(const std::string& name, const FlashShape& shape) {
         });
     });
 
-    // exp(x / sqrt(head)) = exp2(x scale)
-    const auto scale = static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(shape.head)));
+    const float scale = scale_of(shape.head);
     const Expr visible = shape.causal ? max(0, min(k_extent, seen + rows - 1)) : Expr(k_extent);
     k.loop((visible + keys - 1) / keys, [&](const Expr& step) {
         const Expr begin = step * keys;
@@ -87,28 +120,91 @@ TileKernel flash_attention(const std::string& name, const FlashShape& shape) {
                     k.store(s(i, j), select(key < end, s(i, j), lowest(f32)));
                 });
             });
-            k.for_each(before, [&](const Expr& i) { k.store(before(i), top(i)); });
-            k.for_each(s, [&](const Expr& i, const Expr& j) { k.store(top(i), max(top(i), s(i, j))); });
-            k.reduce(top, maximum);
-            k.for_each(before, [&](const Expr& i) {
-                k.store(before(i), exp2((before(i) - top(i)) * scale));
-                k.store(total(i), total(i) * before(i));
-            });
-            k.for_each(s, [&](const Expr& i, const Expr& j) {
-                k.store(s(i, j), exp2(fma(s(i, j), scale, -(top(i) * scale))));
-                k.store(total(i), total(i) + s(i, j));
-            });
-            k.for_each(o, [&](const Expr& i, const Expr& j) { k.store(o(i, j), o(i, j) * before(i)); });
+            weigh(k, {s, o, top, total, before, scale});
+            rescale(k, {s, o, top, total, before, scale});
             k.mma(o, s, vs);
         });
     });
 
-    k.warps({shape.warps}, [&](const Expr&) {
-        k.reduce(total, plus);
-        k.for_each(total, [&](const Expr& i) { k.store(total(i), select(total(i) == 0.0f, 0.0f, 1.0f / total(i))); });
-        k.for_each(o, [&](const Expr& i, const Expr& j) {
-            k.when(first + i < q_extent, [&] { k.store(a.out(head, first + i, j), cast(bf16, o(i, j) * total(i))); });
+    k.warps({shape.warps}, [&](const Expr&) { store_rows(k, a, o, total, head, first); });
+    return k.finish();
+}
+
+TileKernel flash_attention_grouped(const std::string& name, const GroupedFlashShape& shape) {
+    const Attention a(name, shape.head);
+    const std::int64_t rows = 64 * shape.groups, keys = shape.keys;
+    const Extent q_extent = a.queries.extent(), k_extent = a.keys.extent(), tiles = (q_extent + rows - 1) / rows;
+    // Registers of threads that copy, and as many as remain for the others.
+    KernelBuilder k(a.define({.head = shape.head, .causal = shape.causal}),
+                    {.threads = 128 * shape.groups,
+                     .fast_math = true,
+                     .roles = true,
+                     .producer_registers = 24,
+                     .consumer_registers = shape.groups == 2 ? 240 : 160});
+    const std::array<Expr, 2> block = k.grid({a.heads.extent(), tiles});
+    const Expr head = block[0];
+    // Of a causal head the tiles with the most keys come first.
+    const Expr first = k.let(shape.causal ? (tiles - 1 - block[1]) * rows : block[1] * rows);
+    // Query i sees the keys below i + seen.
+    const Expr seen = k.let(first - q_extent + k_extent + 1);
+    const float scale = scale_of(shape.head);
+    const Expr visible = shape.causal ? max(0, min(k_extent, seen + rows - 1)) : Expr(k_extent);
+    const Expr steps = k.let(max(1, (visible + keys - 1) / keys)), last = k.let((steps - 1) * keys);
+    // The scores of a tile are multiplied while the values of the tile before are: of keys the first tile, of values the last one
+    // is beside the loop.
+    const Tile q = k.boxes("q", bf16, {rows, shape.head}), first_keys = k.boxes("first_keys", bf16, {keys, shape.head}),
+               last_values = k.boxes("last_values", bf16, {keys, shape.head});
+    k.copy_box(q, [&](const Expr& i, const Expr& j) { return constant(a.Q, 0)(head, first + i, j); });
+    k.copy_box(first_keys, [&](const Expr& i, const Expr& j) { return constant(a.K, 0)(head, i, j); });
+    k.copy_box(last_values, [&](const Expr& i, const Expr& j) { return constant(a.V, 0)(head, last + i, j); });
+    const Tile o = k.group_fragment("o", f32, {rows, shape.head}, shape.groups);
+    const Tile s = k.group_fragment("s", f32, {rows, keys}, shape.groups);
+    const Tile weights = k.group_fragment("weights", bf16, {rows, keys}, shape.groups);
+    const Tile top = k.group_fragment("top", f32, {rows}, shape.groups),
+               total = k.group_fragment("total", f32, {rows}, shape.groups),
+               before = k.group_fragment("before", f32, {rows}, shape.groups);
+    const RunningRows running{s, o, top, total, before, scale};
+    const auto mask = [&](const Expr& begin) {
+        k.when(shape.causal ? begin + keys > seen : begin + keys > k_extent, [&] {
+            k.for_each(s, [&](const Expr& i, const Expr& j) {
+                const Expr key = begin + j, end = shape.causal ? i + seen : Expr(k_extent);
+                k.store(s(i, j), select(key < end, s(i, j), lowest(f32)));
+            });
         });
+    };
+    const auto keep_weights = [&] {
+        k.for_each(weights, [&](const Expr& i, const Expr& j) { k.store(weights(i, j), cast(bf16, s(i, j))); });
+    };
+    k.warpgroups({shape.groups}, [&](const Expr&) {
+        k.for_each(o, [&](const Expr& i, const Expr& j) { k.store(o(i, j), 0.0f); });
+        k.for_each(top, [&](const Expr& i) {
+            k.store(top(i), -1e30f);
+            k.store(total(i), 0.0f);
+        });
+        k.mma(s, q, first_keys, {.right_transposed = true, .replaces = true});
+        mask(k.let(0));
+        weigh(k, running);
+        keep_weights();
+    });
+    k.loop(steps - 1, [&](const Expr& step) {
+        const Tile ks = k.boxes("k", bf16, {keys, shape.head}, shape.buffers);
+        const Tile vs = k.boxes("v", bf16, {keys, shape.head}, shape.buffers);
+        const Expr begin = step * keys;
+        k.copy_box(ks, [&](const Expr& i, const Expr& j) { return constant(a.K, 0)(head, begin + keys + i, j); });
+        k.copy_box(vs, [&](const Expr& i, const Expr& j) { return constant(a.V, 0)(head, begin + i, j); });
+        k.warpgroups({shape.groups}, [&](const Expr&) {
+            k.mma(s, q, ks, {.right_transposed = true, .replaces = true, .in_flight = true});
+            k.mma(o, weights, vs, {.in_flight = true});
+            mask(begin + keys);
+            weigh(k, running);
+            k.settle(o);
+            rescale(k, running);
+            keep_weights();
+        });
+    });
+    k.warpgroups({shape.groups}, [&](const Expr&) {
+        k.mma(o, weights, last_values);
+        store_rows(k, a, o, total, head, first);
     });
     return k.finish();
 }

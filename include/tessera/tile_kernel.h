@@ -56,14 +56,23 @@ struct TileKernelOptions {
     std::int64_t min_ctas = 1;   // blocks that a multiprocessor is to hold at once
     /// Of f32: exp2 and log2 are the hardware's approximations (relative error 2^-22), max and min take the number beside a NaN.
     bool fast_math = false;
+    /// One thread of a further warpgroup starts the copies of copy_box() in the kernel's one loop of them, iterations ahead, and
+    /// `threads` others, whole warpgroups, run the rest. The registers a thread of both kinds has, multiples of 8; 0: as
+    /// compiled.
+    bool roles = false;
+    std::int64_t producer_registers = 0, consumer_registers = 0;
 };
 struct SharedOptions {
-    std::int64_t buffers = 1;  // 2 to 8: copy_async() of the loop around runs so many - 1 iterations ahead
+    std::int64_t buffers = 1;  // 2 to 8: copies of the loop around run so many - 1 iterations ahead
     bool swizzle = false;      // the 16-byte chunks of rows are permuted, so that mma() meets no bank twice
 };
 struct MmaOptions {
     bool left_transposed = false;   // left is (k, m)
     bool right_transposed = false;  // right is (n, k)
+    bool replaces = false;          // of warpgroups: sums = left right
+    /// Of warpgroups: what follows runs while they multiply, until settle(), or until the next product, which waits for this one
+    /// as soon as it has started itself. Until then sums are not used, and a left fragment is not stored to.
+    bool in_flight = false;
 };
 
 /// Writes a kernel, statement after statement. A statement stands in the block as a whole until a spread deals positions out: to
@@ -92,6 +101,10 @@ public:
     /// Of the block. Outside spreads. Rows of a swizzled tile take a power of two of bytes, 32 or more.
     [[nodiscard]] Tile shared(const std::string& name, DType dtype, const std::vector<std::int64_t>& extents,
                               const SharedOptions& options = {}, SourceLoc where = SourceLoc::current());
+    /// Of the block, for copy_box() and products of warpgroups: (rows, columns), rows a multiple of 8 and at most 256, columns a
+    /// multiple of 128 bytes. cuda-sm_90a has both.
+    [[nodiscard]] Tile boxes(const std::string& name, DType dtype, const std::array<std::int64_t, 2>& extents,
+                             std::int64_t buffers = 1, SourceLoc where = SourceLoc::current());
     /// Of every thread for itself.
     [[nodiscard]] Tile registers(const std::string& name, DType dtype, const std::vector<std::int64_t>& extents,
                                  SourceLoc where = SourceLoc::current());
@@ -99,6 +112,9 @@ public:
     /// all have. `warps` along m and n: each has m / warps[0] rows and n / warps[1] columns, multiples of 16.
     [[nodiscard]] Tile fragment(const std::string& name, DType dtype, const std::vector<std::int64_t>& extents,
                                 const std::array<std::int64_t, 2>& warps, SourceLoc where = SourceLoc::current());
+    /// The same of so many warpgroups, each with 64 rows: (m, n) of 64 groups rows, or (m) with a cell a row.
+    [[nodiscard]] Tile group_fragment(const std::string& name, DType dtype, const std::vector<std::int64_t>& extents,
+                                      std::int64_t groups, SourceLoc where = SourceLoc::current());
 
     // ---- control
 
@@ -119,10 +135,14 @@ public:
         spread(Level::warp, {extents, extents + N}, spread_body<N>(body), where);
     }
     template <std::size_t N, class Body>
+    void warpgroups(const Index (&extents)[N], Body&& body, SourceLoc where = SourceLoc::current()) {
+        spread(Level::group, {extents, extents + N}, spread_body<N>(body), where);
+    }
+    template <std::size_t N, class Body>
     void lanes(const Index (&extents)[N], Body&& body, SourceLoc where = SourceLoc::current()) {
         spread(Level::lane, {extents, extents + N}, spread_body<N>(body), where);
     }
-    /// Inside warps(), as many along each axis as the fragment has: every cell (i, j), or row (i), by the lanes that hold it.
+    /// Inside warps() or warpgroups(), as many as the fragment has: every cell (i, j), or row (i), by the lanes that hold it.
     template <class Body>
     void for_each(const Tile& fragment, Body&& body, SourceLoc where = SourceLoc::current()) {
         if constexpr (std::is_invocable_v<Body, const Expr&, const Expr&>)
@@ -141,11 +161,19 @@ public:
     /// dim. Threads move 16 bytes at a time past the registers (cp.async). Outside spreads.
     void copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value,
                     SourceLoc where = SourceLoc::current());
+    /// Fills a tile of boxes() from an input: value(row, column) is a read of it by its last two dims, constant(input, 0) at its
+    /// ends. The copy engine moves it, and needs rows that begin at multiples of 16 bytes. Outside spreads.
+    void copy_box(const Tile& to, const std::function<Expr(const Expr&, const Expr&)>& value,
+                  SourceLoc where = SourceLoc::current());
     /// sums += left right, every warp its part: (m, n), (m, k) and (k, n). sums is a fragment of f32 (i32 for bytes); left and
     /// right are tiles in shared memory of bf16, f16, f32 (rounded to tf32), i8 or u8. Left may be a fragment beside a right tile
-    /// of bf16 or f16: of that dtype, or of f32, which is rounded to it. Inside warps() as many as the sums have.
+    /// of bf16 or f16: of that dtype, or of f32, which is rounded to it. Inside warps() as many as the sums have. Inside
+    /// warpgroups() left and right are tiles of boxes(), or left is a fragment of theirs, of bf16, f16, or, both along k, of
+    /// 8-bit floats; right has (n, k), or as bf16 and f16 (k, n), with n at most 256.
     void mma(const Tile& sums, const Tile& left, const Tile& right, const MmaOptions& options = {},
              SourceLoc where = SourceLoc::current());
+    /// Waits for all products in flight, the last of which is into `sums`. Inside warpgroups(), in the body in which it started.
+    void settle(const Tile& sums, SourceLoc where = SourceLoc::current());
     /// Each thread that may hold a cell has a partial of it; all get the combination. Of a fragment of rows the four lanes of a
     /// row combine, of registers the lanes of a warp or, outside spreads, all threads.
     void reduce(const Tile& partials, const Monoid& monoid, SourceLoc where = SourceLoc::current());
@@ -154,7 +182,7 @@ public:
     [[nodiscard]] TileKernel finish();
 
 private:
-    enum class Level { thread, warp, lane };
+    enum class Level { thread, warp, group, lane };
     using SpreadBody = std::function<void(const std::vector<Expr>&)>;
     template <std::size_t N, class Body>
     static SpreadBody spread_body(Body& body) {

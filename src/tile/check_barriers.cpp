@@ -64,7 +64,7 @@ private:
         settle(std::nullopt);
         if (!m.in_flight) return;
         unsettled_ = m.stage;
-        for (const Expr& factor : {m.left, m.right})
+        for (const Expr& factor : {left_read(m), m.right})
             if (const auto i = program_.bound.graph.find(factor->target().func.get())) multiplied_.insert(place_of(*i));
     }
     void settle(std::optional<size_t> stage) {
@@ -115,7 +115,7 @@ private:
         for (auto& [place, memory] : clock_.memories) memory.unfenced = false;
     }
     void await(const Await& a) {
-        if (in_role_) return;  // check_roles() follows what roles hand over
+        if (in_role_ && a.ring > 1) return;  // check_roles() follows what roles hand over
         if (a.ring == 0) return await_groups(a.in_flight.value_or(0));
         const std::int64_t token = known(a.token).value_or(0);
         const auto group = tokens_.find({a.stages[0], token});

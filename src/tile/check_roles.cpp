@@ -107,7 +107,7 @@ private:
         if (std::holds_alternative<For>(s.node) || std::holds_alternative<Tiles>(s.node))
             return repeat(s, [&](const Statement& body) { rest(body); });
         if (const auto* i = std::get_if<If>(&s.node); i && !holds(*i)) return;
-        if (const auto* a = std::get_if<Await>(&s.node); a && a->ring > 0) {
+        if (const auto* a = std::get_if<Await>(&s.node); a && a->ring > 1) {
             same_ring(a->ring);
             if (number(a->token) != awaited_) fail(fmt::format("copy {} is awaited before {}", number(a->token), awaited_));
             ++awaited_;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 namespace tessera {
 
 namespace {
@@ -13,7 +15,10 @@ namespace {
 using Place = KernelBuilderState::Place;
 
 std::string_view word_of(Place place) {
-    return place == Place::block ? "the block" : place == Place::warp ? "a warp" : "a thread";
+    return place == Place::block   ? "the block"
+           : place == Place::warp  ? "a warp"
+           : place == Place::group ? "a warpgroup"
+                                   : "a thread";
 }
 
 [[noreturn]] void refuse_place(std::string_view what, SourceLoc loc, std::string_view needed, Place place) {
@@ -33,9 +38,17 @@ void KernelBuilderState::add(Entry entry) { blocks.back().push_back(std::move(en
 
 tile::StatementPtr KernelBuilderState::block_of(const std::function<void()>& body) {
     const std::set<size_t> outside = alive;
-    std::vector<Expr> lets;
+    const std::optional<size_t> before = flying;
     blocks.emplace_back();
     body();
+    if (flying != before) {
+        const std::string& name = stage(flying ? *flying : *before).name;
+        throw Error(
+            E0508_storage, where,
+            fmt::format("a product into {} {}", name,
+                        flying ? "is in flight where its body ends" : "is settled in a body inside that in which it started"),
+            {fix(fmt::format("call settle({}) in the body in which it starts", name))});
+    }
     std::vector<Entry> entries = std::move(blocks.back());
     blocks.pop_back();
     alive = outside;
@@ -84,6 +97,7 @@ void KernelBuilderState::check(const Expr& e, SourceLoc loc, bool may_read) cons
         if (alive.count(*i) == 0)
             throw Error(E0508_storage, loc, fmt::format("{} is read where its memory is gone", name),
                         {fix("declare it in the body around")});
+        require_landed(*i, loc);
         if (!may_read)
             throw Error(E0204_index_type, loc, fmt::format("{} is read in an index", name),
                         {fix("compute indices from indices, extents and scalars")});
@@ -112,7 +126,7 @@ void KernelBuilderState::require_shared(const Expr& e, SourceLoc loc, std::strin
         if (n->op == Op::access && n->target().func)
             throw Error(E0506_loop_kind, loc,
                         fmt::format("{} that {} runs together reads {}, which may differ from thread to thread", what,
-                                    place == Place::block ? "the block" : "a warp", n->target().func->name),
+                                    word_of(place), n->target().func->name),
                         {fix("put it inside threads() or lanes()")});
     });
 }
@@ -124,9 +138,17 @@ const TileState& KernelBuilderState::alive_tile(const Tile& tile, SourceLoc loc)
                 {fix("declare it in the body around, with this builder")});
 }
 
+void KernelBuilderState::require_landed(size_t i, SourceLoc loc) const {
+    if (flying == i)
+        throw Error(E0508_storage, loc, fmt::format("{} is used while a product into it is in flight", stage(i).name),
+                    {fix(fmt::format("call settle({}) before", stage(i).name))});
+}
+
 std::array<Expr, 2> KernelBuilderState::warps_of(const TileState& fragment, SourceLoc loc) const {
     const std::string& name = stage(fragment.stage).name;
-    if (place != Place::warp) refuse_place(fmt::format("a use of fragment {}", name), loc, "warps() around it", place);
+    if (place != (fragment.grouped ? Place::group : Place::warp))
+        refuse_place(fmt::format("a use of fragment {}", name), loc,
+                     fragment.grouped ? "warpgroups() around it" : "warps() around it", place);
     std::array<Expr, 2> out{index_number(0), index_number(0)};
     std::vector<std::int64_t> counts;
     for (const tile::Axis& a : warps) counts.push_back(integer_constant(a.extent).value_or(0));
@@ -134,9 +156,11 @@ std::array<Expr, 2> KernelBuilderState::warps_of(const TileState& fragment, Sour
         const std::int64_t found = d < counts.size() ? counts[d] : 1;
         if (found != fragment.warps[d] || counts.size() > 2)
             throw Error(E0506_loop_kind, loc,
-                        fmt::format("fragment {} is shared by {} x {} warps, but used by {} along axis {}", name,
-                                    fragment.warps[0], fragment.warps[1], found, d),
-                        {fix(fmt::format("use it inside warps({{{}, {}}}, …)", fragment.warps[0], fragment.warps[1]))});
+                        fmt::format("fragment {} is shared by {} x {} {}, but used by {} along axis {}", name, fragment.warps[0],
+                                    fragment.warps[1], fragment.grouped ? "warpgroups" : "warps", found, d),
+                        {fix(fragment.grouped
+                                 ? fmt::format("use it inside warpgroups({{{}}}, …)", fragment.warps[0])
+                                 : fmt::format("use it inside warps({{{}, {}}}, …)", fragment.warps[0], fragment.warps[1]))});
         if (d < warps.size()) out[d] = warps[d].variable;
     }
     return out;
@@ -157,6 +181,11 @@ Expr Tile::at(const std::vector<Index>& indices, SourceLoc where) const {
                     {expected(std::to_string(state_->extents.size())), received(std::to_string(indices.size()))});
     std::vector<Expr> args;
     for (const Index& i : indices) args.push_back(simplify_index(resolve_weak(index_expr(i), DType::i64, i.where)));
+    if (state_->box > 0) {
+        const Expr box = index_number(state_->box), column = args[1];
+        args = {simplify_index(make_op(Op::div, DType::i64, {column, box})), args[0],
+                simplify_index(make_op(Op::mod, DType::i64, {column, box}))};
+    }
     return make_access({nullptr, state_->func, Boundary::none}, std::move(args), dtype(), 0, where);
 }
 
@@ -190,6 +219,14 @@ KernelBuilder::KernelBuilder(const Algorithm& algorithm, const TileKernelOptions
     k.kernel.threads = options.threads;
     k.kernel.min_ctas = options.min_ctas;
     k.kernel.fast_math = options.fast_math;
+    const std::int64_t copy = options.producer_registers, rest = options.consumer_registers;
+    if (options.roles ? options.threads % 128 != 0 || (copy > 0) != (rest > 0) : copy > 0 || rest > 0)
+        throw Error(E0506_loop_kind, where,
+                    fmt::format("roles with {} threads beside those that copy, which have {} registers, the others {}",
+                                options.threads, copy, rest),
+                    {expected("a multiple of 128 threads, registers of both roles or of neither, and roles")});
+    if (options.roles) k.kernel.producers = 128;
+    k.kernel.producer_registers = copy, k.kernel.consumer_registers = rest;
     k.blocks.emplace_back();
 }
 
@@ -220,11 +257,13 @@ Tile add_tile(KernelBuilderState& k, const std::string& name, DType dtype, TileS
         throw Error(E0301_rank, where, fmt::format("tile {} has {}", name, counted(tile.extents.size(), "dim")),
                     {expected("1 to 4")});
     std::vector<Dim> dims;
-    for (size_t d = 0; d < tile.extents.size(); ++d) {
-        if (tile.extents[d] < 1 || tile.extents[d] > (1 << 20))
-            throw Error(E0105_extent, where, fmt::format("extent {} of {} is {}", d, name, tile.extents[d]),
+    memory.extent = tile.extents;
+    if (tile.box > 0) memory.extent = {tile.extents[1] / tile.box, tile.extents[0], tile.box};
+    for (size_t d = 0; d < memory.extent.size(); ++d) {
+        if (memory.extent[d] < 1 || memory.extent[d] > (1 << 20))
+            throw Error(E0105_extent, where, fmt::format("extent {} of {} is {}", d, name, memory.extent[d]),
                         {expected("1 to 2^20")});
-        dims.emplace_back(std::string(1, static_cast<char>('i' + d)), tile.extents[d]);
+        dims.emplace_back(std::string(1, static_cast<char>('i' + d)), memory.extent[d]);
         memory.begin.push_back(index_number(0));
     }
     tile.stage = k.program.bound.graph.stages.size();
@@ -233,8 +272,9 @@ Tile add_tile(KernelBuilderState& k, const std::string& name, DType dtype, TileS
     s.func = tile.func, s.name = name, s.dims = dims, s.dtypes = {dtype}, s.where = where;
     k.program.bound.graph.stages.push_back(std::move(s));
     k.program.bound.stages.emplace_back();
-    memory.stage = tile.stage, memory.space = tile.space, memory.extent = tile.extents;
+    memory.stage = tile.stage, memory.space = tile.space;
     k.alive.insert(tile.stage);
+    if (tile.box > 0) k.boxed.insert(tile.stage);
     k.add(std::move(memory));
     return Tile(std::make_shared<const TileState>(std::move(tile)));
 }
@@ -255,6 +295,24 @@ Tile KernelBuilder::shared(const std::string& name, DType dtype, const std::vect
     memory.buffers = options.buffers, memory.swizzled = options.swizzle;
     TileState tile;
     tile.space = Space::shared, tile.extents = extents;
+    return add_tile(*state_, name, dtype, std::move(tile), std::move(memory), where);
+}
+
+Tile KernelBuilder::boxes(const std::string& name, DType dtype, const std::array<std::int64_t, 2>& extents, std::int64_t buffers,
+                          SourceLoc where) {
+    if (state_->place != Place::block)
+        refuse_place(fmt::format("tile {} in shared memory", name), where, "the block", state_->place);
+    if (buffers < 1 || buffers > 8)
+        throw Error(E0508_storage, where, fmt::format("buffers of {} is {}", name, buffers), {expected("1 to 8")});
+    const std::int64_t box = 128 / dtype_bytes(dtype);
+    if (extents[0] < 8 || extents[0] > 256 || extents[0] % 8 != 0 || extents[1] < box || extents[1] % box != 0)
+        throw Error(E0508_storage, where,
+                    fmt::format("tile {} of boxes has {} rows and {} columns", name, extents[0], extents[1]),
+                    {expected(fmt::format("a multiple of 8 rows, at most 256, and of {} columns, 128 bytes", box))});
+    tile::Alloc memory;
+    memory.buffers = buffers, memory.swizzled = memory.boxed = true;
+    TileState tile;
+    tile.space = Space::shared, tile.extents = {extents[0], extents[1]}, tile.box = box;
     return add_tile(*state_, name, dtype, std::move(tile), std::move(memory), where);
 }
 
@@ -288,6 +346,30 @@ Tile KernelBuilder::fragment(const std::string& name, DType dtype, const std::ve
     }
     TileState tile;
     tile.space = Space::register_, tile.extents = extents, tile.warps = warps;
+    return add_tile(*state_, name, dtype, std::move(tile), std::move(memory), where);
+}
+
+Tile KernelBuilder::group_fragment(const std::string& name, DType dtype, const std::vector<std::int64_t>& extents,
+                                   std::int64_t groups, SourceLoc where) {
+    if (extents.empty() || extents.size() > 2)
+        throw Error(E0301_rank, where, fmt::format("fragment {} has {}", name, counted(extents.size(), "dim")),
+                    {expected("1 or 2")});
+    if (groups < 1 || groups * 128 > state_->kernel.threads)
+        throw Error(
+            E0506_loop_kind, where, fmt::format("fragment {} is shared by {} warpgroups", name, groups),
+            {expected(fmt::format("1 to {}, as {} threads run it", state_->kernel.threads / 128, state_->kernel.threads))});
+    if (extents[0] != 64 * groups || (extents.size() > 1 && (extents[1] < 16 || extents[1] % 16 != 0)))
+        throw Error(E0508_storage, where,
+                    fmt::format("fragment {} of {} has {} rows{}", name, counted(static_cast<size_t>(groups), "warpgroup"),
+                                extents[0], extents.size() > 1 ? fmt::format(" and {} columns", extents[1]) : ""),
+                    {expected(fmt::format("{} rows, and a multiple of 16 columns", 64 * groups))});
+    tile::Alloc memory;
+    memory.shares.emplace_back();
+    if (groups > 1) memory.shares[0].push_back({64, 128, groups});
+    memory.shares[0].insert(memory.shares[0].end(), {tile::Share{16, 32, 4}, tile::Share{1, 4, 8}});
+    if (extents.size() > 1) memory.shares.push_back({tile::Share{2, 1, 4}});
+    TileState tile;
+    tile.space = Space::register_, tile.extents = extents, tile.warps = {groups, 1}, tile.grouped = true;
     return add_tile(*state_, name, dtype, std::move(tile), std::move(memory), where);
 }
 
@@ -340,19 +422,29 @@ Expr KernelBuilder::let(const Index& value) {
 void KernelBuilder::spread(Level level, const std::vector<Index>& extents, const SpreadBody& body, SourceLoc where) {
     KernelBuilderState& k = *state_;
     k.require_open("a spread", where);
-    const std::string_view name = level == Level::thread ? "threads()" : level == Level::warp ? "warps()" : "lanes()";
+    const std::string_view name = level == Level::thread  ? "threads()"
+                                  : level == Level::warp  ? "warps()"
+                                  : level == Level::group ? "warpgroups()"
+                                                          : "lanes()";
     const Place needed = level == Level::lane ? Place::warp : Place::block, outside = k.place;
     if (outside != needed) refuse_place(name, where, word_of(needed), outside);
     tile::Spread s;
-    s.over = level == Level::thread ? tile::Scope::thread : level == Level::warp ? tile::Scope::warp : tile::Scope::lane;
+    s.over = level == Level::thread  ? tile::Scope::thread
+             : level == Level::warp  ? tile::Scope::warp
+             : level == Level::group ? tile::Scope::warpgroup
+                                     : tile::Scope::lane;
     std::vector<Expr> variables;
     for (const Index& e : extents) {
         const Expr extent = k.index(e);
-        variables.push_back(k.variable(level == Level::thread ? "t" : level == Level::warp ? "warp" : "lane", extent));
+        variables.push_back(k.variable(level == Level::thread  ? "t"
+                                       : level == Level::warp  ? "warp"
+                                       : level == Level::group ? "group"
+                                                               : "lane",
+                                       extent));
         s.axes.push_back({variables.back(), extent});
     }
-    k.place = level == Level::warp ? Place::warp : Place::thread;
-    if (level == Level::warp) k.warps = s.axes;
+    k.place = level == Level::warp ? Place::warp : level == Level::group ? Place::group : Place::thread;
+    if (level == Level::warp || level == Level::group) k.warps = s.axes;
     s.body = k.block_of([&] { body(variables); });
     k.place = outside;
     for (const Expr& v : variables) k.forget(v);
@@ -375,15 +467,38 @@ TileKernel KernelBuilder::finish() {
 namespace tile {
 namespace {
 
-StatementPtr through_registers(const StatementPtr& s) {
+// A box that threads store, cell by cell, for the products of warpgroups that read it.
+StatementPtr stored_box(const Program& program, const BoxCopy& c, const Alloc& memory) {
+    const Stage& s = program.bound.graph.stages[c.stage];
+    Spread threads;
+    std::vector<Expr> place;
+    for (size_t d = 0; d < memory.extent.size(); ++d) {
+        const Expr extent = index_number(memory.extent[d]);
+        threads.axes.push_back({make_variable(fmt::format("{}.{}", s.name, d), DType::i64), extent});
+        place.push_back(threads.axes.back().variable);
+    }
+    std::vector<Expr> from(c.source->args.begin(), c.source->args.begin() + static_cast<std::ptrdiff_t>(c.source->index_count()));
+    const Expr column = index_sum(simplify_index(make_op(Op::mul, DType::i64, {place[0], threads.axes[2].extent})), place[2]);
+    from.back() = index_sum(from.back(), column);
+    from[from.size() - 2] = index_sum(from[from.size() - 2], place[1]);
+    from.push_back(make_constant_bits(s.dtypes[0], 0));
+    const Expr value = make_access({c.source->target().input, nullptr, Boundary::constant}, std::move(from), s.dtypes[0],
+                                   c.source->component(), c.source->where);
+    threads.body = statement(Assign{c.stage, std::move(place), {value}});
+    return sequence({statement(std::move(threads)), statement(Fence{})});
+}
+
+StatementPtr through_registers(const Program& program, const StatementPtr& s, std::map<size_t, const Alloc*> memory = {}) {
     if (const auto* c = std::get_if<AsyncCopy>(&s->node)) return c->otherwise;
+    if (const auto* c = std::get_if<BoxCopy>(&s->node)) return stored_box(program, *c, *memory.at(c->stage));
     if (const auto* a = std::get_if<Alloc>(&s->node)) {
         Alloc out = *a;
         out.buffers = 1;
-        out.body = through_registers(a->body);
+        memory[a->stage] = a;
+        out.body = through_registers(program, a->body, memory);
         return statement(std::move(out));
     }
-    return map_children(s, through_registers);
+    return map_children(s, [&](const StatementPtr& child) { return through_registers(program, child, memory); });
 }
 
 }  // namespace
@@ -391,7 +506,10 @@ StatementPtr through_registers(const StatementPtr& s) {
 Program written_program(const TileKernel& kernel, const Target& target, Copies copies) {
     Program program = kernel.state().program;
     if (copies == Copies::plain)
-        for (Kernel& k : program.kernels) k.body = through_registers(k.body);
+        for (Kernel& k : program.kernels) {
+            k.body = through_registers(program, k.body);
+            k.producers = k.producer_registers = k.consumer_registers = 0;
+        }
     return synchronise(std::move(program), target, copies);
 }
 

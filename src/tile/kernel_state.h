@@ -11,11 +11,13 @@ struct TileState {
     std::shared_ptr<FuncState> func;
     Space space = Space::shared;
     std::vector<std::int64_t> extents;
-    /// Of a fragment: how many warps share it along m and n; {0, 0} elsewhere.
+    /// Of a fragment: how many warps share it along m and n, or warpgroups along m; {0, 0} elsewhere.
     std::array<std::int64_t, 2> warps{0, 0};
+    bool grouped = false;  // a fragment of warpgroups
+    std::int64_t box = 0;  // of boxes(): columns of one
 
     [[nodiscard]] bool is_fragment() const { return warps[0] > 0; }
-    /// Cells of one warp along a dim of a fragment.
+    /// Cells of one warp or warpgroup along a dim of a fragment.
     [[nodiscard]] std::int64_t part(size_t d) const { return extents[d] / warps[d]; }
 };
 

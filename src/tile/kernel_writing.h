@@ -4,6 +4,7 @@
 #include "tile/kernel_state.h"
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -15,8 +16,8 @@ struct KernelBuilderState {
 
     /// A statement, or a let or an allocation whose body is what follows in its block.
     using Entry = std::variant<tile::StatementPtr, tile::Let, tile::Alloc>;
-    /// Who runs a statement: all threads of the block, one warp, one thread.
-    enum class Place { block, warp, thread };
+    /// Who runs a statement: all threads of the block, one warp, one warpgroup, one thread.
+    enum class Place { block, warp, group, thread };
 
     tile::Program program;
     tile::Kernel kernel;
@@ -24,10 +25,13 @@ struct KernelBuilderState {
     bool has_grid = false, finished = false;
     std::vector<std::vector<Entry>> blocks;
     Place place = Place::block;
-    std::vector<tile::Axis> warps;  // around
+    std::vector<tile::Axis> warps;  // or warpgroups, around
     tile::Environment environment;
     std::set<const ExprNode*> bound;  // variables
     std::set<size_t> alive;           // stages with memory
+    std::set<size_t> boxed;           // of tiles of boxes
+    std::optional<size_t> flying;     // the sums of the product in flight
+    std::optional<size_t> held;       // its left factor, in registers
     std::map<std::string, int> names;
 
     [[nodiscard]] const Stage& stage(size_t i) const { return program.bound.graph.stages[i]; }
@@ -47,7 +51,9 @@ struct KernelBuilderState {
     /// Extents and conditions of what several threads do together are the same for all of them.
     void require_shared(const Expr& e, SourceLoc loc, std::string_view what) const;
     [[nodiscard]] const TileState& alive_tile(const Tile& tile, SourceLoc loc) const;
-    /// The axes of the warps around, which must be as many as share the fragment.
+    /// Throws E0508 for sums whose product is in flight.
+    void require_landed(size_t stage, SourceLoc loc) const;
+    /// The axes of the warps or warpgroups around, which must be as many as share the fragment.
     [[nodiscard]] std::array<Expr, 2> warps_of(const TileState& fragment, SourceLoc loc) const;
 
 private:

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace tessera::tile {
 namespace {
@@ -45,6 +46,13 @@ private:
                 return out;
             }
         }
+        if (const auto* c = std::get_if<BoxCopy>(&s->node)) return box_alone(s, c->stage);
+        if (const auto* q = std::get_if<Sequence>(&s->node)) {
+            std::vector<StatementPtr> out;
+            for (const StatementPtr& child : q->statements) out.push_back(visit(child));
+            return with_boxes_together(std::move(out));
+        }
+        if (const auto* a = std::get_if<Alloc>(&s->node)) memory_[a->stage] = bytes_of(*a);
         // A copy into one buffer is awaited where it was started.
         if (const auto* p = std::get_if<Spread>(&s->node)) {
             std::set<size_t> stages;
@@ -54,6 +62,39 @@ private:
             return sequence({s, statement(Commit{all, index_number(0)}), statement(Await{all, index_number(0), {}})});
         }
         return map_children(s, [&](const StatementPtr& child) { return visit(child); });
+    }
+
+    std::int64_t bytes_of(const Alloc& a) const {
+        std::int64_t bytes = dtype_bytes(stage(a.stage).dtypes[0]);
+        for (const std::int64_t e : a.extent) bytes *= e;
+        return bytes;
+    }
+    // Once, as its barrier counts one copy.
+    StatementPtr box_alone(const StatementPtr& box, size_t stage) const {
+        if (repeated_)
+            throw Limit(L0903_schedule, this->stage(stage).where,
+                        fmt::format("the copy engine fills the one buffer of {} in a loop", this->stage(stage).name),
+                        {fix("give it 2 or more buffers"), fix("copy it before the loop")});
+        return sequence({statement(Commit{{stage}, index_number(0), memory_.at(stage)}), box,
+                         statement(Await{{stage}, index_number(0), {}, 1})});
+    }
+
+    // Boxes that stand one behind the other are all started before the first is awaited.
+    static StatementPtr with_boxes_together(std::vector<StatementPtr> statements) {
+        std::vector<StatementPtr> out, awaits;
+        for (const StatementPtr& s : statements) {
+            const auto* q = std::get_if<Sequence>(&s->node);
+            if (q && q->statements.size() == 3 && std::holds_alternative<BoxCopy>(q->statements[1]->node)) {
+                out.insert(out.end(), q->statements.begin(), q->statements.begin() + 2);
+                awaits.push_back(q->statements[2]);
+                continue;
+            }
+            out.insert(out.end(), awaits.begin(), awaits.end());
+            awaits.clear();
+            out.push_back(s);
+        }
+        out.insert(out.end(), awaits.begin(), awaits.end());
+        return sequence(std::move(out));
     }
 
     static void copied_stages(const Statement& s, std::set<size_t>& out) {
@@ -80,7 +121,9 @@ private:
     // What an iteration copies into the stages, and its use of them, both of the buffer `index_`.
     Halves halves_of(const For& f, const std::vector<size_t>& stages) {
         index_ = make_variable(name_of(f.variable) + ".buffer", DType::i64);
+        const bool outside = std::exchange(repeated_, true);
         Halves halves = split(f.body, {stages.begin(), stages.end()});
+        repeated_ = outside;
         if (!halves.copies || !halves.rest) refuse_place(stages[0]);
         return halves;
     }
@@ -103,7 +146,8 @@ private:
                 fmt::format("the copy engine fills buffers of {} in a loop that runs several times", stage(stages[0]).name),
                 {fix("use engine cp_async"), fix("use one serial loop around the product")});
         std::optional<size_t> sums = product_alone(*halves.rest);
-        if (sums && !stays_in_flight(*sums, buffers > 2)) sums.reset();
+        // What is written says itself what stays in flight.
+        if (sums && (!stage(*sums).update || !stays_in_flight(*sums, buffers > 2))) sums.reset();
         const std::int64_t distance = buffers - (sums ? 2 : 1);
         const auto start = [&](const Expr& iteration) {
             const Expr inside = make_op(Op::lt, DType::bool_, {iteration, f.extent});
@@ -157,9 +201,7 @@ private:
         size_t boxes = 0;
         for (const Alloc& a : rings) {
             if (!has_box(copies, a.stage)) continue;
-            std::int64_t cells = dtype_bytes(stage(a.stage).dtypes[0]);
-            for (const std::int64_t e : a.extent) cells *= e;
-            bytes += cells;
+            bytes += bytes_of(a);
             ++boxes;
         }
         if (boxes == 0 || boxes == rings.size()) return bytes;
@@ -291,6 +333,7 @@ private:
             for (StatementPtr* role : {&roles.copies, &roles.rest}) *role = statement(Tiles{round_, *role});
         StatementPtr out = statement(std::move(roles));
         for (size_t i = rings_.size(); i-- > 0;) out = allocated(rings_[i], std::move(out));
+        for (size_t i = around_.size(); i-- > 0;) out = allocated(around_[i], std::move(out));
         return out;
     }
 
@@ -319,21 +362,21 @@ private:
         if (const auto* q = std::get_if<Sequence>(&s->node)) {
             Halves out;
             std::vector<StatementPtr> rest;
-            StatementPtr start;
+            std::optional<size_t> start;
             for (const StatementPtr& child : q->statements) {
                 const Halves own = split_roles(child, conditions);
                 if (own.copies && out.copies) refuse_roles({}, "it has two loops of copies");
-                if (!own.copies && !out.copies && starts_zeros(*child)) {
-                    start = own.rest;
-                    continue;
-                }
+                if (!own.copies && !out.copies && starts_zeros(*child)) start = rest.size();
                 rest.push_back(own.rest);
                 if (!own.copies) continue;
                 out.copies = own.copies;
+                if (!start || !replaces_) continue;
                 // The first product replaces the sums; where there is none they start with zeros.
-                if (start) rest.push_back(statement(If{make_op(Op::lt, DType::bool_, {rounds_, index_number(1)}), start}));
+                const StatementPtr zeros = rest[*start];
+                rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(*start));
+                rest.push_back(statement(If{make_op(Op::lt, DType::bool_, {rounds_, index_number(1)}), zeros}));
             }
-            out.rest = sequence(std::move(rest));
+            out.rest = with_boxes_together(std::move(rest));
             return out;
         }
         if (const auto* l = std::get_if<Let>(&s->node)) {
@@ -345,6 +388,13 @@ private:
             conditions.push_back(i->condition);
             return split_roles(i->body, conditions);
         }
+        if (const auto* a = std::get_if<Alloc>(&s->node); a && a->space == Space::shared && a->buffers == 1) {
+            // Filled once, as persistent blocks would do again.
+            if (kernel_.persistent) refuse_roles(a->stage, "it is in shared memory beside the copies");
+            around_.push_back(*a);
+            memory_[a->stage] = bytes_of(*a);
+            return split_roles(a->body, conditions);
+        }
         if (const auto* a = std::get_if<Alloc>(&s->node); a && a->space == Space::register_) {
             Alloc kept = *a;
             Halves own = split_roles(a->body, conditions);
@@ -355,8 +405,8 @@ private:
         const auto* f = std::get_if<For>(&s->node);
         std::vector<Alloc> rings;
         if (f) find_rings(*f->body, rings);
-        if (rings.empty()) refuse_roles({}, "its loop of copies stands inside other loops or beside shared memory");
-        return roles_of(*f, rings);
+        if (rings.empty()) refuse_roles({}, "its loop of copies stands inside other loops");
+        return roles_of(*f, rings, !conditions.empty());
     }
 
     // Stores zeros to the registers of sums, and nothing else.
@@ -378,7 +428,8 @@ private:
         return map_children(s, [&](const StatementPtr& child) { return fresh_where(child, first); });
     }
 
-    Halves roles_of(const For& f, const std::vector<Alloc>& rings) {
+    // `conditional`: conditions stand around the loop, which are those of the ends of dims.
+    Halves roles_of(const For& f, const std::vector<Alloc>& rings, bool conditional) {
         const std::int64_t buffers = rings[0].buffers;
         const std::vector<size_t> stages = stages_of(rings);
         const Halves halves = halves_of(f, stages);
@@ -386,11 +437,14 @@ private:
         const auto sums = product_alone(*halves.rest);
         rounds_ = f.extent;
         if (bytes == 0) refuse_roles(stages[0], "its copies are not of engine tma");
-        if (!sums) refuse_roles(stages[0], "its loop does more than multiply by warpgroups");
-        if (!is_constant(stage(*sums).values[0]) || stage(*sums).values[0]->bits != 0)
+        // What a schedule has is the product alone; what is written may do more, and starts its own sums.
+        replaces_ = sums && stage(*sums).update;
+        if (!replaces_ && (conditional || kernel_.persistent || !kernel_.cluster.empty()))
+            refuse_roles(stages[0], "its loop does more than multiply by warpgroups");
+        if (replaces_ && (!is_constant(stage(*sums).values[0]) || stage(*sums).values[0]->bits != 0))
             refuse_roles(*sums, "its sums start with other values than zeros");
         for_each_node({f.extent}, [&](const Expr& n) {
-            if (n->op == Op::variable || (n->op == Op::access && n->index_count() > 0))
+            if (replaces_ && (n->op == Op::variable || (n->op == Op::access && n->index_count() > 0)))
                 refuse_roles(stages[0], "its blocks sum over different numbers of copies");
         });
         rings_ = rings;
@@ -412,6 +466,12 @@ private:
             return statement(
                 If{make_op(Op::lt, DType::bool_, {none, first}), statement(Release{stages, token(iteration), buffers})});
         };
+        if (!replaces_) {
+            use.body = sequence({statement(Await{stages, token(f.variable), {}, buffers}),
+                                 with_buffer(halves.rest, slot(token(f.variable))),
+                                 statement(Release{stages, token(f.variable), buffers})});
+            return {statement(std::move(fill)), statement(std::move(use))};
+        }
         const bool flies = stays_in_flight(*sums, true);
         use.body = sequence({statement(Await{stages, token(f.variable), {}, buffers}),
                              with_buffer(fresh_where(by_all(halves.rest, flies), f.variable), slot(token(f.variable))),
@@ -487,11 +547,14 @@ private:
 
     const Program& program_;
     const Kernel& kernel_;
-    Expr index_;                // stands for the buffer of an iteration
-    bool repeated_ = false;     // inside a serial loop
-    std::vector<Alloc> rings_;  // that roles share
-    Expr round_;                // of a persistent kernel
-    Expr rounds_;               // of the loop that roles share
+    Expr index_;                             // stands for the buffer of an iteration
+    bool repeated_ = false;                  // inside a serial loop
+    std::vector<Alloc> rings_;               // that roles share
+    std::vector<Alloc> around_;              // memory of the block beside them
+    bool replaces_ = false;                  // the first product in the loop of roles replaces its sums
+    std::map<size_t, std::int64_t> memory_;  // bytes of a buffer
+    Expr round_;                             // of a persistent kernel
+    Expr rounds_;                            // of the loop that roles share
 };
 
 void require_flight(const Program& program, const Statement& s) {

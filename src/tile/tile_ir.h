@@ -68,6 +68,8 @@ struct Alloc {
     std::int64_t buffers = 1;  // of shared memory: one behind the other, each with the cells; used inside an InBuffer
     bool swizzled = false;     // of shared memory: rows lie as swizzle_of() says
     bool grouped = false;      // of shared memory: cells (g, ...) are those of a warpgroup at position g alone
+    /// Of shared memory with dims (box, row, column): a matrix whose columns are those of the boxes, one after the other.
+    bool boxed = false;
     /// Of registers, per dim: the first deals out the dim, each next one what is left of it. None: every thread has all cells.
     std::vector<std::vector<Share>> shares;
     StatementPtr body;
@@ -80,7 +82,8 @@ struct Assign {
     bool atomic = false;
 };
 /// Every thread of the scope holds a partial of each cell of a register buffer; all get the combination, in a fixed tree. With
-/// `before` each gets that of the partials of the threads before it, in their order; the first one gets the identity.
+/// `before` each gets that of the partials of the threads before it, in their order; the first one gets the identity. Over
+/// members of a warpgroup: each of its warps like lanes.
 struct Combine {
     size_t stage = 0;
     Scope over = Scope::thread;
@@ -90,14 +93,16 @@ struct Combine {
 /// One warp adds a product of matrices to registers that it shares as mma.sync does: `stage` at [place, place + m x n) +=
 /// left[m x k] right[k x n]. Left and right are reads of shared memory at their first cells. The last two indices of place are
 /// (m, n), those of left (m, k), or (k, m) where it is turned, those of right (k, n), or (n, k). Left may be held: a read of
-/// registers that are shared as sums of m x k are, or its conversion to the dtype of right.
+/// registers that are shared as sums of m x k are, or its conversion to the dtype of right. Of memory in boxes the factor is all
+/// of its columns, and is read at (0, row, 0).
 struct Mma {
     size_t stage = 0;
     std::vector<Expr> place;
     Expr left, right;
     std::int64_t m = 0, n = 0, k = 0;
     bool left_turned = false, right_turned = false;
-    /// A warpgroup multiplies, 64 rows, with both factors in swizzled rows along k; the sums are there behind the statement.
+    /// A warpgroup multiplies, 64 rows, with factors in swizzled rows along k, or with right in boxes of rows along n; the sums
+    /// are there behind the statement.
     bool grouped = false;
     /// Of a warpgroup: behind the statement the product is in flight, and the one before it is over. The sums are there behind a
     /// Settle.
@@ -105,7 +110,7 @@ struct Mma {
     /// Of a warpgroup, where defined: the sums are replaced where it is 0, whatever they were.
     Expr fresh;
 };
-/// Threads wait until their products into `stage` are over.
+/// Threads wait until their products are over, the last of which is into `stage`.
 struct Settle {
     size_t stage = 0;
 };
@@ -121,7 +126,8 @@ struct AsyncCopy {
     StatementPtr otherwise;
 };
 /// One thread has the copy engine fill the buffer of `stage`, whose first cell is at `place`, from the box at `source`, a read of
-/// an input; cells outside the input are 0. The cells may be read after an Await of the Commit before it.
+/// an input; cells outside the input are 0. The input may have more dims, outside, of which the box has one position. The cells
+/// may be read after an Await of the Commit before it.
 struct BoxCopy {
     size_t stage = 0;
     std::vector<Expr> place;

@@ -334,6 +334,7 @@ private:
         if (line.accept("buffers")) a.buffers = number(line);
         a.swizzled = line.accept("swizzled");
         a.grouped = line.accept("grouped");
+        a.boxed = line.accept("boxed");
         finish(line);
         a.body = body(indent, depth);
         return statement(std::move(a));

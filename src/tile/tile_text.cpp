@@ -146,6 +146,7 @@ private:
         if (a.buffers > 1) head += fmt::format(" buffers {}", a.buffers);
         if (a.swizzled) head += " swizzled";
         if (a.grouped) head += " grouped";
+        if (a.boxed) head += " boxed";
         line(indent, text, head);
         write(*a.body, indent + "  ");
     }

@@ -88,6 +88,8 @@ private:
                     fail(fmt::format("{} is allocated inside its allocation", stages()[a.stage].name));
                 if (a.buffers > 1) rings_.insert(a.stage), local_.erase(a.stage);
                 if (a.grouped) grouped_.insert(a.stage);
+                if (a.boxed && (a.space != Space::shared || a.extent.size() != 3))
+                    fail(fmt::format("{} has no dims of boxes", stages()[a.stage].name));
                 if (a.space == Space::register_) registers_.insert(a.stage);
                 visit(*a.body, scope, alone);
                 local_.erase(a.stage);
@@ -170,8 +172,9 @@ private:
             },
             [&](const Combine& c) {
                 if (alone || c.over != scope) fail("a combination stands where not all of its threads come by");
-                if (c.lanes != 32 &&
-                    (c.over != Scope::lane || c.before || (c.lanes & (c.lanes - 1)) != 0 || c.lanes < 2 || c.lanes > 32))
+                const bool in_warp = c.over == Scope::lane || c.over == Scope::member;
+                if ((c.lanes != 32 || c.over == Scope::member) &&
+                    (!in_warp || c.before || (c.lanes & (c.lanes - 1)) != 0 || c.lanes < 2 || c.lanes > 32))
                     fail(fmt::format("{} lanes combine", c.lanes));
                 if (registers_.count(c.stage) == 0)
                     fail(fmt::format("{} is combined but not in registers", stages()[c.stage].name));
@@ -182,11 +185,11 @@ private:
                 if (registers_.count(m.stage) == 0) fail(fmt::format("{} is no product in registers", stages()[m.stage].name));
                 const auto left = program_.bound.graph.find(left_read(m)->target().func.get());
                 const bool held = left && registers_.count(*left) != 0;
-                if ((held || m.left->op == Op::cast) && (!held || m.grouped || m.left_turned || m.left->dtype != m.right->dtype))
+                if ((held || m.left->op == Op::cast) && (!held || m.left_turned || m.left->dtype != m.right->dtype))
                     fail(fmt::format("a product into {} has a held factor that no instruction takes", stages()[m.stage].name));
             },
             [&](const Settle& w) {
-                if (alone || scope != Scope::thread || registers_.count(w.stage) == 0)
+                if (alone || (scope != Scope::thread && scope != Scope::member) || registers_.count(w.stage) == 0)
                     fail(fmt::format("{} is settled where not all threads hold it", stages()[w.stage].name));
             },
             [&](const Barrier& b) {
@@ -224,12 +227,20 @@ private:
              fix("give its loops and those of what reads it the same thread loops over the same dims")});
     }
 
-    // All of a factor lies in its memory.
+    // All of a factor lies in its memory; of boxes all of it is the factor, along their columns.
     void check_factor(const Mma& m, const Expr& access, std::int64_t rows, std::int64_t columns) const {
         const auto i = program_.bound.graph.find(access->target().func.get());
         const auto found = i ? shared_.find(*i) : shared_.end();
         if (found == shared_.end()) refuse_product(program_.bound.graph.stages[m.stage], "a factor is not in shared memory");
         const Alloc& a = found->second;
+        if (a.boxed) {
+            const bool whole = integer_constant(access->args[0]) == 0 && integer_constant(access->args[2]) == 0 &&
+                               a.extent[0] * a.extent[2] == columns && a.extent[2] * dtype_bytes(access->dtype) == 128;
+            if (!m.grouped || !a.swizzled || !whole)
+                refuse_product(program_.bound.graph.stages[m.stage],
+                               fmt::format("{} lies in other boxes", program_.bound.graph.stages[*i].name));
+            columns = a.extent[2];
+        }
         for (size_t from_end = 1; from_end <= 2; ++from_end) {
             const size_t d = a.extent.size() - from_end;
             const Expr first =
@@ -250,8 +261,8 @@ private:
         const Stage& sums = program_.bound.graph.stages[m.stage];
         const Alloc& memory = *registers_.at(program_.bound.graph.find(held->target().func.get()).value());
         const std::vector<Expr> place(held->args.begin(), held->args.end());
-        const auto own = own_fragment(memory, place, dealt_, environment_);
-        if (!own || !fits(*own, own_extent(memory), m.m, m.k))
+        const auto own = own_fragment(memory, place, dealt_, environment_, m.grouped);
+        if (!own || !fits(*own, own_extent(memory), m.grouped ? m.m / 4 : m.m, m.k))
             refuse_product(sums, fmt::format("the registers of {} are not shared as a factor is",
                                              program_.bound.graph.stages[memory.stage].name));
     }

@@ -14,14 +14,25 @@ CorpusKernel written_kernel(const std::string& name, const TileKernel& kernel, E
     return out;
 }
 
-CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape) {
+CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape, const TileKernel& kernel) {
     const auto extents = [](std::int64_t heads, std::int64_t queries, std::int64_t keys) {
         return std::map<std::string, std::int64_t>{{"heads", heads}, {"queries", queries}, {"keys", keys}};
     };
-    Extents cases{extents(1, 1, 1), extents(2, 9, 70), extents(1, shape.rows + 21, 3 * shape.keys + 13)};
+    Extents cases{extents(1, 1, 1), extents(2, 9, 70), extents(1, shape.rows + 21, (shape.buffers + 1) * shape.keys + 13)};
     // Queries before the first key.
     if (shape.causal) cases.insert(cases.begin() + 1, extents(1, shape.rows + 5, 50));
-    return written_kernel(name, gpu_kernels::flash_attention("attended", shape), std::move(cases), 1, 8);
+    return written_kernel(name, kernel, std::move(cases), 1, 8);
+}
+CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape) {
+    return flash(name, shape, gpu_kernels::flash_attention("attended", shape));
+}
+
+CorpusKernel grouped_flash(const std::string& name, const gpu_kernels::GroupedFlashShape& shape) {
+    const gpu_kernels::FlashShape as_warps{
+        .head = shape.head, .causal = shape.causal, .rows = 64 * shape.groups, .keys = shape.keys, .buffers = shape.buffers};
+    CorpusKernel out = flash(name, as_warps, gpu_kernels::flash_attention_grouped("attended", shape));
+    out.target = "cuda-sm_90a";
+    return out;
 }
 
 // A block a row; its threads add their cells up, then each other's.
@@ -89,7 +100,11 @@ std::vector<CorpusKernel> written_corpus() {
             flash("flash_d64", {.head = 64}),
             flash("flash_d64_causal", {.head = 64, .causal = true, .rows = 64, .buffers = 3}),
             flash("flash_d128", {.head = 128, .warps = 8}),
-            flash("flash_d128_causal", {.head = 128, .causal = true, .warps = 8})};
+            flash("flash_d128_causal", {.head = 128, .causal = true, .warps = 8}),
+            grouped_flash("flash_grouped_d64", {.head = 64}),
+            grouped_flash("flash_grouped_d64_causal", {.head = 64, .causal = true, .keys = 64, .buffers = 3}),
+            grouped_flash("flash_grouped_d128", {.head = 128}),
+            grouped_flash("flash_grouped_d128_causal", {.head = 128, .causal = true})};
 }
 
 }  // namespace tessera::cuda_test

@@ -99,14 +99,14 @@ void KernelEmitter::emit(const Statement& s) {
             for (const StatementPtr& child : q.statements) emit(*child);
         },
         [&](const For& f) {
-            if (emit_whole(s) || emit_vector(s)) return;
+            if (emit_whole(s) || emit_vector(s) || emit_pair(s)) return;
             environment_.add_range(f.variable, f.extent);
             const auto rounds = integer_constant(environment_.resolved(f.extent));
             const std::string end = scalars_.index(f.extent);
             reach_.note(f.extent);
             reach_.add_variable(f.variable, reach_.most(f.extent));
             // Else ptxas moves the first sums' stores between the products.
-            if (const auto sums = sums_in_flight(*f.body)) hold_sums(*sums);
+            if (const auto sums = sums_in_flight(*f.body); sums && arrays_.count(*sums) != 0) hold_sums(*sums);
             if (f.unrolled || (rounds && *rounds <= 64 && uses_registers(*f.body))) lines_.add("TSR_UNROLL");
             const std::string& name = declare(f.variable);
             lines_.open(fmt::format("for ({2} {0} = 0; {0} < {1}; ++{0}) {{", name, end, index_type_));
@@ -151,6 +151,7 @@ void KernelEmitter::emit(const Statement& s) {
         [&](const tile::Settle& w) {
             lines_.add(fmt::format("{}<0>();", scalars_.call("wgmma_wait")));
             hold_sums(w.stage);
+            flying_.reset();
         },
         [&](const Commit& c) {
             if (c.bytes == 0) return lines_.add(fmt::format("{}();", scalars_.call("cp_async_commit")));
@@ -195,8 +196,10 @@ void KernelEmitter::emit_spread(const Spread& p) {
                                    : p.over == Scope::lane      ? 32
                                    : p.over == Scope::warp      ? kernel_.threads / 32
                                                                 : kernel_.threads;
-    const std::string own =
+    std::string own =
         p.over == Scope::thread ? thread() : fmt::format("{} {} {}", thread(), inside_of(p.over) ? "/" : "%", group);
+    // All lanes have the same, which ptxas does not see: descriptors of factors then stay in uniform registers.
+    if (p.over == Scope::warpgroup) own = fmt::format("{}({})", scalars_.call("uniform"), own);
     const size_t before = dealt_.size();
     for (DealtAxis& a : dealt_axes(p, kernel_.threads, environment_)) dealt_.push_back(std::move(a));
     const auto total = positions(p.axes, environment_);
@@ -227,7 +230,10 @@ void KernelEmitter::emit_alloc(const Alloc& a) {
         arrays.clear();
         for (const DType t : s.dtypes) {
             arrays.push_back(lines_.fresh(s.name));
-            lines_.add(fmt::format("{} {}[{}];", cuda_type(t), arrays.back(), cells));
+            if (packed_.count(a.stage) != 0)
+                lines_.add(fmt::format("u32 {}[{}];", arrays.back(), cells / 2));
+            else
+                lines_.add(fmt::format("{} {}[{}];", cuda_type(t), arrays.back(), cells));
         }
     } else {
         shared_[a.stage] = {&a, a.begin, fmt::format("smem + {}", plan_.offsets.at(a.stage))};
@@ -274,29 +280,53 @@ void KernelEmitter::emit_box(const BoxCopy& c) {
     const DType dtype = stage(c.stage).dtypes[0];
     const std::vector<std::int64_t>& extent = memory.alloc->extent;
     const size_t rank = c.source->index_count();
+    const std::int64_t boxes = memory.alloc->boxed ? extent[0] : 1;
     std::vector<std::int64_t> box(extent.rbegin(), extent.rend());
+    if (memory.alloc->boxed) box.pop_back();
+    box.resize(rank, 1);
     // A part of the rows, whole patterns of the swizzle.
     const std::string own = c.parts > 1 ? variable(kernel_.cluster[0].variable) : "";
     if (c.parts > 1) box[1] /= c.parts;
+    const std::int64_t rows = box[1], columns = box[0];
     const std::string name = map_name({false, argument_of(program_, *c.source->target().input), std::move(box),
                                        memory.alloc->swizzled ? static_cast<int>(extent.back() * dtype_bytes(dtype)) : 0},
                                       c.source->target().input->name);
-    std::string at;
-    for (size_t d = rank; d-- > 0;) {
-        at += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));
-        if (d + 2 == rank && c.parts > 1) at += fmt::format(" + {} * {}", own, extent[d] / c.parts);
+    std::string outer;
+    for (size_t d = rank - 1; d-- > 0;) {
+        outer += fmt::format(", static_cast<int>({})", scalars_.index(c.source->args[d]));
+        if (d + 2 == rank && c.parts > 1) outer += fmt::format(" + {} * {}", own, rows);
     }
-    if (c.parts == 1)
-        return lines_.add(fmt::format("{}{}({}, &{}, {}{});", by_one_thread(), scalars_.call(fmt::format("tma_load_{}d", rank)),
-                                      memory.base, name, full_, at));
-    const std::int64_t bytes = tile::buffer_bytes(program_, *memory.alloc) / c.parts;
-    lines_.add(fmt::format("{}{}({} + static_cast<u32>({}) * {}, &{}, {}{}, {});", by_one_thread(),
-                           scalars_.call(fmt::format("tma_load_{}d_multicast", rank)), memory.base, own, bytes, name, full_, at,
-                           (1 << c.parts) - 1));
+    const std::string first = fmt::format("static_cast<int>({})", scalars_.index(c.source->args[rank - 1]));
+    for (std::int64_t i = 0; i < boxes; ++i) {
+        const std::string at = i == 0 ? first : fmt::format("{} + {}", first, i * columns);
+        const std::string to =
+            i == 0 ? memory.base : fmt::format("{} + {}", memory.base, i * rows * columns * dtype_bytes(dtype));
+        if (c.parts == 1) {
+            lines_.add(fmt::format("{}{}({}, &{}, {}, {}{});", by_one_thread(), scalars_.call(fmt::format("tma_load_{}d", rank)),
+                                   to, name, full_, at, outer));
+            continue;
+        }
+        const std::int64_t bytes = tile::buffer_bytes(program_, *memory.alloc) / c.parts;
+        lines_.add(fmt::format("{}{}({} + static_cast<u32>({}) * {}, &{}, {}, {}{}, {});", by_one_thread(),
+                               scalars_.call(fmt::format("tma_load_{}d_multicast", rank)), to, own, bytes, name, full_, at, outer,
+                               (1 << c.parts) - 1));
+    }
 }
 
 void KernelEmitter::emit_assign(const Assign& a) {
     const Stage& s = stage(a.stage);
+    if (packed_.count(a.stage) != 0 && registers_.count(a.stage) != 0) {
+        const Address to = address(a.stage, 0, a.place);
+        const bool wide = is_packed_wide(a);
+        const std::string value = scalars_.value(wide ? a.values[0]->args[0] : a.values[0]);
+        TESSERA_CHECK(!pair_.empty(), fmt::format("one cell of {} is stored alone", s.name));
+        const std::string pack = wide ? scalars_.call(s.dtypes[0] == DType::f16 ? "pack_f16x2" : "pack_bf16x2") : "";
+        lines_.add(fmt::format("{}[{}] = {};", pair_, pair_cell_, value));
+        lines_.add(fmt::format("if ({} == 1) {}[({}) / 2] = {};", pair_cell_, arrays_.at(a.stage)[0], scalars_.index(to.offset),
+                               wide ? fmt::format("{0}({1}[0], {1}[1])", pack, pair_)
+                                    : fmt::format("static_cast<u32>({0}[0].x) | static_cast<u32>({0}[1].x) << 16", pair_)));
+        return;
+    }
     if (&a == vector_store_) return lines_.add(fmt::format("{}.v[{}] = {};", stored_, round_, scalars_.value(a.values[0])));
     std::vector<Expr> exprs = a.values;
     if (a.atomic) exprs = {operand_of(s, a.values[0])};

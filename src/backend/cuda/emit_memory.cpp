@@ -112,6 +112,10 @@ std::pair<std::string, Expr> KernelEmitter::read(const Expr& access, const std::
 Address KernelEmitter::source(const Expr& access, const std::vector<Expr>& place) {
     if (access->target().func) {
         const auto i = program_.bound.graph.find(access->target().func.get());
+        if (packed_.count(i.value()) != 0 && registers_.count(i.value()) != 0)
+            throw Limit(L0903_schedule, stage(*i).where,
+                        fmt::format("{} is read, and is packed for a product of warpgroups", stage(*i).name),
+                        {fix("read what it was rounded from")});
         return address(i.value(), static_cast<size_t>(access->component()), place);
     }
     const InputState& input = *access->target().input;

@@ -65,6 +65,7 @@ FactorText KernelEmitter::factor(const std::string& name, const Expr& access, bo
                      fix(fmt::format("round them up: store.align {} to a multiple of {}", s.dims.back().name(),
                                      16 / dtype_bytes(s.dtypes[0])))});
     if (a.swizzled) out.swizzle = tile::swizzle_of(out.pitch);
+    if (a.boxed) out.box_bytes = a.extent[1] * out.pitch;
     const std::vector<Expr> place(access->args.begin(),
                                   access->args.begin() + static_cast<std::ptrdiff_t>(access->index_count()));
     std::vector<Expr> at = relative(place, found->second.begin);
@@ -77,12 +78,13 @@ FactorText KernelEmitter::factor(const std::string& name, const Expr& access, bo
     return out;
 }
 
-HeldText KernelEmitter::held_text(const Expr& read) {
+HeldText KernelEmitter::held_text(const Expr& read, bool grouped) {
     const size_t i = program_.bound.graph.find(read->target().func.get()).value();
     const Alloc& a = *registers_.at(i);
-    const auto own = own_fragment(a, place_of(read), dealt_, environment_);
+    const auto own = own_fragment(a, place_of(read), dealt_, environment_, grouped);
     TESSERA_CHECK(own.has_value(), "a factor of a product whose registers others own");
     const std::vector<std::int64_t> extent = own_extent(a);
+    if (grouped) return {arrays_.at(i)[0], "", 0, read->dtype == DType::f32, packed_.count(i) != 0};
     HeldText out{arrays_.at(i)[0], lines_.fresh("held"), extent.back(), read->dtype == DType::f32};
     lines_.add(
         fmt::format("const int {} = static_cast<int>({});", out.first, scalars_.index(linear(*own, dense(numbers(extent))))));
@@ -96,7 +98,7 @@ void KernelEmitter::emit_product(const tile::Mma& m) {
     lines_.open("{");
     ProductText product;
     if (registers_.count(program_.bound.graph.find(left_read(m)->target().func.get()).value()) != 0)
-        product.held = held_text(left_read(m));
+        product.held = held_text(left_read(m), m.grouped);
     else
         product.left = factor("left", m.left, m.left_turned);
     product.right = factor("right", m.right, !m.right_turned);
@@ -105,7 +107,12 @@ void KernelEmitter::emit_product(const tile::Mma& m) {
     const auto call = [this](const std::string& name) { return scalars_.call(name); };
     if (m.grouped) {
         if (m.fresh.defined()) product.fresh = scalars_.index(m.fresh);
+        // In a kernel that is written nothing is in flight where a body begins or ends.
+        product.leads = m.in_flight && !flying_ && !stage(m.stage).update;
         write_grouped_product(lines_, call, product);
+        // It waits for the one before it.
+        if (flying_ && *flying_ != m.stage) hold_sums(*flying_);
+        flying_ = m.in_flight ? std::optional(m.stage) : std::nullopt;
         return lines_.close();
     }
     lines_.add(
@@ -127,8 +134,39 @@ void KernelEmitter::hold_sums(size_t i) {
         cells_of(own_extent(*registers_.at(i))));
 }
 
+bool KernelEmitter::is_packed_wide(const Assign& a) {
+    const Expr& value = a.values[0];
+    return value->op == Op::cast && value->args[0]->dtype == DType::f32;
+}
+
+// for w in [0, 2): let …; packed(…) = value
+bool KernelEmitter::emit_pair(const Statement& s) {
+    const auto& f = std::get<For>(s.node);
+    const Statement* inside = f.body.get();
+    while (const auto* l = std::get_if<Let>(&inside->node)) inside = l->body.get();
+    const auto* a = std::get_if<Assign>(&inside->node);
+    if (!a || packed_.count(a->stage) == 0 || registers_.count(a->stage) == 0 || integer_constant(f.extent) != 2) return false;
+    pair_ = lines_.fresh("pair");
+    lines_.add(fmt::format("{} {}[2];", is_packed_wide(*a) ? "float" : cuda_type(stage(a->stage).dtypes[0]), pair_));
+    environment_.add_range(f.variable, f.extent);
+    reach_.add_variable(f.variable, reach_.most(f.extent));
+    pair_cell_ = declare(f.variable);
+    lines_.add("TSR_UNROLL");
+    lines_.open(fmt::format("for ({1} {0} = 0; {0} < 2; ++{0}) {{", pair_cell_, index_type_));
+    emit(*f.body);
+    lines_.close();
+    pair_.clear();
+    return true;
+}
+
 void KernelEmitter::find_grouped(const Statement& s, std::set<size_t>& out) {
-    if (const auto* m = std::get_if<tile::Mma>(&s.node); m && m->grouped) out.insert(m->stage);
+    if (const auto* m = std::get_if<tile::Mma>(&s.node); m && m->grouped) {
+        out.insert(m->stage);
+        // Of a factor too; memory of the block is none of registers.
+        const size_t left = program_.bound.graph.find(left_read(*m)->target().func.get()).value();
+        out.insert(left);
+        if (dtype_bytes(stage(left).dtypes[0]) == 2) packed_.insert(left);
+    }
     for (const StatementPtr& child : children(s)) find_grouped(*child, out);
 }
 

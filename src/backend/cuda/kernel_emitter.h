@@ -155,7 +155,7 @@ private:
 
     FactorText factor(const std::string& name, const Expr& access, bool rows_are_summed);
 
-    HeldText held_text(const Expr& read);
+    HeldText held_text(const Expr& read, bool grouped);
     void emit_product(const tile::Mma& m);
 
     static Expr linear(const std::vector<Expr>& index, const std::vector<Expr>& strides);
@@ -163,7 +163,10 @@ private:
     static Expr place_in_group(const std::vector<Expr>& index);
     static std::optional<size_t> sums_in_flight(const Statement& s);
     void hold_sums(size_t i);
-    static void find_grouped(const Statement& s, std::set<size_t>& out);
+    // A loop over two cells that are packed into one register.
+    bool emit_pair(const Statement& s);
+    static bool is_packed_wide(const Assign& a);
+    void find_grouped(const Statement& s, std::set<size_t>& out);
     static std::int64_t cells_of(const std::vector<std::int64_t>& extent);
     std::string swizzled_pattern(const Alloc& a);
     // Strides of dense rows.
@@ -204,6 +207,9 @@ private:
     bool in_role_ = false;
     std::map<size_t, std::vector<std::string>> arrays_;
     std::set<size_t> grouped_sums_;
+    std::set<size_t> packed_;       // factors of warpgroups in registers: two cells of 16 bits in one
+    std::string pair_, pair_cell_;  // what a loop over two cells of them stores, and its variable
+    std::optional<size_t> flying_;  // the sums of the product in flight
 };
 
 }  // namespace tessera::cuda

@@ -1,6 +1,7 @@
 #include "backend/cuda/product_text.h"
 
 #include "backend/cuda/cuda_source.h"
+#include "base/check.h"
 
 #include <fmt/format.h>
 
@@ -122,23 +123,48 @@ void write_product(Lines& lines, const std::function<std::string(const std::stri
 }
 
 void write_grouped_product(Lines& lines, const std::function<std::string(const std::string&)>& call, const ProductText& p) {
+    const std::int64_t step = 32 / dtype_bytes(p.dtype);  // of one instruction: 32 bytes of a row
+    const bool along_n = p.right.rows_are_summed;
     const auto descriptor = [&](const std::string& name, const FactorText& f) {
-        lines.add(fmt::format("const u64 {} = {}({} + static_cast<u32>({}) * {});", name, call("desc_k_sw128"), f.base, f.row,
-                              f.pitch));
+        const std::string at = fmt::format("{} + static_cast<u32>({}) * {}", f.base, f.row, f.pitch);
+        // Eight rows after eight, and the columns of one box after those of another.
+        lines.add(f.rows_are_summed
+                      ? fmt::format("const u64 {} = {}({}, {}, 1024, 1);", name, call("matrix_desc"), at, f.box_bytes)
+                      : fmt::format("const u64 {} = {}({});", name, call("desc_k_sw128"), at));
+    };
+    // Descriptors count 16 bytes; a row has four steps, and the next ones are in the next box.
+    const auto step_of = [&](const std::string& name, const FactorText& f) {
+        const std::string by = f.rows_are_summed                   ? fmt::format("k * {}", step * f.pitch / 16)
+                               : f.box_bytes > 0 && p.k > 4 * step ? fmt::format("k / 4 * {} + k % 4 * 2", f.box_bytes / 16)
+                                                                   : "k * 2";
+        return fmt::format("{} + static_cast<u64>({})", name, by);
     };
     const auto hold = [&] { hold_registers(lines, call, p.sums, p.n / 2); };
-    descriptor("a", p.left);
+    if (p.held) {
+        TESSERA_CHECK(p.held->wide || p.held->packed, "a factor of warpgroups is held neither wide nor packed");
+        const std::string pack = p.held->wide ? call(p.dtype == DType::f16 ? "pack_f16x2" : "pack_bf16x2") : "";
+        lines.add(fmt::format("u32 a[{}][4];", p.k / step));
+        lines.add("TSR_UNROLL");
+        lines.add(fmt::format(
+            "for (int e = 0; e < {}; ++e) a[e / 4][e % 4] = {};", p.k / step * 4,
+            p.held->wide ? fmt::format("{0}({1}[2 * e], {1}[2 * e + 1])", pack, p.held->array) : p.held->array + "[e]"));
+    } else {
+        descriptor("a", p.left);
+    }
     descriptor("b", p.right);
     hold();
     lines.add(fmt::format("{}();", call("wgmma_fence")));
     lines.add("TSR_UNROLL");
-    const std::int64_t step = 32 / dtype_bytes(p.dtype);  // of one instruction: 32 bytes of a row
-    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, a + static_cast<u64>(k * 2), b + static_cast<u64>(k * 2), {});",
-                          p.k / step, call(fmt::format("wgmma_m64n{}k{}_{}", p.n, step, cuda_type(p.dtype))), p.sums,
+    const std::string function =
+        call(fmt::format("wgmma_m64n{}k{}_{}{}", p.n, step, cuda_type(p.dtype), p.held ? "_rs" : "")) + (!along_n ? ""
+                                                                                                         : p.held ? "<1>"
+                                                                                                                  : "<0, 1>");
+    lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, {}, {}, {});", p.k / step, function, p.sums,
+                          p.held ? "a[k]" : step_of("a", p.left), step_of("b", p.right),
                           p.fresh.empty() ? "1" : fmt::format("({} | k) != 0", p.fresh)));
     lines.add(fmt::format("{}();", call("wgmma_commit")));
     hold();
-    lines.add(fmt::format("{}<{}>();", call("wgmma_wait"), p.in_flight ? 1 : 0));
+    if (!p.leads) lines.add(fmt::format("{}<{}>();", call("wgmma_wait"), p.in_flight ? 1 : 0));
     if (!p.in_flight) hold();
 }
 

@@ -21,15 +21,15 @@ struct Product {
     }
 };
 
-// What `write` is told, by the time the kernel is lowered for sm_80.
+// What `write` is told, by the time the kernel is lowered.
 std::string mistake(const std::function<void(Product&, KernelBuilder&, const Expr&)>& write,
-                    const TileKernelOptions& options = {}) {
+                    const TileKernelOptions& options = {}, const char* target = "cuda-sm_80") {
     Product p;
     try {
         KernelBuilder k(p.algorithm(), options);
         const Expr block = k.grid({p.m.extent()})[0];
         write(p, k, block);
-        (void)tile::written_program(k.finish(), parse_target("cuda-sm_80"));
+        (void)tile::written_program(k.finish(), parse_target(target));
     } catch (const Error& e) {
         return e.what();
     } catch (const Limit& e) {
@@ -183,6 +183,97 @@ TEST(KernelLanguage, ProductsAreChecked) {
     expect_said(said({.b = {32, 32}}), "b has 32 columns");
     expect_said(said({.a = {64, 64}}), "a has 64 cells to sum over");
     expect_said(said({.a = {64, 24}, .b = {64, 24}}), "24 cells are summed over");
+}
+
+TEST(KernelLanguage, BoxesAndWarpgroupsAreChecked) {
+    using B = KernelBuilder;
+    const auto said = [](const std::function<void(Product&, B&, const Expr&)>& write, const TileKernelOptions& options = {},
+                         const char* target = "cuda-sm_90a") { return mistake(write, options, target); };
+    const auto copies = [](Product& p, B& k, const Expr&) {
+        const Tile t = k.boxes("t", bf16, {64, 64});
+        k.copy_box(t, [&](const Expr& i, const Expr& j) { return constant(p.A, 0)(i, j); });
+    };
+    EXPECT_EQ(said(copies), "accepted");
+    expect_said(said(copies, {}, "cuda-sm_80"), "t is moved by the copy engine, which sm_80 does not have");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    (void)k.boxes("t", bf16, {64, 40});
+                }),
+                "tile t of boxes has 64 rows and 40 columns");
+    expect_said(said([](Product& p, B& k, const Expr&) {
+                    const Tile t = k.boxes("t", bf16, {64, 64});
+                    k.copy_box(t, [&](const Expr& i, const Expr& j) { return constant(p.A, 0)(i, j + 3); });
+                }),
+                "its first column is not known to be a multiple of 16 bytes");
+    expect_said(said([](Product& p, B& k, const Expr&) {
+                    const Tile t = k.boxes("t", bf16, {64, 64});
+                    k.copy_box(t, [&](const Expr& i, const Expr& j) { return constant(p.A, 0)(j, i); });
+                }),
+                "its last two indices are not a first row + row");
+    expect_said(said([](Product& p, B& k, const Expr&) {
+                    const Tile t = k.boxes("t", bf16, {64, 64});
+                    k.loop(p.k.extent(), [&](const Expr&) {
+                        k.copy_box(t, [&](const Expr& i, const Expr& j) { return constant(p.A, 0)(i, j); });
+                    });
+                }),
+                "the copy engine fills the one buffer of t in a loop");
+    expect_said(said([](Product& p, B& k, const Expr&) {
+                    const Tile t = k.boxes("t", bf16, {64, 64});
+                    k.threads({64}, [&](const Expr& i) { k.store(t(i, 0), constant(p.A, 0)(0, 0)); });
+                }),
+                "threads store t, which the copy engine fills");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    (void)k.group_fragment("t", f32, {128, 64}, 2);
+                }),
+                "fragment t is shared by 2 warpgroups");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    (void)k.group_fragment("t", f32, {128, 64}, 1);
+                }),
+                "fragment t of 1 warpgroup has 128 rows and 64 columns");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    const Tile t = k.group_fragment("t", f32, {64, 64}, 1);
+                    k.warps({4}, [&](const Expr&) { k.for_each(t, [](const Expr&, const Expr&) {}); });
+                }),
+                "a use of fragment t stands where a warp runs it");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    const Tile s = k.group_fragment("s", f32, {64, 64}, 1), a = k.shared("a", bf16, {64, 64}),
+                               b = k.boxes("b", bf16, {64, 64});
+                    k.warpgroups({1}, [&](const Expr&) { k.mma(s, a, b); });
+                }),
+                "a is not of boxes(), and s is a fragment of warpgroups");
+    expect_said(said([](Product&, B& k, const Expr&) {
+                    const Tile s = k.fragment("s", f32, {64, 64}, {4, 1}), a = k.shared("a", bf16, {64, 64}),
+                               b = k.shared("b", bf16, {64, 64});
+                    k.warps({4}, [&](const Expr&) { k.mma(s, a, b, {.replaces = true}); });
+                }),
+                "s is replaced, and shared by warps");
+    const auto flies = [&](const std::function<void(B&, const Tile&, const Tile&, const Tile&)>& then) {
+        return said([&](Product&, B& k, const Expr&) {
+            const Tile s = k.group_fragment("s", f32, {64, 64}, 1), p = k.group_fragment("p", bf16, {64, 64}, 1),
+                       b = k.boxes("b", bf16, {64, 64});
+            k.warpgroups({1}, [&](const Expr&) {
+                k.mma(s, p, b, {.in_flight = true});
+                then(k, s, p, b);
+            });
+        });
+    };
+    EXPECT_EQ(flies([](B& k, const Tile& s, const Tile&, const Tile&) { k.settle(s); }), "accepted");
+    expect_said(flies([](B&, const Tile&, const Tile&, const Tile&) {}), "a product into s is in flight where its body ends");
+    expect_said(flies([](B& k, const Tile& s, const Tile&, const Tile&) {
+                    k.for_each(s, [&](const Expr& i, const Expr& j) { k.store(s(i, j), 0.0f); });
+                }),
+                "s is used while a product into it is in flight");
+    expect_said(flies([](B& k, const Tile&, const Tile& p, const Tile&) {
+                    k.for_each(p, [&](const Expr& i, const Expr& j) { k.store(p(i, j), cast(bf16, 0.0f)); });
+                }),
+                "p is stored while a product in flight may still read it");
+    expect_said(flies([](B& k, const Tile& s, const Tile& p, const Tile&) {
+                    k.settle(s);
+                    k.settle(p);
+                }),
+                "settle() of p, into which no product is in flight here");
+    expect_said(said([](Product&, B&, const Expr&) {}, {.threads = 64, .roles = true}), "roles with 64 threads");
+    expect_said(said(copies, {.roles = true}),
+                "kernel C_0 has warps with roles, but of t: it is in shared memory beside the copies");
 }
 
 // Copies of a loop run ahead without a word, and every load waits for its barrier.
