@@ -330,7 +330,7 @@ private:
     // Whether the body of `outer` contains the place `inner` (a loop position), following placements outwards.
     bool encloses(const LoopPosition& outer, LoopPosition inner) const {
         while (true) {
-            if (inner.stage == outer.stage) return inner.loop >= outer.loop;
+            if (bound_.runs_in(inner.stage, outer)) return inner.loop >= outer.loop;
             const auto& next = bound_.stages[inner.stage].compute_at;
             if (!next) return false;
             inner = *next;
@@ -349,7 +349,7 @@ private:
         for (const size_t user : b.users) {
             const Stage& u = graph().stages[user];
             bool inside = false;
-            if (user == b.compute_at->stage) {
+            if (bound_.runs_in(user, *b.compute_at)) {
                 inside = true;
                 if (u.update) {
                     bool in_init = false;

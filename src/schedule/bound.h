@@ -74,6 +74,11 @@ struct BoundSchedule {
     [[nodiscard]] const std::vector<BoundLoop>& main_nest(size_t stage) const {
         return graph.stages[stage].update ? stages[stage].update : stages[stage].pure;
     }
+    /// Whether the loop `at` is a loop of `stage` too: its own, or one that it shares.
+    [[nodiscard]] bool runs_in(size_t stage, const LoopPosition& at) const {
+        const auto& fused = stages[stage].fused;
+        return stage == at.stage || (fused && fused->leader == at.stage && fused->loop >= at.loop);
+    }
     /// The stage whose memory holds the values of `stage`.
     [[nodiscard]] size_t memory_of(size_t stage) const { return stages[stage].stored_in.value_or(stage); }
     /// The stage that lives in the memory of `stage`.

@@ -112,11 +112,13 @@ std::optional<std::string> find_kept(const StageGraph& graph, const std::set<std
 
 }  // namespace
 
-void clone_row_sums(StageGraph& graph, const CpuModel& model, Schedule& out) {
+void clone_row_sums(StageGraph& graph, const CpuModel& model, Schedule& out,
+                    const std::function<bool(const std::string&)>& is_joined) {
     std::set<std::string> outputs;
     for (size_t i = 0; i < graph.stages.size(); ++i) {
         const Stage& s = graph.stages[i];
-        if (s.output && !s.update && s.dims.size() >= 2 && RowClones(graph, i).are_worth_it(model)) outputs.insert(s.name);
+        if (s.output && !s.update && s.dims.size() >= 2 && !is_joined(s.name) && RowClones(graph, i).are_worth_it(model))
+            outputs.insert(s.name);
     }
     // What something else needs too is computed for all rows anyway, and each output reads a number of it a row.
     while (const auto kept = find_kept(graph, outputs)) outputs.erase(*kept);

@@ -6,6 +6,7 @@
 #include "schedule/default_fusion.h"
 #include "schedule/default_home_clones.h"
 #include "schedule/default_inlining.h"
+#include "schedule/default_joined_rows.h"
 #include "schedule/default_levels.h"
 #include "schedule/default_row_clones.h"
 #include "schedule/default_row_factors.h"
@@ -45,7 +46,8 @@ public:
     // `clones`: of definitions, beside those that it finds itself.
     Schedule run(Schedule clones) {
         auto shared = join_column_sums(graph_);
-        clone_row_sums(graph_, model_, out_);
+        if (joins_rows_) find_joined_rows();
+        clone_row_sums(graph_, model_, out_, [&](const std::string& output) { return joined_.count(output) != 0; });
         if (!clones.stages.empty()) {
             out_.stages.insert(clones.stages.begin(), clones.stages.end());
             apply_derived_stages(graph_, clones);
@@ -60,6 +62,11 @@ public:
         placed_.assign(count, false);
         // Consumers first: a producer's place is a loop of a stage that has its loops.
         for (size_t i = count; i-- > 0;) schedule_stage(i);
+        if (!parts_have_tasks()) {
+            Scheduler apart(algorithm_, model_);
+            apart.joins_rows_ = false;
+            return apart.run(std::move(clones));
+        }
         share_row_loops(graph_, out_);
         copy_wrapped_inputs(graph_, *written_, {rows_, steps_}, model_.vector_bytes, out_);
         narrow_windows(graph_, model_, reaches_, out_);
@@ -74,6 +81,44 @@ public:
 
 private:
     const Stage& stage(size_t i) const { return graph_.stages[i]; }
+
+    // ---- outputs that are computed row by row together
+
+    void find_joined_rows() {
+        for (const JoinedRows& j : joined_rows(graph_, model_)) {
+            joined_[j.leader] = j;
+            for (const auto* names : {&j.outputs, &j.sums})
+                for (const std::string& name : *names) joined_[name] = j;
+        }
+    }
+    // The stage whose rows a stage at root is computed in.
+    const std::string& root_of(const std::string& name) const {
+        const auto found = joined_.find(name);
+        return found == joined_.end() ? name : found->second.leader;
+    }
+    void join_rows(const Stage& s, StageEdit& edit) {
+        const auto found = joined_.find(s.name);
+        if (found == joined_.end() || found->second.leader == s.name) return;
+        const auto leader = out_.stages.find(found->second.leader);
+        if (leader != out_.stages.end() && leader->second.loops && have_same_rows(*leader->second.loops, *edit.spec().loops))
+            edit.fuse_with({leader->first, "row"});
+        else
+            joined_.erase(found);
+    }
+    // Whether a stage is computed for all rows of a task, as parts of column sums are.
+    bool stands_in_task(const std::string& name, const std::string& root) const {
+        if (const auto found = joined_.find(name); found != joined_.end())
+            return std::count(found->second.sums.begin(), found->second.sums.end(), name) > 0;
+        const Compute& at = *out_.stages.at(name).compute;
+        if (at.kind != Compute::Kind::at) return false;
+        return at.at.stage == root ? at.at.loop == "task" : stands_in_task(at.at.stage, root);
+    }
+    bool parts_have_tasks() const {
+        return std::all_of(joined_.begin(), joined_.end(), [&](const auto& entry) {
+            const LoopSpec* task = entry.second.sums.empty() ? nullptr : loop_named(out_.stages.at(entry.second.leader), "task");
+            return entry.second.sums.empty() || (task && task->tile == entry.second.task_rows);
+        });
+    }
 
     std::int64_t lanes(const Stage& s) const {
         std::int64_t bytes = 1;
@@ -124,6 +169,7 @@ private:
         if (!alone && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
         edit.root();
         root_loops(edit, s, lanes(s));
+        join_rows(s, edit);
     }
 
     // What a cell of the stage reads, the reductions of few points that are computed with it included.
@@ -170,8 +216,10 @@ private:
         };
         for (size_t d = 0; d + 2 < rank; ++d)
             if (!small(s.dims[d])) edit.parallel(s.dims[d].name());
-        const std::int64_t together =
-            keeps_rows() && estimated_extent(y) > rows_per_window_task ? rows_per_window_task : rows_per_task;
+        const auto joined = joined_.find(s.name);
+        const std::int64_t together = joined != joined_.end() && joined->second.task_rows > 0      ? joined->second.task_rows
+                                      : keeps_rows() && estimated_extent(y) > rows_per_window_task ? rows_per_window_task
+                                                                                                   : rows_per_task;
         const bool many = estimated_extent(y) > rows_per_task,
                    wide = estimated_extent(s.dims.back()) >= static_cast<double>(width);
         const std::int64_t rows = many && wide ? rows_of(s, y, most_rows) : 1;
@@ -209,7 +257,7 @@ private:
         for (const Read& r : reads_[producer]) {
             const Stage& user = stage(r.user);
             Dim user_row = row;
-            if (user.name != root) {
+            if (root_of(user.name) != root) {
                 const auto at = rows_.find(user.name);
                 if (at == rows_.end() || at->second.first != root) return std::nullopt;
                 user_row = user.dims[at->second.second];
@@ -251,8 +299,9 @@ private:
             if (at != rows_.end())
                 roots.insert(at->second.first);
             else
-                roots.insert(user.name);
+                roots.insert(root_of(user.name));
             if (r.in_init && at == rows_.end()) return std::nullopt;
+            if (joined_.count(*roots.begin()) && !is_pointwise(r.access)) return std::nullopt;
         }
         if (roots.size() != 1) return std::nullopt;
         const std::string root = *roots.begin();
@@ -271,8 +320,8 @@ private:
         const size_t root_row = root.dims.size() - 2;
         for (const Read& r : reads_[i]) {
             const Stage& user = stage(r.user);
-            const bool is_root = user.name == where.first;
-            const Dim& row = user.dims[is_root ? root_row : rows_.at(user.name).second];
+            const bool is_root = root_of(user.name) == where.first;
+            const Dim& row = is_root ? root.dims[root_row] : user.dims[rows_.at(user.name).second];
             const RowReach reach = reach_through(is_root ? RowReach() : reaches_[user.name], r.access->args[where.second], row);
             all = all ? joined(*all, reach) : reach;
         }
@@ -358,11 +407,14 @@ private:
         if (step && has_task_loop(where->first) && !fit_task(i, where->first, *step)) return false;
         const std::int64_t together = row_loops(i, *where, edit);
         if (step) steps_[s.name] = (*step + together - 1) / together * together;
-        edit.at(where->first, "row");
-        bool shifted = false;
-        for (const Read& r : reads_[i]) shifted = shifted || !is_pointwise(r.access);
+        bool shifted = false, in_task = false;
+        for (const Read& r : reads_[i]) {
+            shifted = shifted || !is_pointwise(r.access);
+            in_task = in_task || (joined_.count(where->first) && stands_in_task(stage(r.user).name, where->first));
+        }
+        edit.at(where->first, in_task ? "task" : "row");
         // The memory of a row of unknown length is asked for once a task.
-        if (!shifted && !s.update && !s.dims.back().extent().constant() && has_task_loop(where->first) &&
+        if (!shifted && !in_task && !s.update && !s.dims.back().extent().constant() && has_task_loop(where->first) &&
             where->second + 1 != s.dims.size())
             edit.alloc_at(where->first, "task");
         // A sliding window: rows computed once per task are kept while later rows read them.
@@ -402,9 +454,10 @@ private:
             // The steps of a recurrence run for all rows where they are computed.
             const bool all_at_once = user.update && user.update->sequential;
             if (r.access->target().boundary != Boundary::none || step == steps_.end() || all_at_once) return {};
-            const Dim& moving = user.dims[user.name == where.first ? user.dims.size() - 2 : rows_.at(user.name).second];
+            const bool is_root = root_of(user.name) == where.first;
+            const Dim& moving = user.dims[is_root ? user.dims.size() - 2 : rows_.at(user.name).second];
             // A stage whose last dim is the row may take many of them as the lanes of a vector.
-            if (user.name != where.first && moving.id() == user.dims.back().id()) return {};
+            if (!is_root && moving.id() == user.dims.back().id()) return {};
             const Expr& index = r.access->args[where.second];
             const auto shift = shift_from(index, moving);
             if (!shift || free_dims(index).size() != 1 || (row && row->id() != moving.id())) return {};
@@ -448,10 +501,14 @@ private:
         for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);
         const bool plain = s.kind == Stage::Kind::reduction;
         const auto& all = reads_[i];
+        if (const auto found = joined_.find(s.name); found != joined_.end()) {
+            schedule_parts(s, found->second, stage(*graph_.find(found->second.leader)).dims, lanes(s), out_);
+            return;
+        }
         StageEdit edit = out_.stage(s.name);
         if (plain && points <= small_reduction && in_registers(i, all, edit)) return;
         if (plain && place_in_rows(i, edit)) {
-            if (lanes_partial(i, edit)) return;
+            if (sum_in_lanes(s, lanes(s), false, out_)) return;
             // One row at a time has no vector along the rows.
             const bool along_rows = rows_.at(s.name).second + 1 == s.dims.size();
             reduction_loops(edit, s, along_rows ? std::numeric_limits<std::int64_t>::max() : lanes(s));
@@ -463,7 +520,7 @@ private:
             if (const auto output = output_that_renames(i)) edit.live_in(*output);
             return;
         }
-        if (lanes_partial(i, edit, true)) return;
+        if (sum_in_lanes(s, lanes(s), true, out_)) return;
         root_reduction(edit, s, lanes(s));
     }
 
@@ -515,51 +572,10 @@ private:
     void follow_user(const Stage& s, const Stage& user, const Expr& access) {
         if (user.dims.size() < 2) return;
         const auto at = rows_.find(user.name);
-        const std::string root = at == rows_.end() ? user.name : at->second.first;
+        const std::string root = at == rows_.end() ? root_of(user.name) : at->second.first;
         const Dim row = user.dims[at == rows_.end() ? user.dims.size() - 2 : at->second.second];
         for (size_t d = 0; d < s.dims.size(); ++d)
             if (access->args[d]->dim().id() == row.id()) rows_[s.name] = {root, d}, reaches_[s.name] = reaches_[user.name];
-    }
-
-    // A reduction per row along a long dim: partial results in lanes, then one short combination.
-    bool lanes_partial(size_t i, StageEdit& edit, bool root = false) {
-        const Stage& s = stage(i);
-        const auto& u = *s.update;
-        if (u.order.kind != Order::Kind::any || !u.monoid->traits.associative || !u.monoid->traits.commutative ||
-            u.reduction_dims.empty() || !reduces_contiguously(s))
-            return false;
-        const Dim& k = u.reduction_dims.back();
-        const std::int64_t width = lanes(s), chains = chains_of(s, width);
-        if (estimated_extent(k) < static_cast<double>(4 * width)) return false;
-        if (root && s.dims.empty()) return false;
-        const std::string lane = k.name() + "%" + std::to_string(width), chain = k.name() + "%" + std::to_string(chains);
-        const std::string vectors = s.name + ".lanes", parts = s.name + ".chains";
-        std::string outside;
-        if (root)
-            outside = parallel_outside(edit, s.dims);
-        else
-            for (const Dim& d : s.dims) edit.serial(d.name());
-        edit.serial(lane);
-        const StageSpec& placed = out_.stages.at(s.name);
-        const LoopRef at = root ? LoopRef{s.name, outside} : placed.compute->at;
-        out_.partial(vectors, s.name, {lane}).at(at.stage, at.loop);
-        out_.partial(parts, vectors, {chain}).at(at.stage, at.loop);
-        StageEdit sum = out_.stage(vectors), part = out_.stage(parts);
-        for (const Dim& d : s.dims) sum.serial(d.name()), part.serial(d.name());
-        for (const Dim& d : u.reduction_dims) part.serial(d.name());
-        sum.serial(chain).vector(lane);
-        part.unroll(chain).vector(lane);
-        return true;
-    }
-
-    // Vectors of partial results: each addition waits for the one before it in its vector, unless the terms take longer anyway.
-    static std::int64_t chains_of(const Stage& s, std::int64_t width) {
-        constexpr double slow_terms = 8;  // operations
-        double cost = 0;
-        for (const Expr& e : s.update->values) cost += expression_cost(e);
-        const bool is_long = estimated_extent(s.update->reduction_dims.back()) >= static_cast<double>(8 * width);
-        // Lanes and chains of one number would have one name.
-        return is_long && cost < slow_terms && s.dtypes.size() == 1 && width != 4 ? 4 : 2;
     }
 
     const Algorithm& algorithm_;
@@ -567,6 +583,8 @@ private:
     const StageGraph* written_ = nullptr;  // before definitions were inlined
     CpuModel model_;
     Schedule out_;
+    bool joins_rows_ = true;
+    std::map<std::string, JoinedRows> joined_;  // by each stage that takes part
     std::vector<bool> placed_;
     std::map<std::string, std::pair<std::string, size_t>> rows_;  // stage -> output in whose rows it lives, its dim that follows
     std::vector<std::vector<Read>> reads_;                        // of each stage by others

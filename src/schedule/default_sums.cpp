@@ -141,7 +141,7 @@ void share_all_loops(const StageGraph& joined, const std::vector<std::pair<std::
         std::string loop;
         for (const LoopSpec& l : *spec.loops)
             for (const Dim& d : reduced)
-                if (d.name() == l.dim) loop = l.name.empty() ? l.dim : l.name;
+                if (d.name() == parse_layout_entry(l.dim).dim) loop = l.name.empty() ? l.dim : l.name;
         StageSpec& own = schedule.stages[member];
         own = {};
         own.compute = spec.compute;

@@ -36,6 +36,16 @@ std::int64_t chains_together(const Dim& columns, std::int64_t width) {
     return vectors >= many || std::fmod(vectors, 2) == 0 ? 2 : 1;
 }
 
+// Vectors of partial results: each addition waits for the one before it in its vector, unless the terms take longer anyway.
+std::int64_t chains_of(const Stage& s, std::int64_t width) {
+    constexpr double slow_terms = 8;  // operations
+    double cost = 0;
+    for (const Expr& e : s.update->values) cost += expression_cost(e);
+    const bool is_long = estimated_extent(s.update->reduction_dims.back()) >= static_cast<double>(8 * width);
+    // Lanes and chains of one number would have one name.
+    return is_long && cost < slow_terms && s.dtypes.size() == 1 && width != 4 ? 4 : 2;
+}
+
 }  // namespace
 
 bool reduces_contiguously(const Stage& s) {
@@ -105,6 +115,38 @@ void root_reduction(StageEdit& edit, const Stage& s, std::int64_t width) {
     for (const Dim& d : s.update->reduction_dims) edit.serial(d.name());
     edit.serial(s.dims[0].name(), width, "columns");
     edit.vector(s.dims[0].name());
+}
+
+bool sum_in_lanes(const Stage& s, std::int64_t width, bool root, Schedule& out) {
+    const auto& u = *s.update;
+    if (u.order.kind != Order::Kind::any || !u.monoid->traits.associative || !u.monoid->traits.commutative ||
+        u.reduction_dims.empty() || !reduces_contiguously(s))
+        return false;
+    const Dim& k = u.reduction_dims.back();
+    const std::int64_t chains = chains_of(s, width);
+    if (estimated_extent(k) < static_cast<double>(4 * width)) return false;
+    if (root && s.dims.empty()) return false;
+    const std::string lane = k.name() + "%" + std::to_string(width), chain = k.name() + "%" + std::to_string(chains);
+    const std::string vectors = s.name + ".lanes", parts = s.name + ".chains";
+    StageEdit edit = out.stage(s.name);
+    std::string outside;
+    if (root)
+        outside = parallel_outside(edit, s.dims);
+    else
+        for (const Dim& d : s.dims) edit.serial(d.name()), outside = d.name();
+    edit.serial(lane);
+    // Of several rows each has its vectors while it is summed, so that they stay in registers.
+    const StageSpec& placed = out.stages.at(s.name);
+    const bool rows = root || placed.compute->at.loop == "task";
+    const LoopRef at = rows ? LoopRef{s.name, outside} : placed.compute->at;
+    out.partial(vectors, s.name, {lane}).at(at.stage, at.loop);
+    out.partial(parts, vectors, {chain}).at(at.stage, at.loop);
+    StageEdit sum = out.stage(vectors), part = out.stage(parts);
+    for (const Dim& d : s.dims) sum.serial(d.name()), part.serial(d.name());
+    for (const Dim& d : u.reduction_dims) part.serial(d.name());
+    sum.serial(chain).vector(lane);
+    part.unroll(chain).vector(lane);
+    return true;
 }
 
 void serial_update(StageEdit& edit, const Stage& s, std::int64_t width) {

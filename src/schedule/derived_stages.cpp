@@ -381,6 +381,12 @@ private:
         return at;
     }
 
+    // A block has all of its cells before the next: its vectors lie along the dims of the whole.
+    static void keep_outside(const Dim& kept, Stage& part, std::vector<Dim>& outer) {
+        part.dims.insert(part.dims.begin(), kept);
+        outer.push_back(kept);
+    }
+
     void split_dim(const std::string& name, const Dim& d, const LayoutEntry& entry, const std::string& text, Stage& part,
                    std::vector<Dim>& outer, std::map<const ExprNode*, Expr>& inside, std::vector<Expr>& alive, Expr& condition,
                    bool commutative) {
@@ -391,15 +397,13 @@ private:
         bool exact = false;
         if (entry.div == 1 && entry.mod == 0) {
             const Dim kept = inner_dim(text, whole, d.state().where);
-            part.dims.push_back(kept);
-            outer.push_back(kept);
+            keep_outside(kept, part, outer);
             position = make_dim(kept);
             exact = true;
         } else if (entry.mod == 0) {
             const Dim kept = inner_dim(text, (whole + (entry.div - 1)) / entry.div, d.state().where);
             const Dim rest = inner_dim(d.name(), Extent(entry.div), d.state().where);
-            part.dims.push_back(kept);
-            outer.push_back(kept);
+            keep_outside(kept, part, outer);
             part.update->reduction_dims.push_back(rest);
             position = make_dim(kept) * i64(entry.div) + make_dim(rest);
             exact = whole.constant() ? *whole.constant() % entry.div == 0 : d.state().multiple_of % entry.div == 0;

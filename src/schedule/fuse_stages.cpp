@@ -3,6 +3,7 @@
 #include "base/closest_name.h"
 #include "schedule/bind_loops.h"
 #include "schedule/derived_stages.h"
+#include "schedule/stage_region.h"
 
 #include <fmt/format.h>
 
@@ -130,6 +131,50 @@ std::string obstacle(const BoundSchedule& bound, size_t at, size_t leader, size_
     return {};
 }
 
+// Whether the shared loops down to `loop` take a member and its leader through the same iterations: equal tiles of one dim, or
+// the member has a position for each tile of the leader.
+bool runs_alike(const BoundSchedule& bound, size_t leader, size_t member, size_t loop) {
+    if (bound.stages[leader].compute_at || bound.stages[member].compute_at) return false;
+    RegionsInside regions(bound, {}, {});
+    const auto region_of = [&](size_t i, const Dim& d) {
+        const std::vector<Dim>& dims = bound.graph.stages[i].dims;
+        for (size_t k = 0; k < dims.size(); ++k)
+            if (dims[k].id() == d.id()) return regions.required(i)[k];
+        return whole_dim(d);
+    };
+    const auto same = [](const Interval& a, const Interval& b) { return a.low.same_as(b.low) && a.high.same_as(b.high); };
+    const auto &theirs = bound.main_nest(leader), &mine = bound.main_nest(member);
+    for (size_t l = 0; l <= loop; ++l) {
+        const BoundLoop &a = theirs[l], &b = mine[l];
+        if (a.dim.id() == b.dim.id()) {
+            if (a.tile != b.tile || a.parts != b.parts || a.tail != b.tail) return false;
+            if (!same(region_of(leader, a.dim), region_of(member, b.dim))) return false;
+            continue;
+        }
+        const bool first = std::none_of(theirs.begin(), theirs.begin() + static_cast<std::ptrdiff_t>(l),
+                                        [&](const BoundLoop& outer) { return outer.dim.id() == a.dim.id(); });
+        if (!first || a.parts || b.parts || b.tile != 1) return false;
+        if (!same(region_of(leader, a.dim), whole_dim(a.dim)) || !same(region_of(member, b.dim), whole_dim(b.dim))) return false;
+        const Extent tiles = a.tile == 1 ? a.dim.extent() : (a.dim.extent() + (a.tile - 1)) / a.tile;
+        const auto& positions = b.dim.state().extent;
+        if (!simplify_index(Expr(tiles)).same_as(simplify_index(Expr(positions ? *positions : b.dim.extent())))) return false;
+    }
+    return true;
+}
+
+// What a stage that runs less often reads is not known in the iterations that are not its own.
+void check_iterations(const BoundSchedule& bound, size_t placed, const LoopPosition& at) {
+    for (size_t member = 0; member < bound.stages.size(); ++member)
+        if (member != at.stage && bound.runs_in(member, at) && !runs_alike(bound, at.stage, member, at.loop))
+            throw Limit(L0903_schedule, bound.graph.stages[placed].where,
+                        fmt::format("{} is placed at loop {} of {}, which {} shares with other iterations",
+                                    bound.graph.stages[placed].name, bound.main_nest(at.stage)[at.loop].name,
+                                    bound.graph.stages[at.stage].name, bound.graph.stages[member].name),
+                        {fix(fmt::format("compute {} where {} is computed", bound.graph.stages[placed].name,
+                                         bound.graph.stages[at.stage].name)),
+                         fix("share loops at root, over the same dims in the same tiles")});
+}
+
 }  // namespace
 
 void sort_fused_together(StageGraph& graph, const Schedule& schedule) {
@@ -169,29 +214,16 @@ FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWit
 }
 
 void check_shared_places(const BoundSchedule& bound) {
-    // The innermost shared loop of each stage.
-    std::map<size_t, size_t> shared;
-    for (size_t i = 0; i < bound.stages.size(); ++i)
-        if (const auto& fused = bound.stages[i].fused) {
-            shared[i] = fused->loop;
-            shared[fused->leader] = std::max(shared[fused->leader], fused->loop);
-        }
     for (size_t i = 0; i < bound.stages.size(); ++i)
         for (const auto& level : {bound.stages[i].compute_at, bound.stages[i].store_at, bound.stages[i].alloc_at}) {
-            const auto found = level ? shared.find(level->stage) : shared.end();
-            if (found == shared.end() || level->loop > found->second) continue;
-            const auto& nest = bound.main_nest(level->stage);
-            const std::string& owner = bound.graph.stages[level->stage].name;
-            std::vector<Hint> hints;
-            for (size_t l = found->second + 1; l < nest.size() && hints.empty(); ++l)
-                if (nest[l].kind != LoopKind::vector)
-                    hints.push_back(fix(fmt::format("use loop {} of {}, which is its own", nest[l].name, owner)));
-            hints.push_back(fix(fmt::format("compute {} where {} is computed", bound.graph.stages[i].name, owner)));
-            if (level->loop > 0) hints.push_back(fix(fmt::format("share the loops down to {} only", nest[level->loop - 1].name)));
+            if (level) check_iterations(bound, i, *level);
+            const auto& fused = level ? bound.stages[level->stage].fused : std::nullopt;
+            if (!fused || level->loop > fused->loop) continue;
+            const std::string &leader = bound.graph.stages[fused->leader].name, &own = bound.graph.stages[level->stage].name;
             throw Error(E0504_placement, bound.graph.stages[i].where,
-                        fmt::format("{} is placed at loop {} of {}, which several stages share", bound.graph.stages[i].name,
-                                    nest[level->loop].name, owner),
-                        std::move(hints));
+                        fmt::format("{} is placed at loop {} of {}, which is a loop of {}", bound.graph.stages[i].name,
+                                    bound.main_nest(level->stage)[level->loop].name, own, leader),
+                        {fix(fmt::format("name loop {} of {}", bound.main_nest(fused->leader)[level->loop].name, leader))});
         }
 }
 

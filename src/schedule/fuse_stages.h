@@ -9,10 +9,11 @@ namespace tessera {
 void sort_fused_together(StageGraph& graph, const Schedule& schedule);
 
 /// The loops that the stage at `at` shares; all stages are bound but for `fused`.
-/// Throws E0502 (unknown loop), E0504 (another place, a stage placed at a shared loop), E0506 (kinds that are not shared), L0903
+/// Throws E0502 (unknown loop), E0504 (another place), E0506 (kinds that are not shared), L0903
 /// (stages that run in order).
 [[nodiscard]] FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWith& with);
-/// E0504 when a stage is computed, stored or allocated at a loop that several stages share.
+/// Stages placed at shared loops name those of the leader, E0504 otherwise, and all that share them run through the same
+/// iterations, L0903 otherwise.
 void check_shared_places(const BoundSchedule& bound);
 
 }  // namespace tessera

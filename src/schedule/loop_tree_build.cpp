@@ -352,25 +352,30 @@ private:
             if (i > 0) lets.emplace_back(splits[i].variable, index_sum(variable, shift));
             lets.insert(lets.end(), splits[i].lets.begin(), splits[i].lets.end());
         }
-        std::vector<StatementPtr> body;
-        std::vector<Nest> deeper;
-        std::vector<Expr> when;
         for (size_t i = 0; i < nests.size(); ++i) {
             if (!own[i].low.same_as(all.low)) inside[i] = both(inside[i], make_op(Op::le, DType::bool_, {own[i].low, variable}));
             if (!own[i].high.same_as(all.high))
                 inside[i] = both(inside[i], make_op(Op::lt, DType::bool_, {variable, own[i].high}));
             inside[i] = both(inside[i], splits[i].condition);
         }
-        for (size_t i = 0; i < nests.size(); ++i) {
-            if (i == 0 ? shared_by_leader(nests, at + 1) : bound().stages[nests[i].stage].fused->loop > at) {
-                deeper.push_back(nests[i]);
-                when.push_back(inside[i]);
-                continue;
+        const auto rest = [&] {
+            std::vector<StatementPtr> body;
+            std::vector<Nest> deeper;
+            std::vector<Expr> when;
+            for (size_t i = 0; i < nests.size(); ++i) {
+                if (i == 0 ? shared_by_leader(nests, at + 1) : bound().stages[nests[i].stage].fused->loop > at) {
+                    deeper.push_back(nests[i]);
+                    when.push_back(inside[i]);
+                    continue;
+                }
+                StatementPtr own_loops = loops_from(nests[i], at + 1);
+                body.push_back(inside[i].defined() ? statement(Guard{inside[i], std::move(own_loops)}) : std::move(own_loops));
             }
-            StatementPtr rest = loops_from(nests[i], at + 1);
-            body.push_back(inside[i].defined() ? statement(Guard{inside[i], std::move(rest)}) : std::move(rest));
-        }
-        if (!deeper.empty()) body.insert(body.begin(), shared_loops(std::move(deeper), std::move(when), at + 1));
+            if (!deeper.empty()) body.insert(body.begin(), shared_loops(std::move(deeper), std::move(when), at + 1));
+            return block(std::move(body));
+        };
+        const LoopKind kind = (*nests[0].loops)[at].kind;
+        StatementPtr body = level_body(nests, {nests[0].stage, at}, {variable, all.low, lets, kind}, rest, inside);
         const std::string name = fmt::format("{}.{}", stage(nests[0].stage).name, (*nests[0].loops)[at].name);
         const bool same = std::all_of(own.begin(), own.end(), [&](const Interval& each) {
             return each.low.same_as(own[0].low) && each.high.same_as(own[0].high);
@@ -381,8 +386,8 @@ private:
                 outside.emplace_back(named, *end);
                 *end = named;
             }
-        StatementPtr loop = statement(Loop{name, variable, all.low, extent_of_range(all.low, all.high),
-                                           (*nests[0].loops)[at].kind, with_lets(lets, block(std::move(body)))});
+        StatementPtr loop =
+            statement(Loop{name, variable, all.low, extent_of_range(all.low, all.high), kind, with_lets(lets, std::move(body))});
         return with_lets(outside, std::move(loop));
     }
     [[nodiscard]] bool shared_by_leader(const std::vector<Nest>& nests, size_t at) const {
@@ -415,7 +420,8 @@ private:
         const BoundLoop& loop = (*nest.loops)[at];
         Nest inside = nest;
         const Split split = split_loop(inside, at);
-        StatementPtr body = level_body(inside, at, split, loop.kind);
+        StatementPtr body = level_body({inside}, {nest.stage, at}, {split.variable, split.begin, split.lets, loop.kind},
+                                       [&] { return loops_from(inside, at + 1); });
         if (split.condition.defined()) body = statement(Guard{split.condition, std::move(body)});
         body = with_lets(split.lets, std::move(body));
         const std::string name = fmt::format("{}.{}", stage(nest.stage).name, loop.name);
@@ -423,25 +429,34 @@ private:
                          statement(Loop{name, split.variable, split.begin, split.extent, loop.kind, std::move(body)}));
     }
 
-    StatementPtr level_body(const Nest& nest, size_t at, const Split& split, LoopKind kind) {
-        const LoopPosition here{nest.stage, at};
+    // What stands in a loop of all `nests`: what is placed there, where any of them runs, then `rest`.
+    template <class Rest>
+    StatementPtr level_body(const std::vector<Nest>& nests, LoopPosition here, const Surrounding& around, Rest&& rest,
+                            const std::vector<Expr>& runs = {}) {
         bool any = false;
         for (size_t i = 0; i < bound().stages.size(); ++i)
             any = any || bound().stages[i].compute_at == here ||
                   (!stage(i).output && !bound().stages[i].stored_in && memory_level(i) == std::optional(here));
-        if (!nest.main || !any) return loops_from(nest, at + 1);
-        Domain tile;
-        Nest probe = nest;
-        for (size_t i = 0; i < nest.dims.size(); ++i)
-            tile.set(nest.dims[i],
-                     (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
+        if (!nests[0].main || !any) return rest();
+        std::map<size_t, Domain> tiles;
+        for (const Nest& nest : nests) {
+            Nest probe = nest;
+            for (size_t i = 0; i < nest.dims.size(); ++i)
+                tiles[nest.stage].set(
+                    nest.dims[i],
+                    (nest.parts[i].begin.defined() ? nest.parts[i] : reduction_range(probe, nest.dims[i])).interval());
+        }
         const auto outside = around_;
-        RegionsInside regions(bound(), here, tile, &outside, &whole_);
+        RegionsInside regions(bound(), here, tiles, &outside, &whole_);
         note_memory_around(here, regions);
-        StatementPtr inner = loops_from(nest, at + 1);
+        StatementPtr inner = rest();
         around_ = outside;
-        const Surrounding around{split.variable, split.begin, split.lets, kind};
-        return place_stages(here, regions, &around, std::move(inner));
+        StatementPtr all = place_stages(here, regions, &around, std::move(inner));
+        if (runs.empty() || std::any_of(runs.begin(), runs.end(), [](const Expr& e) { return !e.defined(); })) return all;
+        Expr any_runs = runs[0];
+        for (const Expr& e : runs)
+            if (!e.same_as(runs[0])) any_runs = make_op(Op::or_, DType::bool_, {any_runs, e});
+        return statement(Guard{any_runs, std::move(all)});
     }
 
     // [0, extent) narrowed by conjuncts that bound the dim by what is known outside the loop; those leave the condition.

@@ -68,10 +68,10 @@ std::vector<Interval> rounded_region(const BoundSchedule& bound, size_t stage, s
 Expr end_of_range(const Expr& begin, const Expr& extent) { return extent_of({number(1), sum_of(begin, extent)}); }
 Expr extent_of_range(const Expr& begin, const Expr& end) { return extent_of({begin, sum_of(end, number(-1))}); }
 
-RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
+RegionsInside::RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, std::map<size_t, Domain> tiles,
                              const std::map<size_t, std::vector<Interval>>* around, RegionsInside* whole,
                              ReadConditions conditions)
-    : bound_(bound), level_(level), tile_(std::move(tile)), around_(around), whole_(whole), conditions_(conditions) {}
+    : bound_(bound), level_(level), tiles_(std::move(tiles)), around_(around), whole_(whole), conditions_(conditions) {}
 
 Domain RegionsInside::no_points() const {
     Domain out;
@@ -101,7 +101,8 @@ const std::vector<Interval>& RegionsInside::computed(size_t stage) {
 
 void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {
     const Stage& u = bound_.graph.stages[user];
-    const bool owner = level_ && level_->stage == user;
+    const auto tile = tiles_.find(user);
+    const bool owner = tile != tiles_.end();
     Domain cells = no_points();
     if (!owner) {
         const std::vector<Interval>& computed_user = computed(user);
@@ -111,9 +112,9 @@ void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t 
                 for (const Dim& d : free_dims(value)) cells.set(d, whole_dim(d));
     }
     // Inside a loop of an update the cells have their start values already.
-    if (!owner || !u.update) add_reads(region, stage, user, u.values, owner ? tile_ : cells);
+    if (!owner || !u.update) add_reads(region, stage, user, u.values, owner ? tile->second : cells);
     if (!u.update) return;
-    Domain points = owner ? tile_ : cells;
+    Domain points = owner ? tile->second : cells;
     if (!owner)
         for (const Dim& d : u.update->reduction_dims) points.set(d, whole_dim(d));
     std::vector<Expr> always = u.update->place;

@@ -15,10 +15,10 @@ enum class ReadConditions { kept, ignored };
 /// Regions of stages while the body of one loop runs once: the loops inside take all their values, those outside are fixed.
 class RegionsInside {
 public:
-    /// `owner` has the loop at `level`; `tile` gives the ranges of its dims and reduction dims there. No owner: the whole
-    /// program. `around`: what is required of stages inside a level further out, where their memory is taken. `whole`: the
-    /// regions of the whole program.
-    RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, Domain tile,
+    /// `tiles`: for each stage that the loop at `level` is a loop of, the ranges of its dims and reduction dims there. No level:
+    /// the whole program. `around`: what is required of stages inside a level further out, where their memory is taken. `whole`:
+    /// the regions of the whole program.
+    RegionsInside(const BoundSchedule& bound, std::optional<LoopPosition> level, std::map<size_t, Domain> tiles,
                   const std::map<size_t, std::vector<Interval>>* around = nullptr, RegionsInside* whole = nullptr,
                   ReadConditions conditions = ReadConditions::kept);
 
@@ -41,7 +41,7 @@ private:
 
     const BoundSchedule& bound_;
     std::optional<LoopPosition> level_;
-    Domain tile_;
+    std::map<size_t, Domain> tiles_;
     const std::map<size_t, std::vector<Interval>>* around_;
     RegionsInside* whole_;
     ReadConditions conditions_;

@@ -243,6 +243,25 @@ private:
         out_.stage(other).fuse_with(
             {leader, outer[last].name,
              pick(random_, std::vector<FuseAlign>{FuseAlign::none, FuseAlign::none, FuseAlign::start, FuseAlign::end})});
+        if (chance(random_, 0.6)) place_between(leader, other, pick(random_, outer).name);
+    }
+
+    // What the two need, and nothing else does, in a loop that they may share.
+    void place_between(const std::string& leader, const std::string& other, const std::string& loop) {
+        std::vector<std::string> names;
+        for (const Stage& s : graph_.stages) {
+            bool between = false, elsewhere = s.output || s.name == leader || s.name == other || !out_.stages.count(s.name);
+            for (const Stage& u : graph_.stages) {
+                if (u.func == s.func || !reads(u, s.func.get())) continue;
+                const bool by_them = u.name == leader || u.name == other;
+                between = between || by_them;
+                elsewhere = elsewhere || !by_them;
+            }
+            if (between && !elsewhere) names.push_back(s.name);
+        }
+        if (names.empty()) return;
+        StageEdit edit = out_.stage(pick(random_, names));
+        edit.at(leader, loop).spec().store = {};
     }
 
     // A stage in the memory of its one reader, both with the tails that this asks for.

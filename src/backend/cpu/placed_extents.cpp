@@ -100,7 +100,7 @@ PlacedExtents::Extents PlacedExtents::required(size_t stage, LoopPosition at) {
 std::optional<std::int64_t> PlacedExtents::extent_inside(size_t stage, const Dim& dim, LoopPosition at) {
     const Stage& s = bound_.graph.stages[stage];
     std::optional<std::int64_t> whole = dim.extent().constant();
-    if (stage != at.stage) {
+    if (!bound_.runs_in(stage, at)) {
         for (size_t d = 0; d < s.dims.size(); ++d)
             if (s.dims[d].id() == dim.id()) return bound_.stages[stage].compute_at ? required(stage, at)[d] : std::nullopt;
         return whole;

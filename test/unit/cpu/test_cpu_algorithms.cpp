@@ -466,22 +466,30 @@ TEST(cpu_algorithms, default_schedule_of_a_long_sum) {
     }
 }
 
-// Clones of sums along rows, which have partials of their own in lanes; none where a third output needs the sums of all rows.
+// Rows that share sums along them, which have partials of their own in lanes; of columns, parts in the same tasks. Clones of such
+// sums for outputs of other dims.
 TEST(cpu_algorithms, default_schedule_of_outputs_that_share_row_sums) {
-    Dim row("row"), i("i");
-    const Input points("points", i32, {row, i}), z("z", i32, {row, i});
-    Func total("total"), spread("spread"), a("a"), b("b"), column("column");
+    Dim row("row"), i("i"), j("j");
+    const Input points("points", i32, {row, i}), z("z", i32, {row, i}), other("other", i32, {row, j});
+    Func total("total"), spread("spread"), a("a"), b("b"), column("column"), apart("apart");
     total(row) = sum({i}, points(row, i));
     spread(row) = sum({i}, (points(row, i) - total(row)) * (points(row, i) - total(row)));
     a(row, i) = points(row, i) - total(row) + spread(row);
     b(row, i) = z(row, i) * total(row) - spread(row);
     column(i) = sum({row}, z(row, i) * spread(row));
+    apart(row, j) = other(row, j) + total(row) - spread(row);
+    const Shapes shapes{{{"row", 37}, {"i", 150}, {"j", 70}}, {{"row", 1}, {"i", 3}, {"j", 2}}, {{"row", 0}, {"i", 5}, {"j", 1}}};
     for (const bool third : {false, true}) {
         const Algorithm outputs(third ? std::vector<Func>{a, b, column} : std::vector<Func>{a, b}, {points, z});
         const Schedule s = default_schedule(outputs, CpuModel{});
-        EXPECT_NE(s.stages.count("spread.sum.of.a") > 0, third) << to_json(s);
-        expect_same(outputs, s, {{{"row", 37}, {"i", 150}}, {{"row", 1}, {"i", 3}}, {{"row", 0}, {"i", 5}}});
+        EXPECT_TRUE(s.stages.at("a").fuse_with) << to_json(s);
+        EXPECT_EQ(s.stages.count("column.sum.parts") > 0, third) << to_json(s);
+        expect_same(outputs, s, shapes);
     }
+    const Algorithm outputs({a, apart}, {points, other});
+    const Schedule s = default_schedule(outputs, CpuModel{});
+    EXPECT_TRUE(s.stages.count("spread.sum.of.a")) << to_json(s);
+    expect_same(outputs, s, shapes);
 }
 
 // Sums of their own k in one register tile: plain, with an outer dim, with columns and rows that are copied, read outside;

@@ -381,5 +381,26 @@ outputs f
     expect_same(a, s, shapes);
 }
 
+// What several outputs need stands in the loops that they share, for as much as any of them takes of it there.
+TEST(CpuRegions, StagesInSharedLoops) {
+    const test::Shapes lines{{{"x", 1}, {"y", 1}}, {{"x", 7}, {"y", 3}}, {{"x", 40}, {"y", 17}}, {{"x", 2}, {"y", 16}}};
+    const Dim y("y"), x("x");
+    const Input in("in", i32, {y, x});
+    Func total("total"), a("a"), b("b"), column("column");
+    total(y) = sum({x}, in(y, x));
+    a(y, x) = in(y, x) - total(y);
+    b(y, x) = in(y, x) * 3 + total(y);
+    column(x) = sum({y}, in(y, x) * total(y));
+    Schedule s;
+    for (const char* output : {"a", "b"}) s.stage(output).root().parallel("y", 4, "task").serial("y", 0, "row").serial("x");
+    s.stage("b").fuse_with({"a", "row"});
+    s.stage("column").root();
+    s.stage("column.sum").root();
+    s.partial("column.part", "column.sum", {"y/4"}).root().parallel("y/4").serial("y").serial("x").fuse_with({"a", "task"});
+    s.stage("total").at("a", "task").serial("y");
+    s.stage("total.sum").at("a", "task").serial("y");
+    expect_same(Algorithm({a, b, column}, {in}), s, lines);
+}
+
 }  // namespace
 }  // namespace tessera

@@ -102,7 +102,7 @@ TEST(Bind, PartialSplitsAReduction) {
     s.partial("C.part", "C.sum", {"k/256"}).root();
     const BoundSchedule b = bind(Gemm().algorithm(), s);
     EXPECT_EQ(b.graph.names(), (std::vector<std::string>{"C.part", "C.sum", "C"}));
-    EXPECT_EQ(b.graph.stages[0].dims.back().name(), "k/256");
+    EXPECT_EQ(b.graph.stages[0].dims.front().name(), "k/256");
     EXPECT_TRUE(b.graph.stages[0].update->condition.defined());
     EXPECT_EQ(b.graph.stages[1].update->values[0]->op, Op::add);
 }

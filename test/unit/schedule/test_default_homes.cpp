@@ -33,6 +33,35 @@ TEST(DefaultHomes, RowFactorsWithSumsStandAtTheTiles) {
         EXPECT_EQ(line.stages.at("each").compute->at, (LoopRef{"out", "y"})) << to_json(line);
 }
 
+// Outputs whose rows need the same sums along rows share those rows; sums of columns are added up in parts by the same tasks, and
+// what they need of a row stands there too.
+TEST(DefaultHomes, OutputsThatShareRowSumsShareTheirRows) {
+    Dim row("row", 512), i("i", 256);
+    Input x("x", f32, {row, i}), z("z", f32, {row, i});
+    Func total("total"), spread("spread"), a("a"), b("b"), column("column"), second("second");
+    total(row) = sum({i}, exp(tanh(x(row, i))));
+    spread(row) = sum({i}, z(row, i) * (x(row, i) - total(row)));
+    a(row, i) = x(row, i) * total(row);
+    b(row, i) = z(row, i) * total(row) + spread(row);
+    column(i) = sum({row}, x(row, i) * total(row));
+    second(i) = sum({row}, z(row, i) * x(row, i));
+    const Schedule two = wide_default(Algorithm({a, b}, {x, z}));
+    EXPECT_EQ(two.stages.at("a").fuse_with, (FuseWith{"b", "row"})) << to_json(two);
+    for (const char* sum : {"total.sum", "spread.sum"})
+        EXPECT_EQ(two.stages.at(sum).compute->at, (LoopRef{"b", "row"})) << to_json(two);
+    const Schedule all = wide_default(Algorithm({a, b, column, second}, {x, z}));
+    ASSERT_TRUE(all.stages.count("column.sum.parts")) << to_json(all);
+    EXPECT_EQ(all.stages.at("column.sum.parts").fuse_with, (FuseWith{"b", "task"})) << to_json(all);
+    EXPECT_EQ(all.stages.at("second.sum").fuse_with->stage, "column.sum") << to_json(all);
+    EXPECT_EQ(all.stages.at("total.sum").compute->at, (LoopRef{"b", "task"})) << to_json(all);
+    EXPECT_EQ(all.stages.at("spread.sum").compute->at, (LoopRef{"b", "row"})) << to_json(all);
+    // One output alone has such parts too; where an output needs another, neither shares with it.
+    EXPECT_TRUE(wide_default(Algorithm({b, column}, {x, z})).stages.count("column.sum.parts"));
+    Func after("after");
+    after(row, i) = b(row, i) * total(row);
+    EXPECT_FALSE(wide_default(Algorithm({b, after}, {x, z})).stages.at("b").fuse_with);
+}
+
 // Levels of a pyramid read twice the row, or half of it: windows as well, without a ring, as steps need different numbers of
 // rows.
 TEST(DefaultHomes, LevelsOfAPyramidSlide) {

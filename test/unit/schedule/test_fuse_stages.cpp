@@ -103,6 +103,43 @@ TEST(FuseStages, OutputsOfDifferentExtents) {
     }
 }
 
+// A row's total for two outputs of that row and for a part of a sum over rows; squares for one of them.
+TEST(FuseStages, StagesInSharedLoops) {
+    const Dim y("y"), x("x");
+    const Input in("in", i32, {y, x});
+    Func total("total"), a("a"), b("b"), column("column"), wide("wide");
+    wide(y, x) = in(y, x) * in(y, x);
+    total(y) = sum({x}, in(y, x));
+    a(y, x) = in(y, x) - total(y);
+    b(y, x) = wide(y, x) * 3 + total(y);
+    column(x) = sum({y}, in(y, x) * total(y));
+    const Algorithm all({a, b, column}, {in});
+    for (const FuseAlign align : {FuseAlign::none, FuseAlign::start, FuseAlign::end}) {
+        Schedule s;
+        for (const char* output : {"a", "b"}) s.stage(output).root().serial("y", 4, "task").serial("y", 0, "row").serial("x");
+        s.stage("b").fuse_with({"a", "row", align});
+        s.stage("column").root();
+        s.stage("column.sum").root();
+        s.partial("column.part", "column.sum", {"y/4"}).root().serial("y/4").serial("y").serial("x").fuse_with({"a", "task"});
+        s.stage("total").at("a", "task").serial("y");
+        s.stage("total.sum").at("a", "task").serial("y");
+        s.stage("wide").at("a", "row").serial("y").serial("x");
+        const LoopTree tree = tree_of(all, s);
+        if (align == FuseAlign::none) expect_golden("stages_in_shared_loops", tree);
+        for (const std::int64_t h : {1, 4, 11}) {
+            const Inputs given{{"in", filled<std::int32_t>({h, 3}, ramp<std::int32_t>(static_cast<size_t>(h * 3)))}};
+            std::vector<Buffer<std::int32_t>> wanted, got;
+            for (auto* of : {&wanted, &got}) *of = {{{h, 3}}, {{h, 3}}, {{3}}};
+            const auto outputs = [](std::vector<Buffer<std::int32_t>>& of) {
+                return Outputs{{"a", of[0]}, {"b", of[1]}, {"column", of[2]}};
+            };
+            evaluate(all, given, outputs(wanted));
+            interpreter::execute(tree, given, outputs(got), {.shuffle_seed = 3});
+            for (size_t k = 0; k < wanted.size(); ++k) EXPECT_EQ(elements(wanted[k]), elements(got[k])) << k << to_text(tree);
+        }
+    }
+}
+
 TEST(FuseStages, Refused) {
     const Algorithm a = Slopes().algorithm();
     const auto refused = [&](auto edit) {
@@ -132,8 +169,16 @@ TEST(FuseStages, Refused) {
         s.stage("across").fuse_with({"down", "y.1"});
     });
     EXPECT_TRUE(mentions(pairing, "run over one dim in down but not in across")) << pairing;
-    const std::string copy = refused([](Schedule& s) { s.copy("P", "photo", {"down"}).at("down", "xo"); });
-    EXPECT_TRUE(mentions(copy, "P is placed at loop xo of down, which several stages share")) << copy;
+    const std::string copy = refused([](Schedule& s) { s.copy("P", "photo", {"across"}).at("across", "xo"); });
+    EXPECT_TRUE(mentions(copy, "P is placed at loop xo of across, which is a loop of down")) << copy;
+    EXPECT_TRUE(mentions(copy, "name loop xo of down")) << copy;
+    const std::string inside = refused([](Schedule& s) { s.copy("P", "photo", {"across"}).at("down", "xo"); });
+    EXPECT_TRUE(mentions(inside, "which across shares with other iterations")) << inside;
+    const Algorithm outputs = Outputs3().algorithm();
+    Schedule apart = Outputs3().schedule(FuseAlign::none);
+    apart.copy("P", "in", {"copy"}).at("copy", "yo");
+    const std::string extents = message_of(outputs, apart);
+    EXPECT_TRUE(mentions(extents, "P is placed at loop yo of copy, which rows.sum shares with other iterations")) << extents;
 }
 
 // b reads a, c is fused with a and d with b: neither pair can run first when c reads b's partner.
