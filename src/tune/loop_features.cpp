@@ -5,8 +5,8 @@
 #include "base/match.h"
 #include "expr/op_cost.h"
 #include "schedule/loop_tree.h"
-#include "schedule/stage_cost.h"
 #include "tile/lower.h"
+#include "tune/index_values.h"
 
 #include <algorithm>
 #include <array>
@@ -27,7 +27,7 @@ struct Around {
 
 class Counter {
 public:
-    Counter(const LoopTree& tree, const std::map<std::string, std::int64_t>& extents) : tree_(tree), extents_(extents) {}
+    Counter(const LoopTree& tree, const std::map<std::string, std::int64_t>& extents) : tree_(tree), indices_(extents) {}
 
     std::vector<float> run() {
         const StageGraph& graph = tree_.bound.graph;
@@ -59,44 +59,13 @@ public:
 private:
     double& at(LoopFeature f) { return counts_[static_cast<size_t>(f)]; }
 
-    double extent(const Dim& d) const {
-        if (const auto constant = d.extent().constant()) return static_cast<double>(*constant);
-        const auto given = extents_.find(d.name());
-        if (given != extents_.end()) return static_cast<double>(given->second);
-        return d.state().extent ? value(Expr(*d.state().extent)) : estimated_extent(d);
-    }
     double bytes(const std::vector<Dim>& dims, DType t) const {
         double total = static_cast<double>(dtype_bytes(t));
-        for (const Dim& d : dims) total *= extent(d);
+        for (const Dim& d : dims) total *= indices_.extent(d);
         return total;
     }
 
-    // The value of an index with loops in the middle of their ranges; reads of values count as 0.
-    double value(const Expr& e) const {
-        if (e->op == Op::constant) return static_cast<double>(e->integer());
-        if (e->op == Op::variable) {
-            const auto found = variables_.find(e.get());
-            return found == variables_.end() ? 0 : found->second;
-        }
-        if (e->op == Op::extent) return extent(e->dim());
-        if (e->op == Op::access || e->args.empty()) return 0;
-        if (e->op == Op::select) return value(e->args[0]) != 0 ? value(e->args[1]) : value(e->args[2]);
-        const double a = value(e->args[0]);
-        if (e->args.size() == 1) return a;
-        const double b = value(e->args[1]);
-        if (e->op == Op::add) return a + b;
-        if (e->op == Op::sub) return a - b;
-        if (e->op == Op::mul) return a * b;
-        if (e->op == Op::div) return b == 0 ? 0 : std::floor(a / b);
-        if (e->op == Op::mod) return b == 0 ? 0 : a - b * std::floor(a / b);
-        if (e->op == Op::min) return std::min(a, b);
-        if (e->op == Op::max) return std::max(a, b);
-        if (e->op == Op::lt) return a < b;
-        if (e->op == Op::le) return a <= b;
-        if (e->op == Op::eq) return a == b;
-        if (e->op == Op::ne) return a != b;
-        return 0;
-    }
+    double value(const Expr& e) const { return indices_.value(e); }
 
     void visit(const Statement& s, const Around& around) {
         match(
@@ -106,7 +75,7 @@ private:
             },
             [&](const Loop& l) { visit_loop(l, around); },
             [&](const Let& l) {
-                variables_[l.variable.get()] = value(l.value);
+                indices_.set(l.variable, value(l.value));
                 visit(*l.body, around);
             },
             [&](const Guard& g) {
@@ -119,7 +88,7 @@ private:
 
     void visit_loop(const Loop& l, Around around) {
         const double count = std::max(value(l.extent), 1.0);
-        variables_[l.variable.get()] = value(l.begin) + std::floor((count - 1) / 2);
+        indices_.set(l.variable, value(l.begin) + std::floor((count - 1) / 2));
         if (l.kind == LoopKind::parallel) {
             if (!around.parallel) task_share_ = 1;
             at(LoopFeature::task_starts) += around.trips * count;
@@ -239,8 +208,7 @@ private:
     }
 
     const LoopTree& tree_;
-    const std::map<std::string, std::int64_t>& extents_;
-    std::map<const ExprNode*, double> variables_;
+    IndexValues indices_;
     std::array<double, loop_feature_count> counts_{};
     double task_share_ = 1;
     std::map<size_t, StageWork> work_;
@@ -295,8 +263,15 @@ const std::vector<std::string>& feature_names() {
 std::vector<float> loop_features(const Algorithm& algorithm, const Schedule& schedule,
                                  const std::map<std::string, std::int64_t>& extents, const Target& target) {
     const LoopTree tree = build_loop_tree(bind(algorithm, schedule, target));
+    if (target.kind != Target::Kind::cuda) return tree_features(tree, extents);
+    const tile::Program program = tile::lower(tree, target);
+    return tree_features(tree, extents, &program);
+}
+
+std::vector<float> tree_features(const LoopTree& tree, const std::map<std::string, std::int64_t>& extents,
+                                 const tile::Program* program) {
     std::vector<float> out = Counter(tree, extents).run();
-    if (target.kind == Target::Kind::cuda) append_block_features(tile::lower(tree, target), out);
+    if (program) append_block_features(*program, out);
     return out;
 }
 

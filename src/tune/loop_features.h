@@ -1,6 +1,13 @@
 #pragma once
 
+#include "schedule/loop_tree.h"
+#include "tile/tile_ir.h"
+
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
 namespace tessera::tune {
 
@@ -37,5 +44,9 @@ enum class LoopFeature {
     count
 };
 inline constexpr size_t loop_feature_count = static_cast<size_t>(LoopFeature::count);
+
+/// loop_features() of a tree; of one for a GPU with its tile program.
+[[nodiscard]] std::vector<float> tree_features(const LoopTree& tree, const std::map<std::string, std::int64_t>& extents,
+                                               const tile::Program* program = nullptr);
 
 }  // namespace tessera::tune

@@ -13,7 +13,8 @@ bool is_divided(const std::string& dim) { return dim.find_first_of("/%") != std:
 
 class Resizing {
 public:
-    Resizing(const Schedule& written, const Choose& choose) : written_(written), choose_(choose), out_(written) {}
+    Resizing(const Schedule& written, const Choose& choose, const IsLegal& is_legal)
+        : written_(written), choose_(choose), is_legal_(is_legal), out_(written) {}
 
     Schedule run() {
         for (const auto& [name, spec] : written_.stages)
@@ -28,10 +29,11 @@ public:
                 fix(spec.derived_from(), entry);
             }
         }
+        if (gpu_) scale_dims();
         for (auto& [name, spec] : out_.stages)
-            if (spec.loops) resize(name, spec);
+            if (spec.loops && !gpu_) resize(name, spec);
         for (auto& [name, spec] : out_.stages)
-            if (spec.loops && spec.fuse_with) follow(spec);
+            if (spec.loops && spec.fuse_with && !gpu_) follow(spec, out_);
         for (auto& [name, spec] : out_.stages) grow_rings(spec);
         return std::move(out_);
     }
@@ -62,10 +64,6 @@ private:
             const LoopSpec* inner = nullptr;
             for (size_t i = l + 1; i < loops.size() && !inner; ++i)
                 if (loops[i].dim == loop.dim) inner = &loops[i];
-            if (gpu_) {
-                scale(stage, loop, inner);
-                continue;
-            }
             const auto sizes = domain(*loop.tile, inner);
             const std::int64_t size = choose_(decision_of(stage, loop), sizes);
             // A ring lives inside a task.
@@ -79,19 +77,79 @@ private:
 
     // Who deals out a dim, and how often, stays: all sizes along it grow by one factor. What one thread moves at once stays as
     // well.
-    void scale(const std::string& stage, LoopSpec& loop, const LoopSpec* inner) {
-        if (grouped_.count(loop.dim) || (inner && !inner->tile && inner->as == LoopKind::vector)) return;
-        const auto known = factors_.find(loop.dim);
-        if (known != factors_.end()) {
-            loop.tile = std::max<std::int64_t>(*loop.tile * known->second.first / known->second.second, 1);
-            return;
+    struct ScaledDim {
+        std::string decision;
+        std::int64_t size = 0;            // as written, of the first loop that is met
+        std::vector<std::int64_t> sizes;  // from a quarter to four times
+    };
+    using Factors = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;  // of a dim: chosen size, written size
+
+    template <class Visit>
+    void for_scaled(Schedule& schedule, const Visit& visit) const {
+        for (auto& [stage, spec] : schedule.stages) {
+            if (!spec.loops) continue;
+            std::vector<LoopSpec>& loops = *spec.loops;
+            for (size_t l = loops.size(); l-- > shared_loops(spec);) {
+                LoopSpec& loop = loops[l];
+                if (!loop.tile || *loop.tile < 2 || is_divided(loop.dim) || fixed_.count({stage, loop.dim})) continue;
+                const auto inner = std::find_if(loops.begin() + static_cast<std::ptrdiff_t>(l) + 1, loops.end(),
+                                                [&](const LoopSpec& i) { return i.dim == loop.dim; });
+                const bool moved_at_once = inner != loops.end() && !inner->tile && inner->as == LoopKind::vector;
+                if (!moved_at_once && !grouped_.count(loop.dim)) visit(stage, loop);
+            }
         }
-        std::vector<std::int64_t> sizes;
-        for (const std::int64_t quarters : {1, 2, 4, 8, 16})
-            if (*loop.tile * quarters % 4 == 0 && *loop.tile * quarters / 4 >= 2) sizes.push_back(*loop.tile * quarters / 4);
-        const std::int64_t size = sizes.empty() ? *loop.tile : choose_(decision_of(stage, loop), sizes);
-        factors_[loop.dim] = {size, *loop.tile};
-        loop.tile = size;
+    }
+    Schedule scaled(const Factors& factors) const {
+        Schedule out = written_;
+        for_scaled(out, [&](const std::string&, LoopSpec& loop) {
+            const auto factor = factors.find(loop.dim);
+            if (factor != factors.end())
+                loop.tile = std::max<std::int64_t>(*loop.tile * factor->second.first / factor->second.second, 1);
+        });
+        for (auto& [name, spec] : out.stages)
+            if (spec.loops && spec.fuse_with) follow(spec, out);
+        return out;
+    }
+
+    // A size stays in its domain if what follows, all of it as written, halved or quartered, makes a legal schedule of it: so the
+    // next domain has a value too.
+    void scale_dims() {
+        std::vector<std::string> dims;
+        std::map<std::string, ScaledDim> found;
+        Schedule written = written_;
+        for_scaled(written, [&](const std::string& stage, LoopSpec& loop) {
+            const auto [at, fresh] = found.emplace(loop.dim, ScaledDim{decision_of(stage, loop), *loop.tile, {}});
+            if (!fresh) return;
+            dims.push_back(loop.dim);
+            for (const std::int64_t quarters : {1, 2, 4, 8, 16})
+                if (*loop.tile * quarters % 4 == 0 && *loop.tile * quarters / 4 >= 2)
+                    at->second.sizes.push_back(*loop.tile * quarters / 4);
+        });
+        Factors factors;
+        for (size_t d = 0; d < dims.size(); ++d) {
+            const ScaledDim& dim = found.at(dims[d]);
+            const auto leads_on = [&](std::int64_t size) {
+                factors[dims[d]] = {size, dim.size};
+                for (const std::int64_t parts : {1, 2, 4}) {
+                    Factors all = factors;
+                    bool same = parts > 1;
+                    for (size_t rest = d + 1; rest < dims.size(); ++rest) {
+                        const ScaledDim& other = found.at(dims[rest]);
+                        const bool has =
+                            std::find(other.sizes.begin(), other.sizes.end(), other.size / parts) != other.sizes.end();
+                        all[dims[rest]] = {has ? other.size / parts : other.size, other.size};
+                        same = same && !has;
+                    }
+                    if (!same && is_legal_(scaled(all))) return true;
+                }
+                return false;
+            };
+            std::vector<std::int64_t> sizes = dim.sizes;
+            if (is_legal_) std::erase_if(sizes, [&](std::int64_t size) { return !leads_on(size); });
+            if (sizes.empty()) sizes = {dim.size};
+            factors[dims[d]] = {choose_(dim.decision, sizes), dim.size};
+        }
+        out_ = scaled(factors);
     }
 
     // Sizes from a quarter to four times, whole blocks of the loop inside.
@@ -108,8 +166,8 @@ private:
         return out;
     }
 
-    void follow(StageSpec& spec) {
-        const std::vector<LoopSpec>& owner = *out_.stages.at(spec.fuse_with->stage).loops;
+    void follow(StageSpec& spec, const Schedule& in) const {
+        const std::vector<LoopSpec>& owner = *in.stages.at(spec.fuse_with->stage).loops;
         for (size_t l = 0; l < shared_loops(spec); ++l) (*spec.loops)[l].tile = owner[l].tile;
     }
 
@@ -126,17 +184,19 @@ private:
 
     const Schedule& written_;
     const Choose& choose_;
+    const IsLegal& is_legal_;
     Schedule out_;
     std::set<std::pair<std::string, std::string>> fixed_;  // stage, dim
     std::map<std::string, std::int64_t> growth_;           // of blocks along each dim
     bool gpu_ = false;
-    std::set<std::string> grouped_;                                         // dims that warpgroups deal out, 64 cells each
-    std::map<std::string, std::pair<std::int64_t, std::int64_t>> factors_;  // of a dim: chosen size, written size
+    std::set<std::string> grouped_;  // dims that warpgroups deal out, 64 cells each
 };
 
 }  // namespace
 
-Schedule resized(const Schedule& written, const Choose& choose) { return Resizing(written, choose).run(); }
+Schedule resized(const Schedule& written, const Choose& choose, const IsLegal& is_legal) {
+    return Resizing(written, choose, is_legal).run();
+}
 
 std::map<std::string, std::int64_t> sizes_of(const Schedule& written) {
     std::map<std::string, std::int64_t> out;

@@ -8,6 +8,8 @@
 #include "tune/analytic_model.h"
 #include "tune/cpu_facts.h"
 #include "tune/cuda_descent.h"
+#include "tune/gpu_model.h"
+#include "tune/loop_features.h"
 #include "tune/schedule_descent.h"
 #include "tune/schedule_form.h"
 
@@ -54,7 +56,12 @@ struct ScheduleSpace::Model {
     Target kernel_target;
     std::optional<CudaPlan> cuda;  // of a GPU
     mutable std::mutex mutex;
-    mutable std::map<std::string, std::vector<float>> features;  // by key; empty: the point is not legal
+    struct Known {
+        std::vector<float> features;      // empty: the point is not legal
+        std::optional<double> estimated;  // seconds on a GPU
+    };
+    mutable std::map<std::string, Known> known;   // by key
+    mutable std::map<std::string, bool> lowered;  // by a schedule's text: whether it is legal for a GPU
     mutable std::map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
 
@@ -110,11 +117,31 @@ struct ScheduleSpace::Model {
         std::vector<std::int64_t> kinds{0};
         while (kinds.size() <= forms.size()) kinds.push_back(static_cast<std::int64_t>(kinds.size()));
         const std::int64_t form = forms.empty() ? 0 : choose(form_decision, kinds);
-        const Schedule made_schedule = form > 0 ? resized(forms[static_cast<size_t>(form) - 1], choose)
+        const Schedule made_schedule = form > 0 ? resized(forms[static_cast<size_t>(form) - 1], choose, legal_on_gpu())
                                        : cuda   ? descend_cuda(*cuda, choose)
                                                 : descend(graphs, target, codes, choose);
         if (schedule) *schedule = made_schedule;
         return point;
+    }
+    // Empty elsewhere.
+    IsLegal legal_on_gpu() const {
+        if (!cuda) return {};
+        return [this](const Schedule& s) {
+            const std::string text = to_json(s);
+            {
+                const std::lock_guard lock(mutex);
+                if (const auto found = lowered.find(text); found != lowered.end()) return found->second;
+            }
+            bool legal = true;
+            try {
+                (void)tile::lower(build_loop_tree(bind(algorithm, s, kernel_target)), kernel_target);
+            } catch (const Exception&) {
+                legal = false;
+            }
+            const std::lock_guard lock(mutex);
+            if (lowered.size() >= most_remembered) lowered.clear();
+            return lowered[text] = legal;
+        };
     }
     // The written schedule that `schedule` is with other sizes, counted from one.
     std::optional<std::int64_t> form_of(const Schedule& schedule) const {
@@ -200,6 +227,29 @@ struct ScheduleSpace::Model {
             },
             &out);
         return out;
+    }
+    Known known_of(const std::string& key, const Point& point) const {
+        {
+            const std::lock_guard lock(mutex);
+            if (const auto found = known.find(key); found != known.end()) return found->second;
+        }
+        Known out;
+        try {
+            const LoopTree tree = build_loop_tree(bind(algorithm, schedule(point), kernel_target));
+            if (cuda) {
+                const tile::Program program = tile::lower(tree, kernel_target);
+                out = {tree_features(tree, target.extents, &program),
+                       gpu_seconds(program, target.extents, gpu_facts(kernel_target))};
+            } else {
+                out.features = tree_features(tree, target.extents);
+            }
+        } catch (const Exception&) {
+            // A size that a written schedule cannot have, or too much for a block.
+            if (!is_checked(point)) throw;
+        }
+        const std::lock_guard lock(mutex);
+        if (known.size() >= most_remembered) known.clear();
+        return known.emplace(key, std::move(out)).first->second;
     }
     // The stage that a decision is about: decisions of one stage are inherited together.
     std::string stage_of(std::uint32_t decision) const {
@@ -360,26 +410,10 @@ std::string ScheduleSpace::key(const Point& point) const {
 
 bool ScheduleSpace::legal(const Point& point) const { return !model_->is_checked(point) || !features(point).empty(); }
 
-std::vector<float> ScheduleSpace::features(const Point& point) const {
-    const std::string name = key(point);
-    {
-        const std::lock_guard lock(model_->mutex);
-        if (const auto found = model_->features.find(name); found != model_->features.end()) return found->second;
-    }
-    std::vector<float> out;
-    try {
-        out = loop_features(model_->algorithm, schedule(point), model_->target.extents, model_->kernel_target);
-    } catch (const Exception&) {
-        // A size that a written schedule cannot have, or too much for a block.
-        if (!model_->is_checked(point)) throw;
-    }
-    const std::lock_guard lock(model_->mutex);
-    if (model_->features.size() >= most_remembered) model_->features.clear();
-    return model_->features.emplace(name, std::move(out)).first->second;
-}
+std::vector<float> ScheduleSpace::features(const Point& point) const { return model_->known_of(key(point), point).features; }
 
 std::optional<double> ScheduleSpace::estimate(const Point& point) const {
-    if (model_->cuda) return std::nullopt;
+    if (model_->cuda) return model_->known_of(key(point), point).estimated;
     const auto f = features(point);
     if (f.empty()) return std::nullopt;
     if (!model_->learned) return analytic_seconds(f, model_->facts);
