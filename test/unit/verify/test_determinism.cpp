@@ -29,6 +29,32 @@ void expect_same_bits(const Func& loss, const std::vector<Wrt>& wrt, const Named
     EXPECT_EQ(report.runs, 8);
 }
 
+// Outputs that share their rows, and sums of columns in parts that their tasks compute.
+TEST(Determinism, RowsThatOutputsShareHaveTheSameBits) {
+    const int before = tessera_num_threads();
+    Dim b("b"), i("i");
+    const Input x("x", f32, {b, i}), given("given", f32, {b, i}), scale("scale", f32, {i}), bias("bias", f32, {i});
+    const ValuesAndGrads g = value_and_vjp({{ops::layer_norm("norm", x, {i}, scale, bias), given}}, {x, scale, bias});
+    std::vector<Func> outputs = g.values;
+    outputs.insert(outputs.end(), g.gradients.begin(), g.gradients.end());
+    const Algorithm step(outputs, arguments_of(outputs));
+    const Schedule s = default_schedule(step);
+    int parts = 0, shared = 0;
+    for (const auto& entry : s.stages) {
+        parts += entry.second.partial_of && entry.second.fuse_with ? 1 : 0;
+        shared += entry.second.fuse_with && entry.second.fuse_with->loop == "row" ? 1 : 0;
+    }
+    EXPECT_EQ(parts, 1) << to_json(s);
+    EXPECT_EQ(shared, 1) << to_json(s);
+    const DeterminismReport report = verify_determinism(step, {s},
+                                                        {{"x", random_floats({203, 133}, 1)},
+                                                         {"given", random_floats({203, 133}, 2)},
+                                                         {"scale", random_floats({133}, 3)},
+                                                         {"bias", random_floats({133}, 4)}});
+    EXPECT_TRUE(report.same()) << report.text();
+    tessera_set_num_threads(before);
+}
+
 TEST(Determinism, GradientsHaveTheSameBitsForEveryNumberOfThreads) {
     const int before = tessera_num_threads();
     Dim b("b"), i("i"), h("h"), v("v");
