@@ -120,7 +120,8 @@ TEST(CameraRaw, ByHandAndByDefault) {
     for (const Schedule& schedule : {hand, standard}) {
         SCOPED_TRACE(schedule == hand ? "by hand" : "default");
         const Module kernel = compile(algorithm, schedule, Target(), {.disk_cache = false});
-        for (const auto& [height, width] : {std::array{61, 83}, std::array{7, 130}, std::array{70, 5}, std::array{1, 1}}) {
+        for (const auto& [height, width] :
+             {std::array{61, 83}, std::array{7, 130}, std::array{70, 5}, std::array{1, 1}, std::array{96, 64}}) {
             Camera camera(height, width, of);
             Buffer<uint16_t> raw({height + 24, width + 32});
             Buffer<float> warm({3, 4}), cold({3, 4});
