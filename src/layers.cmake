@@ -17,7 +17,7 @@ set(TESSERA_ROOMS
   "backend/interpreter:base types expr algorithm schedule backend"
   "backend/cpu:base types expr algorithm schedule backend"
   "backend/cuda:base types expr algorithm schedule tile backend"
-  "compile:base types expr algorithm autodiff schedule schedule_db tile backend backend/interpreter backend/cpu backend/cuda"
+  "compile:base types expr algorithm transform autodiff schedule schedule_db tile backend backend/interpreter backend/cpu backend/cuda"
   "verify:base types expr algorithm autodiff schedule compile"
   "tune:base types expr algorithm schedule tile backend backend/cpu backend/cuda"
 )

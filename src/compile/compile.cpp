@@ -10,11 +10,15 @@
 #include "base/closest_name.h"
 #include "base/hash.h"
 #include "base/match.h"
+#include "schedule/condition.h"
+#include "transform/promised_extents.h"
 #ifdef TESSERA_HAVE_HALIDE
 #include "compile/cpu_kernels.h"
 #endif
 
 #include <fmt/format.h>
+
+#include <numeric>
 
 namespace tessera {
 namespace {
@@ -125,6 +129,20 @@ std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule) {
     base.variants.clear();
     choices.push_back({"base", "", std::move(base)});
     return choices;
+}
+
+Algorithm algorithm_under(const ScheduleChoice& choice, const Algorithm& algorithm) {
+    if (choice.when.empty()) return algorithm;
+    std::map<std::string, std::int64_t> factors;
+    using Kind = Condition::Kind;
+    for (const Condition& c : conjuncts(parse_condition(choice.when))) {
+        if (c.kind != Kind::eq || c.args[0].kind != Kind::mod || c.args[1].kind != Kind::number || c.args[1].value != 0) continue;
+        const Condition &name = c.args[0].args[0], &factor = c.args[0].args[1];
+        if (name.kind != Kind::name || factor.kind != Kind::number || factor.value < 1) continue;
+        std::int64_t& known = factors.emplace(name.spelling, 1).first->second;
+        known = std::lcm(known, factor.value);
+    }
+    return with_multiples(algorithm, factors);
 }
 
 namespace {
@@ -260,7 +278,7 @@ Module compile_from(const Algorithm& algorithm, const Schedule& schedule, const 
                     {fix("compile for host")});
     if (target.kind == Target::Kind::interpreter) {
         for (const ScheduleChoice& choice : schedule_choices(schedule))
-            if (!choice.schedule.stages.empty()) (void)bind(algorithm, choice.schedule, target);
+            if (!choice.schedule.stages.empty()) (void)bind(algorithm_under(choice, algorithm), choice.schedule, target);
         state->storage = std::make_unique<DescriptorStorage>(kernel_signature(algorithm, false), std::vector<KernelVariant>{});
         return Module(std::move(state));
     }

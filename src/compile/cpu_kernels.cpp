@@ -113,10 +113,11 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
     state.from_disk_cache = disk_cache;
     for (const ScheduleChoice& choice : schedule_choices(state.schedule)) {
         KernelVariant variant{.name = choice.name};
+        const Algorithm algorithm = algorithm_under(choice, state.algorithm);
         if (!choice.when.empty()) variant.when = variant_code(signature, choice.when);
         bool found = false;
         std::optional<CachedKernel> cached;
-        if (disk_cache) cached = cached_kernel(state.algorithm, signature, choice.schedule, state.target, found);
+        if (disk_cache) cached = cached_kernel(algorithm, signature, choice.schedule, state.target, found);
         state.from_disk_cache = state.from_disk_cache && found;
         if (cached) {
             variant.argv = cached->argv;
@@ -124,10 +125,10 @@ void compile_cpu_kernels(ModuleState& state, const CompileOptions& options) {
             state.code.push_back(std::move(cached->owner));
         } else {
             hashed = false;
-            auto kernel = std::make_shared<cpu::CompiledKernel>(
-                cpu::jit(bind(state.algorithm, choice.schedule), target, cpu::KernelChecks::none,
-                         options.profile ? cpu::Profiling::stages : cpu::Profiling::off));
-            check_parameters(state.algorithm, signature, kernel->parameters);
+            auto kernel =
+                std::make_shared<cpu::CompiledKernel>(cpu::jit(bind(algorithm, choice.schedule), target, cpu::KernelChecks::none,
+                                                               options.profile ? cpu::Profiling::stages : cpu::Profiling::off));
+            check_parameters(algorithm, signature, kernel->parameters);
             variant.call = call_compiled;
             variant.context = kernel.get();
             state.code.push_back(std::move(kernel));

@@ -36,7 +36,8 @@ std::string ir_text(const Algorithm& algorithm, const Schedule& schedule, const 
     if (level == IrLevel::graph) return algorithm.text();
     std::string out;
     for (const ScheduleChoice& choice : schedule_choices(schedule)) {
-        BoundSchedule bound = bind(algorithm, choice.schedule, target);
+        BoundSchedule bound =
+            bind(target.kind == Target::Kind::cuda ? algorithm : algorithm_under(choice, algorithm), choice.schedule, target);
         const bool lowered = level != IrLevel::schedule && target.kind == Target::Kind::cuda;
         if (!schedule.variants.empty())
             out += fmt::format("// {}{}\n", choice.name, choice.when.empty() ? "" : " when " + choice.when);

@@ -40,10 +40,11 @@ CFunction cpu_function([[maybe_unused]] const LibraryKernel& kernel, [[maybe_unu
         CFunction::Variant variant{choice.name, choice.when, {}, features, fmt::format("{}_{}", kernel.name, choice.name), "0"};
         if (!choice.when.empty()) variant.code = variant_code(function.signature, choice.when);
         objects.push_back(staging.file(variant.function + ".o"));
+        const Algorithm algorithm = algorithm_under(choice, kernel.algorithm);
         const cpu::EmittedKernel emitted =
-            cpu::emit(bind(kernel.algorithm, choice.schedule), text, variant.function, cpu::Artifact::object,
-                      objects.back().string(), profile ? cpu::Profiling::stages : cpu::Profiling::off);
-        check_parameters(kernel.algorithm, function.signature, emitted.parameters);
+            cpu::emit(bind(algorithm, choice.schedule), text, variant.function, cpu::Artifact::object, objects.back().string(),
+                      profile ? cpu::Profiling::stages : cpu::Profiling::off);
+        check_parameters(algorithm, function.signature, emitted.parameters);
         variant.scratch_bytes = emitted.scratch_bytes;
         function.variants.push_back(std::move(variant));
     }

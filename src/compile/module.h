@@ -35,5 +35,8 @@ struct ScheduleChoice {
     Schedule schedule;  // without variants
 };
 [[nodiscard]] std::vector<ScheduleChoice> schedule_choices(const Schedule& schedule);
+/// The algorithm where the condition of a choice holds: its dims are promised to be the multiples that the condition asks for
+/// (`n % 32 == 0`, alone or joined by &&). Arguments and dims are those of `algorithm`.
+[[nodiscard]] Algorithm algorithm_under(const ScheduleChoice& choice, const Algorithm& algorithm);
 
 }  // namespace tessera

@@ -208,7 +208,7 @@ const PrimitiveRow rows[] = {
     {.path = "variants[]", .forms = form_record, .doc = "one variant"},
     {.path = "variants[].when",
      .forms = form_condition,
-     .doc = "over extents, integer Scalars and strides; a fact when bound",
+     .doc = "over extents and integer Scalars; on a CPU `n % 32 == 0` is a fact when bound",
      .required = true},
     {.path = "variants[].stages", .forms = form_map, .doc = "deltas of the stages", .same_as = "stages"},
 

@@ -61,6 +61,7 @@ private:
     // ---- loops
 
     [[nodiscard]] TailStrategy tail_of(size_t i, const BoundLoop& loop, bool first, bool update) const {
+        if (!update && first && is_cut_evenly(i, loop)) return TailStrategy::RoundUp;
         switch (loop.tail) {
             case Tail::mask: return TailStrategy::Predicate;
             case Tail::round_up: return TailStrategy::RoundUp;
@@ -73,6 +74,17 @@ private:
         const auto extent = loop.dim.extent().constant();
         const bool holds = !stage(i).output || !first || (extent && *extent >= loop.tile);
         return holds ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf;
+    }
+
+    [[nodiscard]] bool shares_loops(size_t i) const {
+        return bound_.stages[i].fused || std::any_of(bound_.stages.begin(), bound_.stages.end(),
+                                                     [&](const BoundStage& o) { return o.fused && o.fused->leader == i; });
+    }
+    // Tiles of a whole output without a rest need no guard, behind which windows would not be seen to slide.
+    [[nodiscard]] bool is_cut_evenly(size_t i, const BoundLoop& loop) const {
+        const auto extent = loop.dim.extent().constant();
+        return stage(i).output && !shares_loops(i) && !loop.parts && !loop.reduction &&
+               (extent ? *extent % loop.tile == 0 : loop.dim.state().multiple_of % loop.tile == 0);
     }
 
     // A fused Func or one of its updates gets the loops of `nest`, named l0, l1, ... by position.
@@ -137,9 +149,7 @@ private:
     //   for block: for tile in [0, 4): if (block*4 + tile)*64 + ... < n: S
     //   ->  for block: for tile in [0, 4): if block*4 + tile < (n + 63)/64: ... if ... < n: S
     [[nodiscard]] std::optional<size_t> loop_over_tiles(size_t i, const std::vector<BoundLoop>& nest, size_t block) const {
-        const bool leads = std::any_of(bound_.stages.begin(), bound_.stages.end(),
-                                       [&](const BoundStage& o) { return o.fused && o.fused->leader == i; });
-        if (nest[block].parts || leads || bound_.stages[i].fused) return {};
+        if (nest[block].parts || shares_loops(i)) return {};
         for (size_t l = block + 1; l < nest.size(); ++l) {
             if (nest[l].dim.id() != nest[block].dim.id()) continue;
             const bool runs = nest[l].kind == LoopKind::serial || nest[l].kind == LoopKind::parallel;

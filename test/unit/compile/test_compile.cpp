@@ -98,6 +98,41 @@ TEST(Compile, CpuRunsAndChoosesVariants) {
     }
 }
 
+// Under the condition of a variant an extent is the multiple that it asks for: its tiles have no rest to guard, and a window
+// slides from row to row.
+TEST(Compile, TheConditionOfAVariantIsAFactAboutExtents) {
+    const Dim y("y"), x("x"), wide("wide", y.extent() + 2);
+    const Input in("in", i32, {wide, x});
+    Func rows("rows"), out("out");
+    rows(wide, x) = in(wide, x) * 3;
+    out(y, x) = rows(y, x) + rows(y + 2, x);
+    const Algorithm a({out}, {in});
+    Schedule schedule;
+    schedule.stage("out").root().parallel("y", 8, "task").serial("y", 2, "pair").serial("y").serial("x", 4, "xo").vector("x");
+    schedule.stage("rows").at("out", "pair").store_at("out", "task").serial("wide").serial("x", 4, "xo").vector("x");
+    for (auto& l : *schedule.stages.at("out").loops) l.tail = Tail::guard;
+    schedule.variant("y % 8 == 0 && x % 4 == 0 && x > 4", {});
+    const Module f = compile(a, schedule, {}, {.disk_cache = false});
+    for (const auto& [height, width] : {std::pair{16, 8}, std::pair{8, 12}, std::pair{16, 4}, std::pair{9, 8}, std::pair{0, 8}}) {
+        Buffer<std::int32_t> data({height + 2, width}), frame({height + 2, width + 8});
+        for (std::int64_t i = 0; i < data.size(); ++i) data.data()[i] = static_cast<std::int32_t>(i * i % 1000);
+        frame.fill(-1);
+        f({{"in", data}}, {{"out", frame.crop(0, 1, 1 + height).crop(1, 4, 4 + width)}});
+        for (std::int64_t r = 0; r < height + 2; ++r)
+            for (std::int64_t c = 0; c < width + 8; ++c) {
+                const bool inside = r >= 1 && r <= height && c >= 4 && c < 4 + width;
+                const std::int32_t wanted = inside ? 3 * (data(r - 1, c - 4) + data(r + 1, c - 4)) : -1;
+                ASSERT_EQ(frame(r, c), wanted) << height << "x" << width << " at " << r << ", " << c;
+            }
+    }
+    // Each row of a window is computed once: the loop over them begins early instead of telling the first iteration apart.
+    const std::string text = f.inspect_ir(IrLevel::tile);
+    const size_t base = text.find("// base");
+    ASSERT_NE(base, std::string::npos);
+    EXPECT_EQ(text.substr(0, base).find("select(0 <"), std::string::npos) << text;
+    EXPECT_NE(text.substr(base).find("select(0 <"), std::string::npos) << text;
+}
+
 TEST(Compile, EveryLevelHasItsText) {
     const Module f = compile(scaled_rows(), {}, {}, {.disk_cache = false});
     EXPECT_NE(f.inspect_ir(IrLevel::graph).find("out"), std::string::npos);
