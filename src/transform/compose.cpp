@@ -238,17 +238,7 @@ Algorithm curry(const Algorithm& algorithm, const std::vector<BoundValue>& value
                     fmt::format("{} has no argument or dim {} that is open", a.name, v.name),
                     {token("\"" + v.name + "\""), fix_spelling(v.name, all)});
     }
-    const auto copy = std::make_shared<GraphCopy>(std::move(changes));
-    const std::vector<Func> outputs = (*copy)(a.outputs);
-    AlgorithmOptions options{.name = name.empty() ? a.name : name};
-    std::vector<Argument> arguments;
-    for (const Argument& x : a.arguments)
-        if (!bound.count(x.state().get()))
-            arguments.emplace_back(Input(std::const_pointer_cast<InputState>(copy->input(x.state()))));
-    for (const auto& [x, y] : a.require) options.require.emplace_back(copy->extent(x), copy->extent(y));
-    for (const InPlacePair& p : a.in_place)
-        options.in_place.emplace_back(a.arguments[p.argument].state()->name, buffer_name(a.outputs[p.output], p.component));
-    return Algorithm(outputs, arguments, options, a.where);
+    return std::make_shared<GraphCopy>(std::move(changes))->algorithm(a, name.empty() ? a.name : name, bound);
 }
 
 }  // namespace tessera

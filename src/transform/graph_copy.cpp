@@ -393,4 +393,17 @@ std::shared_ptr<const DerivativeRule> GraphCopy::rule(const FuncState& f) {
     return made;
 }
 
+Algorithm GraphCopy::algorithm(const AlgorithmState& a, const std::string& name, const std::set<const InputState*>& constant) {
+    const std::vector<Func> outputs = (*this)(a.outputs);
+    AlgorithmOptions options{.name = name};
+    std::vector<Argument> arguments;
+    for (const Argument& x : a.arguments)
+        if (!constant.count(x.state().get()))
+            arguments.emplace_back(Input(std::const_pointer_cast<InputState>(input(x.state()))));
+    for (const auto& [x, y] : a.require) options.require.emplace_back(extent(x), extent(y));
+    for (const InPlacePair& p : a.in_place)
+        options.in_place.emplace_back(a.arguments[p.argument].state()->name, buffer_name(a.outputs[p.output], p.component));
+    return Algorithm(outputs, arguments, options, a.where);
+}
+
 }  // namespace tessera

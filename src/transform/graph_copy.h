@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tessera/algorithm.h>
+
 #include "algorithm/called_routine.h"
 #include "algorithm/derivative_rule.h"
 #include "algorithm/graph.h"
@@ -38,6 +40,9 @@ public:
     [[nodiscard]] Dim dim(const Dim& d);
     [[nodiscard]] Extent extent(const Extent& e);
     [[nodiscard]] std::shared_ptr<const InputState> input(const std::shared_ptr<const InputState>& input);
+    /// The whole of `a` under another name; `constant`: its arguments that are none any more.
+    [[nodiscard]] Algorithm algorithm(const AlgorithmState& a, const std::string& name,
+                                      const std::set<const InputState*>& constant);
 
 private:
     [[nodiscard]] std::vector<std::shared_ptr<FuncState>> reachable(const std::vector<Func>& outputs);
