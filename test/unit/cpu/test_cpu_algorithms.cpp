@@ -502,8 +502,9 @@ TEST(cpu_algorithms, default_schedule_of_several_sums_of_products) {
     f(m, n) = tanh(sum({k}, A(m, k) * B(k, n)) + sum({j}, C(m, j) * D(j, n)) + bias(n));
     g(b, m, n) = sum({k}, E(b, m, k) * F(b, n, k)) - sum({k}, G(b, k, m) * constant(H, 0.5f)(k - 1, n));
     h(m, n) = sum({k}, A(m, k) * B(k, n) + A(m, k) * H(k, n));
-    const CpuModel model;
-    for (const Algorithm& a : {Algorithm({f}, {A, B, C, D, bias}), Algorithm({g}, {E, F, G, H}), Algorithm({h}, {A, B, H})})
+    const CpuModel narrow, wide{.vector_bytes = 64, .vector_registers = 32};
+    for (const auto& [a, model] : {std::pair{Algorithm({f}, {A, B, C, D, bias}), narrow},
+                                   std::pair{Algorithm({g}, {E, F, G, H}), narrow}, std::pair{Algorithm({h}, {A, B, H}), wide}})
         expect_same(
             a, default_schedule(a, model),
             {{{"b", 2}, {"m", 37}, {"n", 150}, {"k", 70}, {"j", 33}}, {{"b", 1}, {"m", 5}, {"n", 3}, {"k", 1}, {"j", 2}}});
