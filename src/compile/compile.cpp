@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <numeric>
 
 namespace tessera {
@@ -138,9 +139,10 @@ Algorithm algorithm_under(const ScheduleChoice& choice, const Algorithm& algorit
     for (const Condition& c : conjuncts(parse_condition(choice.when))) {
         if (c.kind != Kind::eq || c.args[0].kind != Kind::mod || c.args[1].kind != Kind::number || c.args[1].value != 0) continue;
         const Condition &name = c.args[0].args[0], &factor = c.args[0].args[1];
-        if (name.kind != Kind::name || factor.kind != Kind::number || factor.value < 1) continue;
+        // Beyond the largest extent only 0 is a multiple.
+        if (name.kind != Kind::name || factor.kind != Kind::number || factor.value < 1 || factor.value > INT32_MAX) continue;
         std::int64_t& known = factors.emplace(name.spelling, 1).first->second;
-        known = std::lcm(known, factor.value);
+        if (const std::int64_t both = std::lcm(known, factor.value); both <= INT32_MAX) known = both;
     }
     return with_multiples(algorithm, factors);
 }

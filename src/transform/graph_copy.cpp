@@ -393,12 +393,12 @@ std::shared_ptr<const DerivativeRule> GraphCopy::rule(const FuncState& f) {
     return made;
 }
 
-Algorithm GraphCopy::algorithm(const AlgorithmState& a, const std::string& name, const std::set<const InputState*>& constant) {
+Algorithm GraphCopy::algorithm(const AlgorithmState& a, const std::string& name, const std::set<const InputState*>& literals) {
     const std::vector<Func> outputs = (*this)(a.outputs);
     AlgorithmOptions options{.name = name};
     std::vector<Argument> arguments;
     for (const Argument& x : a.arguments)
-        if (!constant.count(x.state().get()))
+        if (!literals.count(x.state().get()))
             arguments.emplace_back(Input(std::const_pointer_cast<InputState>(input(x.state()))));
     for (const auto& [x, y] : a.require) options.require.emplace_back(extent(x), extent(y));
     for (const InPlacePair& p : a.in_place)

@@ -40,9 +40,9 @@ public:
     [[nodiscard]] Dim dim(const Dim& d);
     [[nodiscard]] Extent extent(const Extent& e);
     [[nodiscard]] std::shared_ptr<const InputState> input(const std::shared_ptr<const InputState>& input);
-    /// The whole of `a` under another name; `constant`: its arguments that are none any more.
+    /// The whole of `a`; `literals`: arguments for which literals stand, which the copy does not have.
     [[nodiscard]] Algorithm algorithm(const AlgorithmState& a, const std::string& name,
-                                      const std::set<const InputState*>& constant);
+                                      const std::set<const InputState*>& literals);
 
 private:
     [[nodiscard]] std::vector<std::shared_ptr<FuncState>> reachable(const std::vector<Func>& outputs);

@@ -133,6 +133,14 @@ TEST(Compile, TheConditionOfAVariantIsAFactAboutExtents) {
     EXPECT_NE(text.substr(base).find("select(0 <"), std::string::npos) << text;
 }
 
+// No extent but 0 is a multiple of more than the largest one.
+TEST(Compile, MultiplesBeyondTheLargestExtent) {
+    Schedule schedule;
+    schedule.stage("out").root().serial("y").serial("x");
+    schedule.variant("x % 4294967296 == 0 && y % 2147483647 == 0 && y % 2147483646 == 0 && y % 2147483645 == 0", {});
+    check_scaled_rows(Target{}, schedule);
+}
+
 TEST(Compile, EveryLevelHasItsText) {
     const Module f = compile(scaled_rows(), {}, {}, {.disk_cache = false});
     EXPECT_NE(f.inspect_ir(IrLevel::graph).find("out"), std::string::npos);
