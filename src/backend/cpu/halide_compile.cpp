@@ -308,6 +308,41 @@ void check_runs_here(const Target& target, std::string_view text) {
                 {note("this machine is " + host.to_string()), fix("use \"host\"")});
 }
 
+// ---- masked vectors
+
+// Halide 21 cuts a vector under a mask into native ones, and generates no code where one lane remains: LLVM ends the program.
+class MaskedVectors : public ir::IRMutator {
+public:
+    MaskedVectors(const BoundSchedule& bound, Target target) : bound_(bound), target_(std::move(target)) {}
+
+private:
+    using ir::IRMutator::visit;
+
+    Halide::Expr visit(const ir::Load* op) override {
+        check(op->name, op->type, op->predicate);
+        return ir::IRMutator::visit(op);
+    }
+    ir::Stmt visit(const ir::Store* op) override {
+        check(op->name, op->value.type(), op->predicate);
+        return ir::IRMutator::visit(op);
+    }
+    void check(const std::string& name, const Halide::Type& type, const Halide::Expr& mask) const {
+        const int native = target_.natural_vector_size(type.element_of());
+        if (ir::is_const_one(mask) || type.lanes() <= native || type.lanes() % native != 1) return;
+        std::string stage;
+        SourceLoc where;
+        const std::string ours = with_our_names(bound_, name, stage, where);
+        throw Limit(L0903_schedule, where,
+                    fmt::format("{} is accessed in vectors of {} under a mask, one lane more than a multiple of {}", ours,
+                                type.lanes(), native),
+                    {fix(fmt::format("make the vector's tile {} or {}", type.lanes() - 1, type.lanes() + 1)),
+                     fix("use tail shift_inwards or round_up")});
+    }
+
+    const BoundSchedule& bound_;
+    Target target_;
+};
+
 // ---- pipelines
 
 struct Lowered {
@@ -317,7 +352,7 @@ struct Lowered {
     std::shared_ptr<MemoryPlan> memory = std::make_shared<MemoryPlan>();
 };
 
-Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profiling) {
+Lowered build(const BoundSchedule& bound, const Target& target, KernelChecks checks, Profiling profiling) {
     Translation t = translate(bound, checks);
     apply_schedule(bound, t);
     Lowered lowered{Halide::Pipeline(t.outputs), t.arguments, t.parameters};
@@ -328,6 +363,7 @@ Lowered build(const BoundSchedule& bound, KernelChecks checks, Profiling profili
     show_comparisons(lowered.pipeline);
     if (checks == KernelChecks::all) allow_reads_ahead(lowered.pipeline);
     load_edges_whole(lowered.pipeline);
+    lowered.pipeline.add_custom_lowering_pass(new MaskedVectors(bound, target));
     plan_memory(lowered.pipeline, lowered.memory);
     if (profiling == Profiling::stages) profile_stages(lowered.pipeline, bound, t);
     return lowered;
@@ -399,7 +435,7 @@ CompiledKernel jit(const BoundSchedule& bound, std::string_view text, KernelChec
     set_runtime_functions();
     align_functions();
     return guarded(bound, [&] {
-        Lowered lowered = build(bound, checks, profiling);
+        Lowered lowered = build(bound, target, checks, profiling);
         const std::string name = "kernel";
         const Halide::Module module =
             lowered.pipeline.compile_to_module(lowered.arguments, name, kernel_target(target, checks).with_feature(Target::JIT));
@@ -424,7 +460,7 @@ EmittedKernel emit(const BoundSchedule& bound, std::string_view text, const std:
     const Target target = kernel_target(parse_target(text), KernelChecks::none).with_feature(Target::NoRuntime);
     align_functions();
     return guarded(bound, [&] {
-        Lowered lowered = build(bound, KernelChecks::none, profiling);
+        Lowered lowered = build(bound, target, KernelChecks::none, profiling);
         lowered.pipeline.compile_to({{types.at(artifact), path}}, lowered.arguments, function, target);
         return EmittedKernel{lowered.parameters,
                              memory_text(bound, lowered.arguments, lowered.parameters, lowered.memory->bytes)};

@@ -278,9 +278,7 @@ private:
         if (b.stored_in) return;
         Halide::Func f = out_.stages[i].func;
         if (!b.compute_at) {
-            const bool shares = std::any_of(bound_.stages.begin(), bound_.stages.end(),
-                                            [&](const BoundStage& o) { return o.fused && o.fused->leader == i; });
-            if (!stage(i).output || !b.users.empty() || b.fused || shares) f.compute_root();
+            if (!stage(i).output || !b.users.empty() || shares_loops(i)) f.compute_root();
             return;
         }
         f.compute_at(level(*b.compute_at));

@@ -1,5 +1,6 @@
 // What Halide finds out about regions, extents and ranges must be what the schedule relies on.
 #include "thrown.h"
+#include "unit/compile/scratch_folder.h"
 #include "unit/cpu/expect_same.h"
 
 #include <tessera/schedule_default.h>
@@ -149,6 +150,31 @@ TEST(CpuRegions, VectorsBeyondWhatIsCompiledAreALimit) {
     Schedule fewer;
     fewer.stage("f").root().serial("c").vector("y").vector("x");
     expect_same(algorithm, fewer, {{}});
+}
+
+// One lane more than native vectors under a mask: LLVM would end the program.
+TEST(CpuRegions, MaskedVectorsOfOneLaneMoreAreALimit) {
+    Dim x("x");
+    const Input a("a", u64, {x});
+    Func f("f");
+    f(x) = a(x) + 1;
+    const Algorithm algorithm({f}, {a});
+    for (const Tail tail : {Tail::guard, Tail::mask})
+        for (const std::int64_t tile : {5, 6, 7, 9}) {
+            Schedule s;
+            s.stage("f").root().serial("x", tile, "xo").vector("x");
+            s.stages.at("f").loops->at(0).tail = tail;
+            const ScratchFolder folder;
+            try {
+                (void)cpu::emit(bind(algorithm, s), "x86-64-linux-avx2-fma", "kernel", cpu::Artifact::object,
+                                folder.file("kernel.o"));
+                EXPECT_NE(tile % 4, 1) << "compiled";
+            } catch (const Limit& e) {
+                EXPECT_EQ(tile % 4, 1) << e.message();
+                EXPECT_EQ(e.code(), L0903_schedule);
+                EXPECT_NE(e.message().find(fmt::format("in vectors of {} under a mask", tile)), std::string::npos) << e.message();
+            }
+        }
 }
 
 // The ranges that hold the reads exist only while each is translated: which memory they have differs from one kernel to the next.
