@@ -1,5 +1,5 @@
 // Lesson 7: algorithms made from algorithms. A function of one example is mapped over a batch, algorithms are put behind each
-// other, arguments get values.
+// other, arguments get values, products and sums become one operation.
 #include <tessera/autodiff.h>
 #include <tessera/tessera.h>
 #include <tessera/transform.h>
@@ -46,5 +46,11 @@ int main() {
     const Algorithm halves = curry(both, {{"factor", 0.5f}, {"m", 16}});
     std::cout << halves.text();
     expect(halves.arguments().size() == 1, "a is all that is left open");
+
+    // One rounding for a product and a sum, as fast-math compilers choose where they like: here it is part of the definition.
+    Func blend("blend");
+    blend(n, m) = 0.25f * a(n, m) + 0.75f * z(n, m);
+    const Algorithm blends = contracted(Algorithm({blend}, {a, z}));
+    std::cout << blends.text();
     return 0;
 }

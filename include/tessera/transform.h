@@ -57,4 +57,10 @@ struct BoundValue {
 /// promise or an extent that is derived from others.
 [[nodiscard]] Algorithm curry(const Algorithm& algorithm, const std::vector<BoundValue>& values, const std::string& name = {});
 
+/// `algorithm` with fused multiply-adds: every f32 or f64 sum or difference in its definitions of which one side is a product
+/// becomes fma() of it, the right side where both are; products of a sum() are fused already. Rounds once where the original
+/// rounds twice, so bits differ from it, and are the same for every schedule and on every target as ever. What is read from
+/// another definition is a number, not a product. User monoids stay as they are.
+[[nodiscard]] Algorithm contracted(const Algorithm& algorithm, const std::string& name = {});
+
 }  // namespace tessera

@@ -10,6 +10,16 @@ namespace {
 bool is_structured(Op op) { return op == Op::reduce || op == Op::scan || op == Op::scatter; }
 const void* key_of(const AccessTarget& t) { return t.input ? static_cast<const void*>(t.input.get()) : t.func.get(); }
 
+// a + b or a - b in one rounding with the product that it has, b where both are one.
+Expr fused(const ExprNode& n, const std::vector<Expr>& args) {
+    const bool second = args[1]->op == Op::mul, minus = n.op == Op::sub;
+    const Expr& product = args[second ? 1 : 0];
+    TESSERA_CHECK(product->op == Op::mul, "a sum that is fused has a product");
+    const auto negated = [&](const Expr& e) { return minus ? -e : e; };
+    if (second) return fma(negated(product->args[0]), product->args[1], args[0]);
+    return fma(product->args[0], product->args[1], negated(args[1]));
+}
+
 }  // namespace
 
 // ---- dims and inputs
@@ -121,6 +131,7 @@ bool GraphCopy::touches(const FuncState& f) {
         if (is_structured(n->op)) note(n->reduction().dims);
         if (n->op == Op::scatter) note(n->scatter().destination);
         if (n->op == Op::access) changes = touches(n->target());
+        changes = changes || changes_.fused.count(n.get()) != 0;
     });
     if (f.recurrence) {
         note({f.recurrence->t});
@@ -256,6 +267,7 @@ std::optional<Wrt> GraphCopy::operand(const Wrt& x) {
 Expr GraphCopy::copied(const Expr& n, std::vector<Expr> args) {
     if (n->op == Op::access) return copied_access(n, std::move(args));
     if (n->op == Op::dim) return make_dim(dim(n->dim()));
+    if (changes_.fused.count(n.get())) return fused(*n, args);
     ExprNode node = *n;
     node.args = std::move(args);
     if (n->op == Op::extent)

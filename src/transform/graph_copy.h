@@ -26,7 +26,8 @@ struct CopyChanges {
     std::map<const void*, Replacement> tensors = {};  // by InputState or FuncState
     std::map<const void*, Expr> constants = {};       // by InputState: weak literals for all its elements
     std::map<const FuncState*, std::string> names = {};
-    std::string suffix = {};  // of the names of the other copies
+    std::unordered_set<const ExprNode*> fused = {};  // sums and differences with a product, which become fma
+    std::string suffix = {};                         // of the names of the other copies
 };
 
 /// Copies of definitions with dims, tensors and names replaced. What none of it touches stays itself.

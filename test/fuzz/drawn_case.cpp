@@ -1,5 +1,7 @@
 #include "fuzz/drawn_case.h"
 
+#include <tessera/transform.h>
+
 #include "algorithm/graph.h"
 #include "fuzz/random_real.h"
 
@@ -174,7 +176,7 @@ DrawnCase draw_case(Random& random, bool routines) {
 
 DrawnCase draw_real_case(Random& random) {
     const RealProgram program = random_real(random);
-    DrawnCase c{program.algorithm, program.extents};
+    DrawnCase c{chance(random, 0.25) ? contracted(program.algorithm) : program.algorithm, program.extents};
     c.tolerance = program.ordered ? 0 : 1e-9;
     const auto shape = [&](const std::vector<Dim>& dims) { return shape_of(dims, c.extents); };
     for (const Argument& arg : c.algorithm.arguments()) {
