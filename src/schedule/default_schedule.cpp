@@ -7,6 +7,7 @@
 #include "schedule/default_home_clones.h"
 #include "schedule/default_inlining.h"
 #include "schedule/default_joined_rows.h"
+#include "schedule/default_lanes.h"
 #include "schedule/default_levels.h"
 #include "schedule/default_row_clones.h"
 #include "schedule/default_row_factors.h"
@@ -24,6 +25,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <numeric>
 #include <set>
 
 namespace tessera {
@@ -120,16 +122,7 @@ private:
         });
     }
 
-    std::int64_t lanes(const Stage& s) const {
-        std::int64_t bytes = 1;
-        for (const DType t : s.dtypes) bytes = std::max<std::int64_t>(bytes, dtype_bytes(t));
-        for (const Expr& e : exprs_of(s))
-            for_each_node({e}, [&](const Expr& n) {
-                if (n->op == Op::access || (is_scalar_op(n->op) && n->dtype != DType::i64))
-                    bytes = std::max<std::int64_t>(bytes, dtype_bytes(n->dtype));
-            });
-        return std::max<std::int64_t>(model_.vector_bytes / std::max<std::int64_t>(bytes, 2), 4);
-    }
+    std::int64_t lanes(const Stage& s) const { return lanes_of(s, model_); }
 
     void schedule_stage(size_t i) {
         const Stage& s = stage(i);
@@ -404,21 +397,28 @@ private:
         if (!where || !is_near(i, *where)) return false;
         const Stage& s = stage(i);
         const auto step = rows_needed(i, *where);
-        if (step && has_task_loop(where->first) && !fit_task(i, where->first, *step)) return false;
-        const std::int64_t together = row_loops(i, *where, edit);
-        if (step) steps_[s.name] = (*step + together - 1) / together * together;
-        bool shifted = false, in_task = false;
+        const bool has_tasks = has_task_loop(where->first);
+        if (step && has_tasks && !fit_task(i, where->first, *step)) return false;
+        bool shifted = false, in_task = false, behind = false;
         for (const Read& r : reads_[i]) {
+            const Compute& at = *out_.stages.at(stage(r.user).name).compute;
             shifted = shifted || !is_pointwise(r.access);
-            in_task = in_task || (joined_.count(where->first) && stands_in_task(stage(r.user).name, where->first));
+            behind = behind || (at.kind == Compute::Kind::at && at.at.stage == where->first && at.at.loop == "row");
+            in_task = in_task || stands_in_task(stage(r.user).name, where->first);
         }
+        // Of a window behind a window over rows at another rate, steps take more rows than are new, and none can be forgotten;
+        // and rows that are made in turns want to be made together. So all rows of a task are, and the first window reads them.
+        const bool in_turns = !s.update && row_period(s, s.dims[where->second]) > 1;
+        in_task = in_task || (has_tasks && shifted && behind && (in_turns || (!step && reaches_[s.name].level)));
+        const std::int64_t together = row_loops(i, *where, in_task, edit);
+        if (step && !in_task) steps_[s.name] = (*step + together - 1) / together * together;
         edit.at(where->first, in_task ? "task" : "row");
         // The memory of a row of unknown length is asked for once a task.
-        if (!shifted && !in_task && !s.update && !s.dims.back().extent().constant() && has_task_loop(where->first) &&
+        if (!shifted && !in_task && !s.update && !s.dims.back().extent().constant() && has_tasks &&
             where->second + 1 != s.dims.size())
             edit.alloc_at(where->first, "task");
         // A sliding window: rows computed once per task are kept while later rows read them.
-        if (shifted && has_task_loop(where->first)) {
+        if (shifted && !in_task && has_tasks) {
             edit.store_at(where->first, "task");
             if (step)
                 edit.fold(s.dims[where->second].name(),
@@ -468,16 +468,17 @@ private:
         return row ? std::optional(high - low) : std::nullopt;
     }
 
-    // As many rows of a definition together as the output takes in one step, if they share what they read; returns how many.
-    std::int64_t row_loops(size_t i, const std::pair<std::string, size_t>& where, StageEdit& edit) {
+    // As many rows of a definition together as the output takes in one step, if they share what they read, or, of all rows of a
+    // task, as are made in turns; returns how many.
+    std::int64_t row_loops(size_t i, const std::pair<std::string, size_t>& where, bool in_task, StageEdit& edit) {
         const Stage& s = stage(i);
         if (s.update) return 1;
         const Dim &row = s.dims[where.second], &x = s.dims.back();
         const std::int64_t width = lanes(s);
         const StageSpec& block = out_.stages.at(where.first);
         const bool wide = estimated_extent(x) >= static_cast<double>(width) && row.id() != x.id();
-        const std::int64_t rows =
-            wide && loop_named(block, "line") ? rows_of(s, row, loop_named(block, "row")->tile.value_or(1)) : 1;
+        std::int64_t rows = wide && loop_named(block, "line") ? rows_of(s, row, loop_named(block, "row")->tile.value_or(1)) : 1;
+        if (wide && in_task) rows = std::lcm(rows, row_period(s, row));
         for (size_t d = 0; d + 1 < s.dims.size(); ++d)
             if (d != where.second || rows == 1) edit.serial(s.dims[d].name());
         if (!wide) {

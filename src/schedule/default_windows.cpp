@@ -32,6 +32,10 @@ double times_along(const Stage& user, const std::vector<Expr>& indices, const Di
     return moves ? std::max(outer / taken, 1.0) : 1;
 }
 
+bool stands_in_tasks(const StageSpec& spec, const std::string& root) {
+    return spec.compute && spec.compute->kind == Compute::Kind::at && spec.compute->at.stage == root &&
+           spec.compute->at.loop == "task";
+}
 bool slides_over(const StageSpec& spec, const std::string& root) {
     return spec.store.at && spec.store.at->stage == root && spec.store.at->loop == "task";
 }
@@ -140,7 +144,8 @@ void narrow_windows(const StageGraph& graph, const CpuModel& model, const std::m
         if (!task || !columns || task->dim == columns->dim || columns->dim != s.dims.back().name()) continue;
         const bool of_levels = std::any_of(reaches.begin(), reaches.end(), [&](const auto& entry) {
             const auto placed = schedule.stages.find(entry.first);
-            return entry.second.level && placed != schedule.stages.end() && slides_over(placed->second, s.name);
+            return entry.second.level && placed != schedule.stages.end() &&
+                   (slides_over(placed->second, s.name) || stands_in_tasks(placed->second, s.name));
         });
         if (of_levels) continue;
         const std::int64_t bytes = column_bytes(graph, schedule, s.name, task->tile.value_or(1));

@@ -63,7 +63,7 @@ TEST(DefaultHomes, OutputsThatShareRowSumsShareTheirRows) {
 }
 
 // Levels of a pyramid read twice the row, or half of it: windows as well, without a ring, as steps need different numbers of
-// rows.
+// rows. What such a window reads so is computed for the whole task.
 TEST(DefaultHomes, LevelsOfAPyramidSlide) {
     Dim y("y"), x("x"), ry("ry", 2 * y.extent() + 1), rx("rx", 2 * x.extent() + 1);
     Input photo("photo", f32, {ry, rx});
@@ -81,6 +81,36 @@ TEST(DefaultHomes, LevelsOfAPyramidSlide) {
     const Schedule up = wide_default(Algorithm({again}, {small}));
     EXPECT_EQ(up.stages.at("wide").compute->at, (LoopRef{"again", "row"})) << to_json(up);
     EXPECT_EQ(up.stages.at("wide").store.at, (LoopRef{"again", "task"})) << to_json(up);
+    Dim top_y("top_y");
+    Func first("first"), last("last");
+    first(y, x) = sqrt(clamp(small)(y, x - 1) + clamp(small)(y, x + 1));
+    Func second("second");
+    second(big_y, x) = sqrt(first(big_y / 2, x) + first((big_y + 1) / 2, x));
+    last(top_y, x) = second(top_y / 2, x) + second((top_y + 1) / 2, x);
+    const Schedule twice = wide_default(Algorithm({last}, {small}));
+    EXPECT_EQ(twice.stages.at("second").compute->at, (LoopRef{"last", "row"})) << to_json(twice);
+    EXPECT_EQ(twice.stages.at("first").compute->at, (LoopRef{"last", "task"})) << to_json(twice);
+    EXPECT_FALSE(twice.stages.at("first").store.at) << to_json(twice);
+}
+
+// Two rows of a mosaic are made together, for the whole task where a window reads them.
+TEST(DefaultHomes, RowsThatAreMadeInTurnsAreMadeTogether) {
+    Dim y("y"), x("x"), iy("iy", y.extent() + 8), ix("ix", x.extent() + 8);
+    Input samples("samples", u16, {iy, ix});
+    Func even("even"), odd("odd"), mosaic("mosaic"), smooth("smooth"), out("out");
+    const Expr a = samples(y, x), b = samples(y + 1, x + 1);
+    even(y, x) = max(a, b) - min(a, b) / 2;
+    odd(y, x) = max(a, b) - min(a, b) / 3;
+    mosaic(y, x) = select(y % 2 == 0, even(y, x) + even(y, x + 1), odd(y, x) + odd(y, x + 2));
+    smooth(y, x) = max(mosaic(y, x), max(mosaic(y + 1, x), mosaic(y, x + 1))) / 3;
+    out(y, x) = max(smooth(y, x), max(smooth(y + 1, x), smooth(y, x + 1))) / 5;
+    const Schedule s = wide_default(Algorithm({out}, {samples}));
+    ASSERT_TRUE(s.stages.count("mosaic") && s.stages.count("smooth")) << to_json(s);
+    EXPECT_EQ(s.stages.at("smooth").compute->at, (LoopRef{"out", "row"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("mosaic").compute->at, (LoopRef{"out", "task"})) << to_json(s);
+    const LoopSpec& rows = s.stages.at("mosaic").loops->front();
+    EXPECT_EQ(rows.name, "rows") << to_json(s);
+    EXPECT_EQ(rows.tile, 2) << to_json(s);
 }
 
 // Fine levels that coarse ones need around a task would be computed by many tasks: they are passes of their own, coarse ones not.
@@ -108,6 +138,7 @@ TEST(DefaultHomes, FineLevelsOfAPyramidAreNoWindows) {
     const Schedule s = wide_default(Algorithm({filled}, {photo}));
     EXPECT_EQ(s.stages.at("down_1").compute->kind, Compute::Kind::root) << to_json(s);
     EXPECT_EQ(s.stages.at("filled_1").compute->at, (LoopRef{"filled_0", "row"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("filled_2").compute->at, (LoopRef{"filled_0", "task"})) << to_json(s);
     for (const LoopSpec& l : *s.stages.at("filled_0").loops) EXPECT_NE(l.name, "strip") << to_json(s);
 }
 
