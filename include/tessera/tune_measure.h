@@ -48,6 +48,9 @@ struct Measured {
 class Measurer {
 public:
     virtual ~Measurer() = default;
+    /// Compiles what will be measured next, as many at once as there are processors, and returns when that is done. What is not
+    /// prepared is compiled when it is measured.
+    virtual void prepare(const std::vector<Schedule>& schedules) { (void)schedules; }
     /// A candidate that fails is an answer.
     [[nodiscard]] virtual Measured measure(const Schedule& schedule, int samples) = 0;
 };
@@ -72,6 +75,7 @@ public:
     /// integers, by dtype and reduction length for floats) and looks at the guards around the outputs; then takes `samples`
     /// times. What compiles to the machine code of an earlier candidate gets that one's answer the first time.
     [[nodiscard]] Measured measure(const Schedule& schedule, int samples) override;
+    void prepare(const std::vector<Schedule>& schedules) override;
     [[nodiscard]] int threads() const;
 
 private:

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 namespace tessera::tune {
@@ -66,29 +67,12 @@ private:
 
 class CudaCandidate : public Candidate {
 public:
-    CudaCandidate(Module module, KernelArguments& arguments, bool cold) : module_(std::move(module)), arguments_(arguments) {
-        for (const auto& [name, value] : arguments.inputs) {
-            const auto* buffer = std::get_if<AnyBuffer>(&value.value());
-            if (!buffer) {
-                inputs_.emplace(name, value);
-                continue;
-            }
-            const std::size_t bytes = static_cast<std::size_t>(buffer->size()) * tessera_dtype_bytes(buffer->dtype());
-            memory_.emplace_back(bytes);
-            memory_.back().copy_from_main(buffer->data());
-            inputs_.emplace(name, AnyBuffer(buffer->dtype(), memory_.back().at(0), buffer->extents()));
-        }
-        // With the guards around them.
-        for (auto& [name, guarded] : arguments.outputs) {
-            const auto [at, fresh] = output_memory_.emplace(name, GpuMemory(guarded.with_guards().size()));
-            outputs_.emplace(
-                name, AnyBuffer(guarded.buffer().dtype(), at->second.at(GuardedBuffer::guard_bytes), guarded.buffer().extents()));
-        }
-        if (cold) flush_.emplace_back(flushed_gpu_bytes);
-    }
+    CudaCandidate(Module module, KernelArguments& arguments, bool cold)
+        : module_(std::move(module)), arguments_(arguments), cold_(cold) {}
 
     [[nodiscard]] const std::string& code_hash() const override { return module_.code_hash(); }
     void run() override {
+        bind();
         for (auto& [name, guarded] : arguments_.outputs) output_memory_.at(name).copy_from_main(guarded.with_guards().data());
         module_(inputs_, outputs_);
         for (auto& [name, guarded] : arguments_.outputs) output_memory_.at(name).copy_to_main(guarded.with_guards().data());
@@ -96,6 +80,7 @@ public:
     }
     // Calls follow each other in the stream, so that what starting one takes lies behind the one before.
     [[nodiscard]] std::vector<double> take_samples(int count) override {
+        bind();
         (void)batch(1);
         const double once = std::max(batch(1), 1e-7);
         const int calls = flush_.empty() ? static_cast<int>(std::clamp(std::ceil(shortest_batch / once), 1.0, 1000.0)) : 1;
@@ -108,20 +93,46 @@ public:
     }
 
 private:
+    // The GPU's memory is of the candidate that runs, not of those that are compiled and wait.
+    void bind() {
+        if (before_) return;
+        before_.emplace();
+        after_.emplace();
+        for (const auto& [name, value] : arguments_.inputs) {
+            const auto* buffer = std::get_if<AnyBuffer>(&value.value());
+            if (!buffer) {
+                inputs_.emplace(name, value);
+                continue;
+            }
+            const std::size_t bytes = static_cast<std::size_t>(buffer->size()) * tessera_dtype_bytes(buffer->dtype());
+            memory_.emplace_back(bytes);
+            memory_.back().copy_from_main(buffer->data());
+            inputs_.emplace(name, AnyBuffer(buffer->dtype(), memory_.back().at(0), buffer->extents()));
+        }
+        // With the guards around them.
+        for (auto& [name, guarded] : arguments_.outputs) {
+            const auto [at, fresh] = output_memory_.emplace(name, GpuMemory(guarded.with_guards().size()));
+            outputs_.emplace(
+                name, AnyBuffer(guarded.buffer().dtype(), at->second.at(GuardedBuffer::guard_bytes), guarded.buffer().extents()));
+        }
+        if (cold_) flush_.emplace_back(flushed_gpu_bytes);
+    }
+
     double batch(int calls) const {
-        before_.record();
+        before_->record();
         for (int c = 0; c < calls; ++c) module_.enqueue(inputs_, outputs_, nullptr);
-        after_.record();
-        return after_.seconds_since(before_) / calls;
+        after_->record();
+        return after_->seconds_since(*before_) / calls;
     }
 
     Module module_;
     KernelArguments& arguments_;
+    bool cold_;
     std::vector<GpuMemory> memory_, flush_;
     std::map<std::string, GpuMemory> output_memory_;
     NamedInputs inputs_;
     NamedOutputs outputs_;
-    GpuEvent before_, after_;
+    std::optional<GpuEvent> before_, after_;
 };
 
 class CudaDevice : public CandidateDevice {

@@ -2,6 +2,7 @@
 #include <tessera/tune_measure.h>
 
 #include "tune/candidate_device.h"
+#include "tune/isolated_process.h"
 #include "tune/runner_process.h"
 
 #include <fmt/format.h>
@@ -123,7 +124,7 @@ int Runner::threads() const { return state_->options.threads > 0 ? state_->optio
 Measured Runner::measure(const Schedule& schedule, int samples) {
     State& s = *state_;
     const std::string text = to_json(schedule, JsonStyle::compact);
-    RunnerRequest request{text, samples, s.right.count(text) == 0};
+    RunnerRequest request{.schedule = text, .samples = samples, .check = s.right.count(text) == 0};
     if (request.check)
         for (const auto& known : s.by_code) request.known_code.push_back(known.first);
     for (int attempt = 0; attempt < 2; ++attempt) {
@@ -153,6 +154,17 @@ Measured Runner::measure(const Schedule& schedule, int samples) {
     out.verdict = Verdict::crash;
     out.error = "the runner process ended twice";
     return out;
+}
+
+void Runner::prepare(const std::vector<Schedule>& schedules) {
+    if (schedules.empty()) return;
+    State& s = *state_;
+    RunnerRequest request;
+    for (const Schedule& schedule : schedules) request.compile.push_back(to_json(schedule, JsonStyle::compact));
+    if (s.socket < 0) s.start();
+    const MachineLock lock(s.options.lock_file);
+    // Where the runner ends, measure() starts another one, and compiles.
+    if (!send_text(s.socket, to_text(request)) || !receive_text(s.socket)) s.stop();
 }
 
 std::vector<std::vector<double>> interleaved(Measurer& measurer, const std::vector<Schedule>& schedules, int rounds) {

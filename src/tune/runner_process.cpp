@@ -1,29 +1,29 @@
 #include "tune/runner_process.h"
 
+#include <tessera/tessera_runtime.h>
+
 #include "tune/candidate_device.h"
+#include "tune/isolated_process.h"
 #include "tune/kernel_arguments.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <memory>
 #include <new>
+#include <utility>
 
 namespace tessera::tune {
 namespace {
@@ -62,151 +62,114 @@ struct Bench {
     double reduced = 1;
 };
 
-Measured try_candidate(Bench& bench, const RunnerRequest& request) {
-    Measured out;
-    try {
-        const auto start = Clock::now();
-        const auto candidate = bench.device.compile(parse_schedule(request.schedule), bench.arguments);
-        out.compile_seconds = seconds_since(start);
-        out.code_hash = candidate->code_hash();
-        out.same_code = std::count(request.known_code.begin(), request.known_code.end(), out.code_hash) > 0;
-        if (out.same_code) return out;
+// A candidate in its process: compiled first, then checked and timed.
+class CandidateRun {
+public:
+    CandidateRun(Bench& bench, std::string schedule) : bench_(bench), schedule_(std::move(schedule)) {}
+
+    void compile() {
+        catching([&] {
+            const auto start = Clock::now();
+            candidate_ = bench_.device.compile(parse_schedule(schedule_), bench_.arguments);
+            out_.compile_seconds = seconds_since(start);
+            out_.code_hash = candidate_->code_hash();
+        });
+    }
+    [[nodiscard]] Measured measure(const RunnerRequest& request) {
+        if (candidate_) catching([&] { check_and_time(request); });
+        return std::move(out_);
+    }
+
+private:
+    void check_and_time(const RunnerRequest& request) {
+        out_.same_code = std::count(request.known_code.begin(), request.known_code.end(), out_.code_hash) > 0;
+        if (out_.same_code) return;
         if (request.check) {
             const std::string wrong =
-                output_problem(bench.arguments, bench.reference.buffers(), bench.reduced, [&] { candidate->run(); });
+                output_problem(bench_.arguments, bench_.reference.buffers(), bench_.reduced, [&] { candidate_->run(); });
             if (!wrong.empty()) {
-                out.verdict = Verdict::wrong;
-                out.error = wrong;
-                return out;
+                out_.verdict = Verdict::wrong;
+                out_.error = wrong;
+                return;
             }
-            out.checked = true;
+            out_.checked = true;
         }
-        out.samples = candidate->take_samples(request.samples);
-    } catch (const Exception& e) {
-        out.error = fmt::format("{}: {}", code_text(e.code()), e.message());
-        if (e.code() == E0711_out_of_memory)
-            out.verdict = Verdict::out_of_memory;
-        else if (e.code() == E0712_kernel_failed)
-            out.verdict = bench.device.failed_kernel();
-        else if (e.code() == E0804_toolchain)  // also of a variant that is compiled when it is called
-            out.verdict = Verdict::compile_error;
-        else
-            out.verdict = out.compile_seconds == 0 ? Verdict::compile_error : Verdict::crash;
-        out.samples.clear();
-    } catch (const std::bad_alloc&) {
-        out.verdict = Verdict::out_of_memory;
-        out.error = "no memory within the limit";
-    } catch (const std::exception& e) {
-        out.verdict = Verdict::compile_error;
-        out.error = e.what();
+        out_.samples = candidate_->take_samples(request.samples);
     }
-    return out;
-}
+    void catching(const std::function<void()>& step) {
+        try {
+            step();
+            return;
+        } catch (const Exception& e) {
+            out_.error = fmt::format("{}: {}", code_text(e.code()), e.message());
+            if (e.code() == E0711_out_of_memory)
+                out_.verdict = Verdict::out_of_memory;
+            else if (e.code() == E0712_kernel_failed)
+                out_.verdict = bench_.device.failed_kernel();
+            else if (e.code() == E0804_toolchain)  // also of a variant that is compiled when it is called
+                out_.verdict = Verdict::compile_error;
+            else
+                out_.verdict = candidate_ ? Verdict::crash : Verdict::compile_error;
+        } catch (const std::bad_alloc&) {
+            out_.verdict = Verdict::out_of_memory;
+            out_.error = "no memory within the limit";
+        } catch (const std::exception& e) {
+            out_.verdict = Verdict::compile_error;
+            out_.error = e.what();
+        }
+        out_.samples.clear();
+    }
 
-void limit(int resource, rlim_t value) {
-    rlimit current{};
-    if (getrlimit(static_cast<__rlimit_resource_t>(resource), &current) != 0) return;
-    current.rlim_cur = std::min(value, current.rlim_max);
-    setrlimit(static_cast<__rlimit_resource_t>(resource), &current);
-}
+    Bench& bench_;
+    std::string schedule_;
+    std::unique_ptr<Candidate> candidate_;
+    Measured out_;
+};
 
-bool write_all(int file, const char* from, std::size_t count) {
-    while (count > 0) {
-        const ssize_t sent = write(file, from, count);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent <= 0) return false;
-        from += sent;
-        count -= static_cast<std::size_t>(sent);
+// Candidates that were compiled before they are asked for, each in a process that waits.
+class CandidateProcesses {
+public:
+    CandidateProcesses(Bench& bench, const MeasureOptions& limits) : bench_(bench), limits_(limits) {}
+
+    // Returns when all are compiled, or have failed to. Those of earlier calls end.
+    void compile(const std::vector<std::string>& schedules) {
+        waiting_.clear();
+        const auto at_once = static_cast<std::size_t>(std::max(tessera_num_threads(), 1));
+        std::vector<IsolatedProcess*> busy;
+        for (const std::string& schedule : schedules) {
+            while (busy.size() >= at_once) wait(busy);
+            const auto [at, is_new] = waiting_.emplace(schedule, nullptr);
+            if (!is_new) continue;
+            at->second = start(schedule);
+            busy.push_back(at->second.get());
+        }
+        while (!busy.empty()) wait(busy);
     }
-    return true;
-}
-bool read_all(int file, char* to, std::size_t count) {
-    while (count > 0) {
-        const ssize_t got = read(file, to, count);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        to += got;
-        count -= static_cast<std::size_t>(got);
+    [[nodiscard]] Measured measure(const RunnerRequest& request) {
+        auto known = waiting_.extract(request.schedule);
+        const auto process = known ? std::move(known.mapped()) : start(request.schedule);
+        return process->finish(to_text(request));
     }
-    return true;
-}
+
+private:
+    [[nodiscard]] std::unique_ptr<IsolatedProcess> start(const std::string& schedule) {
+        const auto run = std::make_shared<CandidateRun>(bench_, schedule);
+        return std::make_unique<IsolatedProcess>(
+            limits_, IsolatedWork{[run] { run->compile(); },
+                                  [run](const std::string& request) { return run->measure(request_from(request)); }});
+    }
+    static void wait(std::vector<IsolatedProcess*>& busy) {
+        std::erase_if(busy, [](const IsolatedProcess* p) { return !p->is_busy(); });
+        if (!busy.empty()) IsolatedProcess::wait_for_some(busy);
+        std::erase_if(busy, [](const IsolatedProcess* p) { return !p->is_busy(); });
+    }
+
+    Bench& bench_;
+    MeasureOptions limits_;
+    std::map<std::string, std::unique_ptr<IsolatedProcess>> waiting_;  // by schedule
+};
 
 }  // namespace
-
-Measured measure_isolated(const MeasureOptions& options, const std::function<Measured()>& body) {
-    Measured out;
-    int pipes[2];
-    if (pipe2(pipes, O_CLOEXEC) != 0) {
-        out.verdict = Verdict::crash;
-        out.error = fmt::format("no pipe: {}", std::strerror(errno));
-        return out;
-    }
-    const pid_t child = fork();
-    if (child < 0) {
-        close(pipes[0]);
-        close(pipes[1]);
-        out.verdict = Verdict::out_of_memory;
-        out.error = fmt::format("no process: {}", std::strerror(errno));
-        return out;
-    }
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        setpgid(0, 0);
-        limit(RLIMIT_CORE, 0);
-        if (options.memory_bytes > 0) limit(RLIMIT_AS, static_cast<rlim_t>(options.memory_bytes));
-        // What a compiler says about a candidate is no line of ours.
-        if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
-            dup2(nowhere, 1);
-            dup2(nowhere, 2);
-        }
-        const std::string text = to_text(body());
-        _exit(send_text(pipes[1], text) ? 0 : 1);
-    }
-    setpgid(child, child);
-    close(pipes[1]);
-    const auto deadline =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.timeout_seconds));
-    std::string received;
-    bool late = false;
-    while (true) {
-        const double left = std::chrono::duration<double>(deadline - Clock::now()).count();
-        if (left <= 0) {
-            late = true;
-            break;
-        }
-        pollfd waiting{pipes[0], POLLIN, 0};
-        const int ready = poll(&waiting, 1, static_cast<int>(std::min(left * 1000 + 1, 1e6)));
-        if (ready < 0 && errno != EINTR) break;
-        if (ready <= 0) continue;
-        char part[65536];
-        const ssize_t got = read(pipes[0], part, sizeof part);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        received.append(part, static_cast<std::size_t>(got));
-    }
-    close(pipes[0]);
-    kill(-child, SIGKILL);
-    kill(child, SIGKILL);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (late) {
-        out.verdict = Verdict::timeout;
-        out.error = fmt::format("not done after {} s", options.timeout_seconds);
-        return out;
-    }
-    if (received.size() > sizeof(std::uint64_t)) {
-        try {
-            return measured_from(received.substr(sizeof(std::uint64_t)));
-        } catch (const std::exception&) {
-            // A torn answer: the child ended in the middle of it.
-        }
-    }
-    out.verdict = Verdict::crash;
-    out.error = WIFSIGNALED(status) ? fmt::format("killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
-                                    : "ended without an answer";
-    return out;
-}
 
 double candidate_timeout(const MeasureOptions& options, double reference_seconds) {
     if (options.timeout_ratio <= 0) return options.timeout_seconds;
@@ -234,51 +197,17 @@ std::optional<Problem> problem_of(const MeasureOptions& options, const std::func
     return Problem{static_cast<ErrorCode>(value.at("code").get<int>()), value.at("message"), value.at("fixes")};
 }
 
-bool send_text(int socket, const std::string& text) {
-    const std::uint64_t length = text.size();
-    std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
-    whole += text;
-    return write_all(socket, whole.data(), whole.size());
-}
-
-std::optional<std::string> receive_text(int socket) {
-    std::uint64_t length = 0;
-    if (!read_all(socket, reinterpret_cast<char*>(&length), sizeof length) || length > (std::uint64_t{64} << 20))
-        return std::nullopt;
-    std::string text(length, '\0');
-    if (!read_all(socket, text.data(), length)) return std::nullopt;
-    return text;
-}
-
 std::string to_text(const RunnerRequest& r) {
-    return json{{"schedule", r.schedule}, {"samples", r.samples}, {"check", r.check}, {"known_code", r.known_code}}.dump();
+    return json{{"compile", r.compile},
+                {"schedule", r.schedule},
+                {"samples", r.samples},
+                {"check", r.check},
+                {"known_code", r.known_code}}
+        .dump();
 }
 RunnerRequest request_from(const std::string& text) {
     const json value = json::parse(text);
-    return {value.at("schedule"), value.at("samples"), value.at("check"), value.at("known_code")};
-}
-
-std::string to_text(const Measured& m) {
-    return json{{"status", static_cast<int>(m.verdict)},
-                {"checked", m.checked},
-                {"error", m.error},
-                {"compile_seconds", m.compile_seconds},
-                {"code_hash", m.code_hash},
-                {"same_code", m.same_code},
-                {"samples", m.samples}}
-        .dump(-1, ' ', false, json::error_handler_t::replace);
-}
-Measured measured_from(const std::string& text) {
-    const json value = json::parse(text);
-    Measured out;
-    out.verdict = static_cast<Verdict>(value.at("status").get<int>());
-    out.checked = value.at("checked");
-    out.error = value.at("error");
-    out.compile_seconds = value.at("compile_seconds");
-    out.samples = value.at("samples").get<std::vector<double>>();
-    out.code_hash = value.at("code_hash");
-    out.same_code = value.at("same_code");
-    return out;
+    return {value.at("compile"), value.at("schedule"), value.at("samples"), value.at("check"), value.at("known_code")};
 }
 
 void run_requests(int socket, const Algorithm& algorithm, const Target& target, const MeasureOptions& options,
@@ -317,9 +246,15 @@ void run_requests(int socket, const Algorithm& algorithm, const Target& target, 
     }
     if (!options.code_folder.empty()) setenv("TESSERA_CACHE_DIR", options.code_folder.c_str(), 1);
     if (send_text(socket, problem) && problem.empty()) {
+        CandidateProcesses candidates(*bench, limits);
         while (const auto text = receive_text(socket)) {
             const RunnerRequest request = request_from(*text);
-            Measured out = measure_isolated(limits, [&] { return try_candidate(*bench, request); });
+            if (!request.compile.empty()) {
+                candidates.compile(request.compile);
+                if (!send_text(socket, "")) break;
+                continue;
+            }
+            Measured out = candidates.measure(request);
             if (out.verdict == Verdict::timeout && limits.timeout_seconds < options.timeout_seconds)
                 out.error += fmt::format("; the limit is {:g} times what the default schedule takes to compile and run",
                                          options.timeout_ratio);

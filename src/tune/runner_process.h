@@ -11,23 +11,15 @@ namespace tessera::tune {
 
 /// One request to the runner process and its answer, as JSON texts that travel with their length in front.
 struct RunnerRequest {
-    std::string schedule;  // JSON
+    std::vector<std::string> compile = {};  // as many at once as there are processors; they wait until they are measured
+    std::string schedule = {};              // that is measured, where none is to be compiled; JSON like those
     int samples = 3;
     bool check = true;
     std::vector<std::string> known_code = {};  // machine code that need not run again
 };
 
-/// False at the end of the stream.
-[[nodiscard]] bool send_text(int socket, const std::string& text);
-[[nodiscard]] std::optional<std::string> receive_text(int socket);
-
 [[nodiscard]] std::string to_text(const RunnerRequest& request);
 [[nodiscard]] RunnerRequest request_from(const std::string& text);
-[[nodiscard]] std::string to_text(const Measured& measured);
-[[nodiscard]] Measured measured_from(const std::string& text);
-
-/// Runs `body` in a process of its own, within the limits on time and memory; one that ends without an answer has crashed.
-[[nodiscard]] Measured measure_isolated(const MeasureOptions& options, const std::function<Measured()>& body);
 
 /// What a candidate may take, when compiling and running the reference took `reference_seconds`.
 [[nodiscard]] double candidate_timeout(const MeasureOptions& options, double reference_seconds);

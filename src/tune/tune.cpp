@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <set>
 
 namespace tessera::tune {
 namespace {
@@ -31,12 +32,14 @@ public:
 
     TuneResult run() {
         std::vector<Point> first{space_.point(initial_)};
-        (void)try_schedule(initial_, "default", {});
+        std::vector<TrialRow> given{planned(initial_, "default", {})};
         for (const Schedule& s : options_.candidates) {
-            if (ended()) break;
-            (void)try_schedule(s, "candidate", {});
+            given.push_back(planned(s, "candidate", {}));
             first.push_back(space_.point(s));
         }
+        prepare(given);
+        for (TrialRow& row : given)
+            if (row.origin == "default" || !ended()) (void)try_row(std::move(row));
         const auto strategy = make_strategy(options_.strategy, space_, {.seed = options_.seed, .first = std::move(first)});
         while (!ended()) {
             const auto points = strategy->ask(std::min(options_.batch, options_.trials - result_.trials.size()));
@@ -44,11 +47,12 @@ public:
                 result_.reason = "every point of the space was tried";
                 break;
             }
+            std::vector<TrialRow> rows;
+            for (const Point& p : points) rows.push_back(planned(space_.schedule(p), options_.strategy, space_.estimate(p)));
+            prepare(rows);
             std::vector<Outcome> outcomes;
-            for (const Point& p : points) {
-                if (ended()) break;
-                outcomes.push_back({p, try_schedule(space_.schedule(p), options_.strategy, space_.estimate(p))});
-            }
+            for (std::size_t i = 0; i < points.size() && !ended(); ++i)
+                outcomes.push_back({points[i], try_row(std::move(rows[i]))});
             strategy->tell(outcomes);
         }
         if (!result_.stopped) decide();
@@ -80,7 +84,8 @@ private:
         return !result_.reason.empty();
     }
 
-    std::optional<double> try_schedule(const Schedule& schedule, const std::string& origin, std::optional<double> predicted) {
+    // A trial that nothing was measured of.
+    TrialRow planned(const Schedule& schedule, const std::string& origin, std::optional<double> predicted) const {
         TrialRow row;
         row.schedule = schedule;
         row.origin = origin;
@@ -91,11 +96,28 @@ private:
             row.measured.verdict = Verdict::invalid;
             row.measured.error = fmt::format("{}: {}", code_text(e.code()), e.message());
         }
+        return row;
+    }
+
+    // Those that are not known without measuring are compiled side by side.
+    void prepare(const std::vector<TrialRow>& rows) {
+        std::vector<Schedule> unknown;
+        std::set<std::string> trees;
+        std::size_t ordinal = result_.trials.size();
+        for (const TrialRow& row : rows) {
+            const std::string& tree = row.loop_tree_hash;
+            if (!tree.empty() && (by_tree_.count(tree) || !trees.insert(tree).second)) continue;
+            if (!log_.recall(ordinal++, row.schedule) && row.measured.verdict == Verdict::ok) unknown.push_back(row.schedule);
+        }
+        measurer_.prepare(unknown);
+    }
+
+    std::optional<double> try_row(TrialRow row) {
         // The same loops have the same time.
         if (const auto same = by_tree_.find(row.loop_tree_hash); !row.loop_tree_hash.empty() && same != by_tree_.end())
             return result_.trials[same->second].seconds;
         row.ordinal = result_.trials.size();
-        const auto recalled = log_.recall(row.ordinal, schedule);
+        const auto recalled = log_.recall(row.ordinal, row.schedule);
         if (recalled) {
             row.measured = recalled->measured;
             row.seconds = recalled->seconds;

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace tessera::test {
 
@@ -19,6 +21,7 @@ public:
     bool flat = false;  // every schedule takes the same time
     std::function<void(const std::string& hash)> seen = {};
     int calls = 0;
+    std::vector<std::string> prepared = {};  // hashes
 
     /// Which of the faults a schedule has; ok for none.
     [[nodiscard]] tune::Verdict plan(const std::string& hash) const {
@@ -33,6 +36,9 @@ public:
         return 1e-3 * (1 + 20 * share(hash, 16)) * (plan(hash) == tune::Verdict::wrong ? 0.01 : 1);
     }
 
+    void prepare(const std::vector<Schedule>& schedules) override {
+        for (const Schedule& s : schedules) prepared.push_back(content_hash(s));
+    }
     [[nodiscard]] tune::Measured measure(const Schedule& schedule, int samples) override {
         const std::string hash = content_hash(schedule);
         if (first_.empty()) first_ = hash;

@@ -1,8 +1,10 @@
 #include <tessera/schedule_default.h>
 #include <tessera/tune.h>
 
+#include "tune/isolated_process.h"
 #include "tune/kernel_arguments.h"
 #include "tune/runner_process.h"
+#include "unit/compile/scratch_folder.h"
 #include "unit/tune/tuned_algorithms.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +15,9 @@
 #include <filesystem>
 #include <new>
 
+#include <sys/mman.h>
 #include <unistd.h>
+#include <algorithm>
 
 namespace tessera::tune {
 namespace {
@@ -91,6 +95,46 @@ TEST(Isolation, AnAnswerComesBackWhole) {
     EXPECT_EQ(m.samples, std::vector<double>(50000, 0.25));
 }
 
+// Each of two processes waits for what the other's first step says.
+TEST(Isolation, FirstStepsRunBesideEachOther) {
+    auto* const flags =
+        static_cast<volatile int*>(mmap(nullptr, 2 * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    const auto work = [&](int own) {
+        return IsolatedWork{[=] {
+                                flags[own] = 1;
+                                while (flags[1 - own] == 0) usleep(1000);
+                            },
+                            [=](const std::string& request) {
+                                Measured out;
+                                out.error = request + std::to_string(own);
+                                return out;
+                            }};
+    };
+    IsolatedProcess a(quick(), work(0)), b(quick(), work(1));
+    while (a.is_busy() || b.is_busy()) {
+        std::vector<IsolatedProcess*> busy;
+        for (IsolatedProcess* p : {&a, &b})
+            if (p->is_busy()) busy.push_back(p);
+        IsolatedProcess::wait_for_some(busy);
+    }
+    EXPECT_EQ(b.finish("second").error, "second1");
+    EXPECT_EQ(a.finish("first").error, "first0");
+}
+
+TEST(Isolation, OnlyItsStepsTakeTimeFromAProcess) {
+    MeasureOptions options = quick();
+    options.timeout_seconds = 0.5;
+    const auto hangs = [](const std::string&) -> Measured {
+        while (true) pause();
+    };
+    IsolatedProcess waits(options, {[] {}, [](const std::string&) { return Measured{}; }}), late(options, {[] {}, hangs}),
+        early(options, {[&] { (void)hangs(""); }, hangs}), crashes(options, {[] { std::raise(SIGKILL); }, hangs});
+    EXPECT_EQ(early.finish("").verdict, Verdict::timeout);
+    EXPECT_EQ(waits.finish("").verdict, Verdict::ok);
+    EXPECT_EQ(late.finish("").verdict, Verdict::timeout);
+    EXPECT_EQ(crashes.finish("").verdict, Verdict::crash);
+}
+
 TEST(OutputCheck, FindsOneWrongElement) {
     Buffer<std::int32_t> a({8}), b({8});
     EXPECT_EQ(difference(a.any(), b.any(), 100), "");
@@ -142,6 +186,45 @@ TEST(Runner, MeasuresARightScheduleAndRefusesAnIllegalOne) {
     EXPECT_NE(bad.error.find("E0502"), std::string::npos) << bad.error;
     // The runner goes on.
     EXPECT_EQ(runner.measure(default_schedule(algorithm), 1).samples.size(), 1u);
+}
+
+// What is prepared waits with its machine code: nothing is compiled, or read from the folder, when it is measured.
+TEST(Runner, WhatIsPreparedIsCompiledBeforeItIsAskedFor) {
+    const Algorithm algorithm = test::tuned_matmul(64);
+    const ScratchFolder folder;
+    MeasureOptions options = quick();
+    options.code_folder = folder.file("code");
+    std::filesystem::create_directories(options.code_folder);
+    const auto kept = [&] {
+        const std::filesystem::directory_iterator all(options.code_folder);
+        return std::count_if(begin(all), end(all), [](const auto& entry) { return entry.path().extension() == ".so"; });
+    };
+    Runner runner(algorithm, Target(), options);
+    Schedule plain, illegal;
+    plain.stage("C").root().serial("m").serial("n");
+    plain.stage("C.sum").root().serial("m").serial("n").serial("k");
+    illegal.stage("C").root();
+    illegal.stage("C.sum").at("C", "nowhere");
+    const Schedule usual = default_schedule(algorithm);
+    runner.prepare({plain, illegal, usual, plain});
+    EXPECT_EQ(kept(), 2);
+    std::filesystem::remove_all(options.code_folder);
+    std::filesystem::create_directories(options.code_folder);
+    for (const Schedule& s : {usual, plain}) {
+        const Measured m = runner.measure(s, 3);
+        EXPECT_EQ(m.verdict, Verdict::ok) << m.error;
+        EXPECT_TRUE(m.checked);
+        EXPECT_GT(m.compile_seconds, 0);
+        EXPECT_EQ(m.samples.size(), 3u);
+    }
+    EXPECT_EQ(kept(), 0);
+    EXPECT_EQ(runner.measure(illegal, 3).verdict, Verdict::compile_error);
+    // A second time it is compiled when it is measured; so is what waited when others were prepared.
+    EXPECT_EQ(runner.measure(plain, 1).samples.size(), 1u);
+    EXPECT_EQ(kept(), 1);
+    runner.prepare({usual});
+    runner.prepare({illegal});
+    EXPECT_EQ(runner.measure(usual, 1).samples.size(), 1u);
 }
 
 // A kernel whose output is one value everywhere, and kernels that get it wrong in one way each.

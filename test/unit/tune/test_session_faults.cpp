@@ -85,6 +85,31 @@ TEST(SessionFaults, NothingIsLostAndNothingWrongIsAccepted) { soak(120); }
 // Long: test_tune --gtest_also_run_disabled_tests --gtest_filter=*Long*
 TEST(SessionFaults, DISABLED_LongSoakOfAThousandTrials) { soak(1000); }
 
+// Whatever is measured in the search was prepared, once; what a session knows is not compiled again.
+TEST(Sessions, PrepareWhatTheyMeasureAndNothingElse) {
+    const Algorithm algorithm = test::tuned_matmul(256);
+    MemoryLog log;
+    TuneOptions options = options_for(40);
+    Schedule plain;
+    plain.stage("C").root().serial("m").serial("n");
+    plain.stage("C.sum").root().serial("m").serial("n").serial("k");
+    options.candidates = {default_schedule(algorithm), plain};
+    std::set<std::string> searched;
+    options.progress = [&](const TuneProgress& p) {
+        if (!p.recalled && p.trial.measured.verdict != Verdict::invalid) searched.insert(content_hash(p.trial.schedule));
+    };
+    PlannedMeasurer first;
+    ASSERT_EQ(tune(algorithm, options, log, first).trials.size(), 40u);
+    EXPECT_EQ(std::set<std::string>(first.prepared.begin(), first.prepared.end()), searched);
+    EXPECT_EQ(first.prepared.size(), searched.size());
+    PlannedMeasurer second;
+    options.trials = 48;
+    searched.clear();
+    ASSERT_EQ(tune(algorithm, options, log, second).trials.size(), 48u);
+    EXPECT_EQ(std::set<std::string>(second.prepared.begin(), second.prepared.end()), searched);
+    EXPECT_LT(second.prepared.size(), 40u);
+}
+
 TEST(Transfer, ASessionStartsFromWhatARelativeFoundFast) {
     const ScratchFolder folder;
     const std::string path = folder.file("team.db");
