@@ -38,7 +38,12 @@ public:
             for (const size_t m : members)
                 if (m != i) found.outputs.push_back(stage(m).name);
             add_column_sums(members, found);
-            if (found.outputs.empty() && found.sums.empty()) continue;
+            for (size_t k = 0; k < graph_.stages.size(); ++k)
+                if (is_number_of_row(k, i) && share_row_sum(i, k) && are_apart(members, k)) {
+                    found.numbers.push_back(stage(k).name);
+                    taken_.insert(k);
+                }
+            if (found.outputs.empty() && found.sums.empty() && found.numbers.empty()) continue;
             taken_.insert(members.begin(), members.end());
             all.push_back(found);
         }
@@ -54,6 +59,11 @@ private:
         return s.output && s.kind == Stage::Kind::definition && s.dims.size() >= 2 && s.values.size() == 1 &&
                estimated_extent(s.dims.back()) >= least_joined_row && !replaces_input(graph_, s) &&
                contractions_of(graph_, i).empty();
+    }
+    [[nodiscard]] bool is_number_of_row(size_t i, size_t leader) const {
+        const Stage& s = stage(i);
+        return s.output && s.kind == Stage::Kind::definition && s.values.size() == 1 && !taken_.count(i) &&
+               are_same_dims(s.dims, rows_of(leader)) && !replaces_input(graph_, s) && contractions_of(graph_, i).empty();
     }
     [[nodiscard]] bool is_row_sum(size_t i, const std::vector<Dim>& rows) const {
         return stage(i).kind == Stage::Kind::reduction && are_same_dims(stage(i).dims, rows) && reduces_contiguously(stage(i));
@@ -120,6 +130,19 @@ private:
 }  // namespace
 
 std::vector<JoinedRows> joined_rows(const StageGraph& graph, const CpuModel& model) { return RowOutputs(graph, model).run(); }
+
+std::vector<LoopSpec> loops_of_numbers(const Stage& s, const StageSpec& leader) {
+    std::vector<LoopSpec> loops;
+    for (const LoopSpec& l : *leader.loops) {
+        loops.push_back(l);
+        if (l.name == "row") break;
+    }
+    for (const Dim& d : s.dims) {
+        const auto innermost = std::find_if(loops.rbegin(), loops.rend(), [&](const LoopSpec& l) { return l.dim == d.name(); });
+        if (innermost == loops.rend() || innermost->tile) loops.push_back({.dim = d.name(), .name = "each_" + d.name()});
+    }
+    return loops;
+}
 
 bool have_same_rows(const std::vector<LoopSpec>& a, const std::vector<LoopSpec>& b) {
     for (size_t l = 0; l < a.size() && l < b.size() && a[l] == b[l]; ++l)

@@ -89,7 +89,7 @@ private:
     void find_joined_rows() {
         for (const JoinedRows& j : joined_rows(graph_, model_)) {
             joined_[j.leader] = j;
-            for (const auto* names : {&j.outputs, &j.sums})
+            for (const auto* names : {&j.outputs, &j.numbers, &j.sums})
                 for (const std::string& name : *names) joined_[name] = j;
         }
     }
@@ -106,6 +106,18 @@ private:
             edit.fuse_with({leader->first, "row"});
         else
             joined_.erase(found);
+    }
+    // An output of one number for each of those rows.
+    bool join_numbers(const Stage& s, StageEdit& edit) {
+        const auto found = joined_.find(s.name);
+        if (found == joined_.end()) return false;
+        const JoinedRows rows = found->second;
+        if (!std::count(rows.numbers.begin(), rows.numbers.end(), s.name)) return false;
+        schedule_stage(*graph_.find(rows.leader));
+        if (!row_loop(rows.leader)) return false;
+        edit.spec().loops = loops_of_numbers(s, out_.stages.at(rows.leader));
+        steps_[s.name] = steps_.at(rows.leader);
+        return true;
     }
     // Whether a stage is computed for all rows of a task, as parts of column sums are.
     bool stands_in_task(const std::string& name, const std::string& root) const {
@@ -125,8 +137,8 @@ private:
     std::int64_t lanes(const Stage& s) const { return lanes_of(s, model_); }
 
     void schedule_stage(size_t i) {
-        const Stage& s = stage(i);
-        if (s.update)
+        if (placed_[i]) return;
+        if (stage(i).update)
             schedule_update(i);
         else
             schedule_definition(i);
@@ -149,19 +161,23 @@ private:
             schedule_contraction(s, sums, model_, out_);
             return;
         }
-        if (const std::vector<size_t> members = strip_members(graph_, i, reads_); !members.empty()) {
-            for (const size_t m : members) placed_[m] = true;
-            schedule_strips(graph_, i, members, lanes(stage(members[0])), out_);
-            return;
+        const auto placed = [&](const std::vector<size_t>& stages) {
+            for (const size_t p : stages) placed_[p] = true, joined_.erase(stage(p).name);
+            return !stages.empty();
+        };
+        if (const std::vector<size_t> members = strip_members(graph_, i, reads_); placed(members)) {
+            joined_.erase(s.name);
+            return schedule_strips(graph_, i, members, lanes(stage(members[0])), out_);
         }
-        if (const std::vector<size_t> factor = place_row_factor(graph_, i, reads_, lanes(s), out_); !factor.empty()) {
-            for (const size_t p : factor) placed_[p] = true;
-            return;
+        if (const OutputStrips strips = output_strips(graph_, i, reads_, lanes(s), model_); placed(strips.outputs)) {
+            placed(strips.recurrences);
+            return schedule_output_strips(graph_, strips, lanes(s), out_);
         }
+        if (placed(place_row_factor(graph_, i, reads_, lanes(s), out_))) return;
         const bool alone = s.output || must_stand_alone(graph_, i) || stands_at_root(graph_, i);
         if (!alone && (place_in_registers(i, edit) || place_in_rows(i, edit))) return;
         edit.root();
-        root_loops(edit, s, lanes(s));
+        if (!join_numbers(s, edit)) root_loops(edit, s, lanes(s));
         join_rows(s, edit);
     }
 
@@ -266,21 +282,6 @@ private:
             found = here;
         }
         return found;
-    }
-
-    // row + bounded terms: constants and small dims. Levels of a pyramid read so many times the row, or a part of it.
-    static bool is_shift(const Expr& e, const Dim& row) {
-        bool good = true;
-        for_each_node({e}, [&](const Expr& n) {
-            const auto is_factor = [](const Expr& a) { return a->op == Op::constant && a->integer() > 0; };
-            if (n->op == Op::div && is_factor(n->args[1])) return;
-            if (n->op == Op::mul && (is_factor(n->args[0]) || is_factor(n->args[1]))) return;
-            if (n->op == Op::dim && n->dim().id() != row.id() &&
-                (!n->dim().extent().constant() || *n->dim().extent().constant() > 64))
-                good = false;
-            if (n->op != Op::add && n->op != Op::sub && n->op != Op::dim && n->op != Op::constant) good = false;
-        });
-        return good;
     }
 
     // The output in whose rows all readers of the producer live, with that output's row dim.
@@ -448,6 +449,7 @@ private:
     std::optional<std::int64_t> rows_needed(size_t i, const std::pair<std::string, size_t>& where) const {
         std::optional<Dim> row;
         std::int64_t low = std::numeric_limits<std::int64_t>::max(), high = std::numeric_limits<std::int64_t>::min();
+        const Stage& root = stage(*graph_.find(where.first));
         for (const Read& r : reads_[i]) {
             const Stage& user = stage(r.user);
             const auto step = steps_.find(user.name);
@@ -455,7 +457,7 @@ private:
             const bool all_at_once = user.update && user.update->sequential;
             if (r.access->target().boundary != Boundary::none || step == steps_.end() || all_at_once) return {};
             const bool is_root = root_of(user.name) == where.first;
-            const Dim& moving = user.dims[is_root ? user.dims.size() - 2 : rows_.at(user.name).second];
+            const Dim& moving = is_root ? root.dims[root.dims.size() - 2] : user.dims[rows_.at(user.name).second];
             // A stage whose last dim is the row may take many of them as the lanes of a vector.
             if (!is_root && moving.id() == user.dims.back().id()) return {};
             const Expr& index = r.access->args[where.second];
@@ -496,7 +498,6 @@ private:
     // ---- reductions and other updates
 
     void schedule_update(size_t i) {
-        if (placed_[i]) return;
         const Stage& s = stage(i);
         double points = 1;
         for (const Dim& d : s.update->reduction_dims) points *= estimated_extent(d);

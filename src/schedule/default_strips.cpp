@@ -2,6 +2,9 @@
 
 #include "schedule/default_updates.h"
 #include "schedule/derived_stages.h"
+#include "schedule/in_place_outputs.h"
+#include "schedule/joined_reductions.h"
+#include "schedule/row_window.h"
 
 #include <algorithm>
 #include <optional>
@@ -12,6 +15,7 @@ namespace {
 
 constexpr double enough_strips = 16;        // that keep all threads busy to the end
 constexpr double least_strip_columns = 16;  // that are worth strips
+constexpr std::int64_t strip_vectors = 8;   // of outputs: a few lines of memory a step
 
 // A recurrence in plain steps, each of which reads its own place of the steps before and no other; its time.
 std::optional<Dim> plain_time_of(const Stage& s) {
@@ -91,7 +95,8 @@ StripDims strip_dims(const Stage& recurrence, const Expr& access) {
     return {access->args[recurrence.dims.size() - 1]->dim(), access->args[at]->dim()};
 }
 
-void member_loops(StageEdit& edit, const Stage& s, std::int64_t width) {
+// `few`: all columns of a strip at once.
+void member_loops(StageEdit& edit, const Stage& s, std::int64_t width, bool few) {
     const Dim t = *plain_time_of(s);
     std::vector<LoopSpec> first;
     for (const Dim& d : s.dims) {
@@ -102,7 +107,45 @@ void member_loops(StageEdit& edit, const Stage& s, std::int64_t width) {
     const std::string lanes = s.dims.back().name();
     first.push_back({.dim = lanes, .tile = width, .name = "columns"});
     first.push_back({.dim = lanes, .as = LoopKind::vector});
-    edit.serial(t.name()).unroll(lanes, width, "columns").vector(lanes).init(first);
+    edit.serial(t.name());
+    if (few)
+        edit.unroll(lanes, width, "columns");
+    else
+        edit.serial(lanes, 2 * width, "columns");
+    edit.vector(lanes).init(first);
+}
+
+// The dim of `user` that is time where it reads the recurrence, all its steps at their own places: h(t - 1, x).
+std::optional<Dim> time_read(const Stage& recurrence, const Read& read, const Stage& user) {
+    const Dim t = *plain_time_of(recurrence);
+    if (read.access->target().boundary != Boundary::none || user.dims.size() != recurrence.dims.size()) return {};
+    std::optional<Dim> time;
+    for (size_t d = 0; d < recurrence.dims.size(); ++d) {
+        const Expr& index = read.access->args[d];
+        if (recurrence.dims[d].id() == t.id()) {
+            if (shift_from(index, user.dims[d])) time = user.dims[d];
+        } else if (index->op != Op::dim || index->dim().id() != user.dims[d].id()) {
+            return {};
+        }
+    }
+    return time;
+}
+
+bool is_strip_output(const StageGraph& graph, size_t i) {
+    const Stage& s = graph.stages[i];
+    return s.output && s.kind == Stage::Kind::definition && s.dtypes.size() == 1 && !replaces_input(graph, s);
+}
+
+bool have_same_dims(const Stage& a, const Stage& b) {
+    return std::equal(a.dims.begin(), a.dims.end(), b.dims.begin(), b.dims.end(),
+                      [](const Dim& x, const Dim& y) { return x.id() == y.id(); });
+}
+
+// Bytes of a strip of `columns` columns over all steps.
+double bytes_of_strip(const Stage& recurrence, std::int64_t columns) {
+    double bytes = 0;
+    for (const DType t : recurrence.dtypes) bytes += static_cast<double>(dtype_bytes(t));
+    return bytes * static_cast<double>(columns) * estimated_extent(*plain_time_of(recurrence));
 }
 
 }  // namespace
@@ -156,7 +199,75 @@ void schedule_strips(const StageGraph& graph, size_t definition, const std::vect
     for (const size_t m : members) {
         StageEdit member = out.stage(graph.stages[m].name);
         member.at(s.name, "strip");
-        member_loops(member, graph.stages[m], width);
+        member_loops(member, graph.stages[m], width, true);
+    }
+}
+
+OutputStrips output_strips(const StageGraph& graph, size_t leader, const std::vector<std::vector<Read>>& reads,
+                           std::int64_t width, const CpuModel& model) {
+    const Stage& s = graph.stages[leader];
+    if (!is_strip_output(graph, leader)) return {};
+    const auto needs = needed_stages(graph);
+    std::vector<size_t> outputs{leader};
+    for (size_t i = leader; i-- > 0;)
+        if (is_strip_output(graph, i) && have_same_dims(graph.stages[i], s) &&
+            std::none_of(outputs.begin(), outputs.end(), [&](size_t o) { return needs[o][i] || needs[i][o]; }))
+            outputs.push_back(i);
+    std::set<size_t> inside(outputs.begin(), outputs.end());
+    std::vector<size_t> recurrences;
+    std::optional<Dim> time;
+    // Readers stand behind what they read.
+    for (size_t i = leader; i-- > 0;) {
+        const Stage& r = graph.stages[i];
+        if (!plain_time_of(r) || !reads_alone(reads[i], inside)) continue;
+        std::optional<Dim> at = time;
+        const bool along = std::all_of(reads[i].begin(), reads[i].end(), [&](const Read& read) {
+            const Stage& user = graph.stages[read.user];
+            if (read.in_init) return false;
+            if (user.update) return follows(r, {read}, user);
+            const auto here = time_read(r, read, user);
+            if (!here || here->id() == user.dims.back().id() || (at && at->id() != here->id())) return false;
+            at = here;
+            return true;
+        });
+        if (!along) continue;
+        time = at;
+        recurrences.push_back(i);
+        inside.insert(i);
+    }
+    OutputStrips found{{}, recurrences};
+    for (const size_t o : outputs)
+        if (std::any_of(recurrences.begin(), recurrences.end(), [&](size_t r) { return !reads_by(reads[r], o).empty(); }))
+            found.outputs.push_back(o);
+    if (found.outputs.empty() || found.outputs[0] != leader) return {};
+    double bytes = 0, tasks = estimated_extent(s.dims.back()) / static_cast<double>(strip_vectors * width);
+    for (const size_t r : recurrences) bytes += bytes_of_strip(graph.stages[r], strip_vectors * width);
+    for (const Dim& d : s.dims)
+        if (d.id() != time->id() && d.id() != s.dims.back().id()) tasks *= estimated_extent(d);
+    if (tasks < enough_strips || bytes > static_cast<double>(model.l2_bytes) / 2) return {};
+    return found;
+}
+
+void schedule_output_strips(const StageGraph& graph, const OutputStrips& strips, std::int64_t width, Schedule& out) {
+    const Stage& leader = graph.stages[strips.outputs[0]];
+    const Dim columns = leader.dims.back();
+    std::optional<Dim> time;
+    for (const size_t r : strips.recurrences)
+        for (const Read& read : reads_of(graph, r))
+            if (!graph.stages[read.user].update) time = time_read(graph.stages[r], read, graph.stages[read.user]);
+    for (const size_t i : strips.outputs) {
+        StageEdit edit = out.stage(graph.stages[i].name);
+        edit.root();
+        for (const Dim& d : leader.dims)
+            if (d.id() != time->id() && d.id() != columns.id()) edit.parallel(d.name());
+        edit.parallel(columns.name(), strip_vectors * width, "strip").serial(time->name());
+        edit.serial(columns.name(), width, "columns").vector(columns.name());
+        if (i != strips.outputs[0]) edit.fuse_with({leader.name, time->name()});
+    }
+    for (const size_t r : strips.recurrences) {
+        StageEdit edit = out.stage(graph.stages[r].name);
+        edit.at(leader.name, "strip");
+        member_loops(edit, graph.stages[r], width, false);
     }
 }
 

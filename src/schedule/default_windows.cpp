@@ -65,6 +65,20 @@ void compute_in_strips(Schedule& schedule, const std::string& root, const std::s
 
 }  // namespace
 
+bool is_shift(const Expr& e, const Dim& row) {
+    bool good = true;
+    for_each_node({e}, [&](const Expr& n) {
+        const auto is_factor = [](const Expr& a) { return a->op == Op::constant && a->integer() > 0; };
+        if (n->op == Op::div && is_factor(n->args[1])) return;
+        if (n->op == Op::mul && (is_factor(n->args[0]) || is_factor(n->args[1]))) return;
+        if (n->op == Op::dim && n->dim().id() != row.id() &&
+            (!n->dim().extent().constant() || *n->dim().extent().constant() > 64))
+            good = false;
+        if (n->op != Op::add && n->op != Op::sub && n->op != Op::dim && n->op != Op::constant) good = false;
+    });
+    return good;
+}
+
 LoopSpec* loop_named(StageSpec& spec, std::string_view name) {
     if (!spec.loops) return nullptr;
     for (LoopSpec& l : *spec.loops)

@@ -17,6 +17,10 @@ namespace tessera {
     return loop_named(const_cast<StageSpec&>(spec), name);
 }
 
+/// Whether `e` is `row` and bounded terms: constants and small dims. Levels of a pyramid read so many times the row, or a part of
+/// it.
+[[nodiscard]] bool is_shift(const Expr& e, const Dim& row);
+
 /// Whether something that the stage needs is computed once for all positions of its dim `dim`: what it reads or what that is made
 /// of. Where it reads no stored definitions, Inputs are.
 [[nodiscard]] bool needs_what_lacks(const StageGraph& graph, const Stage& stage, const Dim& dim);

@@ -492,6 +492,27 @@ TEST(cpu_algorithms, default_schedule_of_outputs_that_share_row_sums) {
     expect_same(outputs, s, shapes);
 }
 
+// Numbers of rows in the same rows, with a dim outside of them, and with small ones (colours) inside.
+TEST(cpu_algorithms, default_schedule_of_numbers_that_share_row_sums) {
+    Dim outer("outer"), colour("colour", 3), row("row"), i("i");
+    for (const bool inside : {false, true}) {
+        const Dim& first = inside ? colour : outer;
+        const Input points("points", i32, {first, row, i}), weight("weight", i32, {row, i});
+        Func largest("largest"), total("total"), number("number"), rows("rows");
+        largest(first, row) = max({i}, points(first, row, i));
+        total(first, row) = sum({i}, (largest(first, row) - points(first, row, i)) * weight(row, i));
+        number(first, row) = total(first, row) - largest(first, row);
+        rows(first, row, i) = points(first, row, i) * total(first, row) + weight(row, i) * largest(first, row);
+        const Algorithm outputs({number, rows}, {points, weight});
+        const Schedule s = default_schedule(outputs, CpuModel{});
+        EXPECT_TRUE(s.stages.at("number").fuse_with) << to_json(s);
+        expect_same(outputs, s,
+                    {{{"outer", 2}, {"row", 77}, {"i", 150}},
+                     {{"outer", 1}, {"row", 1}, {"i", 3}},
+                     {{"outer", 3}, {"row", 0}, {"i", 5}}});
+    }
+}
+
 // Sums of their own k in one register tile: plain, with an outer dim, with columns and rows that are copied, read outside;
 // products of one k are added up by fma.
 TEST(cpu_algorithms, default_schedule_of_several_sums_of_products) {

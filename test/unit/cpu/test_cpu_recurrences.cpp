@@ -1,6 +1,7 @@
 #include <tessera/autodiff.h>
 #include <tessera/tessera.h>
 
+#include "schedule/default_schedule.h"
 #include "schedule/stages.h"
 #include "unit/cpu/expect_same.h"
 #include "unit/cpu/target_comparison.h"
@@ -276,6 +277,30 @@ outputs f
         "f.recurrence": {"compute": {"at": "f", "loop": "x"}, "store": {"space": "stack"},
                          "loops": [{"dim": "y"}, {"name": "block", "dim": "x", "tile": 5}, {"dim": "x"}]}}})");
     test::expect_same(a, s, {{{"y", 5}, {"x", 13}}, {{"y", 1}, {"x", 3}}});
+}
+
+// Recurrences in the strips of the outputs that read them, down and up, one through the other, at steps of their own and before.
+TEST(CpuRecurrences, OutputsThatReadThemByDefault) {
+    Dim b("b"), t("t"), c("c");
+    const Input factor("factor", i32, {b, t, c}), points("points", i32, {b, t, c}), start("start", i32, {b, c});
+    Func down("down"), up("up"), first("first"), product("product"), last("last");
+    recurrence(t, {{down(b, t, c), start(b, c)}},
+               [&](const Self& s) -> Tuple { return {factor(b, t, c) * s[0](b, t - 1, c) + points(b, t, c)}; });
+    recurrence(t, {{up(b, t, c), cast(i32, 1)}},
+               [&](const Self& s) -> Tuple { return {s[0](b, t + 1, c) - down(b, t, c) * factor(b, t, c)}; }, {.reverse = true});
+    first(b, t, c) = down(b, t, c);
+    product(b, t, c) = up(b, t, c) * down(b, t - 1, c) + points(b, t, c);
+    last(b, t, c) = up(b, t + 1, c) - factor(b, t, c);
+    const Algorithm outputs({first, product, last}, {factor, points, start});
+    const Schedule s = default_schedule(outputs, CpuModel{});
+    for (const char* stage : {"down.recurrence", "up.recurrence"})
+        EXPECT_EQ(s.stages.at(stage).compute->at, (LoopRef{"last", "strip"})) << to_json(s);
+    for (const char* stage : {"first", "product"}) EXPECT_EQ(s.stages.at(stage).fuse_with, (FuseWith{"last", "t"})) << to_json(s);
+    test::expect_same(outputs, s,
+                      {{{"b", 2}, {"t", 9}, {"c", 150}},
+                       {{"b", 1}, {"t", 1}, {"c", 3}},
+                       {{"b", 1}, {"t", 0}, {"c", 70}},
+                       {{"b", 3}, {"t", 5}, {"c", 64}}});
 }
 
 }  // namespace

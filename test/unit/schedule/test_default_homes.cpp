@@ -62,6 +62,26 @@ TEST(DefaultHomes, OutputsThatShareRowSumsShareTheirRows) {
     EXPECT_FALSE(wide_default(Algorithm({b, after}, {x, z})).stages.at("b").fuse_with);
 }
 
+// So do outputs of one number a row, which need what an output of whole rows needs, unless that needs them.
+TEST(DefaultHomes, NumbersOfRowsStandInTheirRows) {
+    Dim batch("batch", 6), row("row", 512), i("i", 256);
+    Input x("x", f32, {batch, row, i});
+    Func largest("largest"), total("total"), a("a"), number("number"), of_number("of_number");
+    largest(batch, row) = max({i}, x(batch, row, i));
+    total(batch, row) = sum({i}, exp(x(batch, row, i) - largest(batch, row)));
+    number(batch, row) = log(total(batch, row)) + largest(batch, row);
+    a(batch, row, i) = exp(x(batch, row, i) - largest(batch, row)) / total(batch, row);
+    for (const bool number_first : {true, false}) {
+        const Schedule s =
+            wide_default(Algorithm(number_first ? std::vector<Func>{number, a} : std::vector<Func>{a, number}, {x}));
+        EXPECT_EQ(s.stages.at("number").fuse_with, (FuseWith{"a", "row"})) << to_json(s);
+        for (const char* sum : {"largest.max", "total.sum"})
+            EXPECT_EQ(s.stages.at(sum).compute->at, (LoopRef{"a", "row"})) << to_json(s);
+    }
+    of_number(batch, row, i) = x(batch, row, i) * total(batch, row) - number(batch, row);
+    EXPECT_FALSE(wide_default(Algorithm({number, of_number}, {x})).stages.at("number").fuse_with);
+}
+
 // Levels of a pyramid read twice the row, or half of it: windows as well, without a ring, as steps need different numbers of
 // rows. What such a window reads so is computed for the whole task.
 TEST(DefaultHomes, LevelsOfAPyramidSlide) {

@@ -168,6 +168,35 @@ TEST(DefaultSchedule, RecurrencesThatFollowEachOtherStandInStrips) {
     EXPECT_FALSE(s.stages.count("right")) << to_json(s);
 }
 
+// Outputs that need the steps of recurrences at their own columns are computed in strips of columns with them, which stay in the
+// cache; not where something else needs a recurrence, the strips do not fit, or too few of them make tasks.
+TEST(DefaultSchedule, RecurrencesStandInTheStripsOfTheirOutputs) {
+    const auto filter = [](std::int64_t steps, std::int64_t columns, bool total) {
+        const Dim t("t", steps), c("c", columns);
+        const Input a("a", f32, {t, c}), u("u", f32, {t, c});
+        Func down("down"), up("up"), product("product"), first("first"), sums("sums");
+        recurrence(t, {{down(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {a(t, c) * s[0](t - 1, c) + u(t, c)}; });
+        recurrence(t, {{up(t, c), cast(f32, 0)}}, [&](const Self& s) -> Tuple { return {a(t, c) * s[0](t + 1, c) + u(t, c)}; },
+                   {.reverse = true});
+        product(t, c) = up(t, c) * down(t - 1, c);
+        first(t, c) = down(t, c);
+        sums(c) = sum({t}, down(t, c));
+        std::vector<Func> outputs{first, product};
+        if (total) outputs.push_back(sums);
+        return wide_default(Algorithm(outputs, {a, u}));
+    };
+    const Schedule s = filter(64, 4096, false);
+    for (const char* stage : {"down.recurrence", "up.recurrence"})
+        EXPECT_EQ(s.stages.at(stage).compute->at, (LoopRef{"product", "strip"})) << to_json(s);
+    EXPECT_EQ(s.stages.at("first").fuse_with, (FuseWith{"product", "t"})) << to_json(s);
+    const Schedule read = filter(64, 4096, true);
+    EXPECT_EQ(read.stages.at("down.recurrence").compute->kind, Compute::Kind::root) << to_json(read);
+    EXPECT_EQ(read.stages.at("up.recurrence").compute->at, (LoopRef{"product", "strip"})) << to_json(read);
+    EXPECT_FALSE(read.stages.at("first").fuse_with) << to_json(read);
+    for (const Schedule& apart : {filter(4096, 4096, false), filter(64, 512, false)})
+        EXPECT_EQ(apart.stages.at("down.recurrence").compute->kind, Compute::Kind::root) << to_json(apart);
+}
+
 // What is read at the same columns stays in registers over a block of rows.
 TEST(DefaultSchedule, RowsOfACheapStencilStayInRegisters) {
     Dim y("y"), x("x"), in_y("in_y", y.extent() + 2), in_x("in_x", x.extent() + 2);

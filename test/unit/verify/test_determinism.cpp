@@ -8,6 +8,8 @@
 
 #include "unit/autodiff/constructs.h"
 
+#include <algorithm>
+
 namespace tessera {
 namespace {
 
@@ -52,6 +54,13 @@ TEST(Determinism, RowsThatOutputsShareHaveTheSameBits) {
                                                          {"scale", random_floats({133}, 3)},
                                                          {"bias", random_floats({133}, 4)}});
     EXPECT_TRUE(report.same()) << report.text();
+    const ValuesAndGrads numbers = value_and_vjp({{ops::logsumexp("total", x, {i}), Input("of_total", f32, {b})}}, {x});
+    const Algorithm both({numbers.values[0], numbers.gradients[0]}, arguments_of({numbers.values[0], numbers.gradients[0]}));
+    const Schedule with_numbers = default_schedule(both);
+    EXPECT_TRUE(with_numbers.stages.at(numbers.values[0].name()).fuse_with) << to_json(with_numbers);
+    const DeterminismReport of_numbers =
+        verify_determinism(both, {with_numbers}, {{"x", random_floats({203, 133}, 1)}, {"of_total", random_floats({203}, 2)}});
+    EXPECT_TRUE(of_numbers.same()) << of_numbers.text();
     tessera_set_num_threads(before);
 }
 
@@ -93,6 +102,25 @@ TEST(Determinism, GradientsHaveTheSameBitsForEveryNumberOfThreads) {
                    [&](const Self& s) -> Tuple { return {0.5f * s[0](t - 1, b) + sum({r}, clamp(a)(t, b + r - 1))}; });
         loss() = sum({t, b}, state(t, b) * state(t, b));
         expect_same_bits(loss, {a}, {{"a", random_floats({20, 300}, 1)}});
+    }
+    {
+        SCOPED_TRACE("a recurrence in the strips of its outputs");
+        Dim t("t", 20), c("c", 1030);
+        const Input a("a", f32, {t, c}), u("u", f32, {t, c}), of_state("of_state", f32, {t, c});
+        Func state("state");
+        recurrence(t, {{state(t, c), cast(f32, 0)}},
+                   [&](const Self& s) -> Tuple { return {a(t, c) * s[0](t - 1, c) + u(t, c)}; });
+        const ValuesAndGrads g = value_and_vjp({{state, of_state}}, {a, u});
+        const Algorithm step({g.values[0], g.gradients[0], g.gradients[1]}, {a, u, of_state});
+        const Schedule s = default_schedule(step);
+        EXPECT_TRUE(std::any_of(s.stages.begin(), s.stages.end(), [](const auto& entry) {
+            return entry.second.compute->at.loop == "strip";
+        })) << to_json(s);
+        const DeterminismReport report = verify_determinism(step, {s},
+                                                            {{"a", random_floats({20, 1030}, 1)},
+                                                             {"u", random_floats({20, 1030}, 2)},
+                                                             {"of_state", random_floats({20, 1030}, 3)}});
+        EXPECT_TRUE(report.same()) << report.text();
     }
     EXPECT_EQ(tessera_num_threads(), before);
 }
