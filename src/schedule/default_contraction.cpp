@@ -397,7 +397,8 @@ private:
             if (e->target().func && e->target().func->dtypes.size() != 1) continue;
             const std::size_t last = e->index_count() - 1;
             if (e->args[last]->dim().id() != m_.id() || last == 0 || !contains_dim(reduced_, e->args[last - 1]->dim())) continue;
-            if (estimated_extent(m_) * static_cast<double>(dtype_bytes(e->dtype)) < far_bytes) continue;
+            const double bytes = estimated_extent(m_) * static_cast<double>(dtype_bytes(e->dtype));
+            if (bytes < (wide_ ? far_bytes_of_tiles : far_bytes)) continue;
             Packed p = copy_for(e, ".rows", out);
             p.column = last;
             if (!is_among(found, p.name)) found.push_back(p);
@@ -442,7 +443,9 @@ private:
     static constexpr double least_blocks = 8;
     static constexpr std::int64_t steps = 128;  // of a sum, whose lines and pages are in the nearest caches together
     static constexpr std::int64_t square = 16;  // elements along a side: lines of 64 bytes
-    static constexpr double far_bytes = 4096;   // a page, and as many lines as share a set of the cache
+    // Rows of one tile of columns are far apart where each has a page, and all share a set of the cache; those of several tiles
+    // where four have a page: the steps of a sum are in more pages than are near, for every tile.
+    static constexpr double far_bytes = 4096, far_bytes_of_tiles = 1024;
     const Stage &c_, &s_, &written_;
     Dim m_, n_;
     std::vector<Dim> outer_, reduced_;

@@ -77,6 +77,17 @@ TEST(DefaultContractions, RowsFarApart) {
     C(h, k, n) = sum({m}, A(h, m, k) * G(h, m, n));
     EXPECT_TRUE(default_schedule(Algorithm({C}, {A, G})).stages.count("A.rows"));
     expect_same({C});
+    // Of several tiles of columns also where several of them are in a page.
+    const auto has_rows = [](std::int64_t rows, std::int64_t columns) {
+        Dim step("step", 40), r("r", rows), c("c", columns);
+        const Input P("P", f32, {step, r}), Q("Q", f32, {step, c});
+        Func R("R");
+        R(r, c) = sum({step}, P(step, r) * Q(step, c));
+        return default_schedule(Algorithm({R}, {P, Q})).stages.count("P.rows") > 0;
+    };
+    EXPECT_TRUE(has_rows(256, 512));
+    EXPECT_FALSE(has_rows(255, 512));
+    EXPECT_FALSE(has_rows(512, 16));
 }
 
 // What fits one tile of columns depends on how wide vectors are.
