@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <memory>
 
 #include "cublas_lt.h"
 
@@ -91,6 +92,57 @@ double relative_error(const std::vector<float>& got, const std::vector<double>& 
     return std::sqrt(difference / sum);
 }
 
+/// Rows of the derivatives of attention of the last head, summed up in f64. What a row of keys needs of every query, lse and delta, is
+/// the kernels'; of the rows of queries that are asked for it is compared.
+class BackwardSums {
+public:
+    BackwardSums(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& given, const Tensor& lse, const Tensor& delta, std::int64_t rows,
+                 std::int64_t head, bool causal)
+        : rows_(rows), width_(head), causal_(causal), root_(1 / std::sqrt(static_cast<double>(head))), q_(matrix(q)), k_(matrix(k)), v_(matrix(v)),
+          given_(matrix(given)), lse_(lse.floats(15 * rows, rows)), delta_(delta.floats(15 * rows, rows)) {}
+
+    [[nodiscard]] double query_error(const Tensor& dq, std::int64_t i) const {
+        const std::int64_t seen = causal_ ? i + 1 : rows_;
+        double total = 0, delta = 0;
+        for (std::int64_t j = 0; j < seen; ++j) {
+            const double p = std::exp(dot(q_, i, k_, j) * root_);
+            total += p;
+            delta += p * dot(given_, i, v_, j);
+        }
+        delta /= total;
+        std::vector<double> wanted(width_);
+        for (std::int64_t j = 0; j < seen; ++j) add(wanted, std::exp(dot(q_, i, k_, j) * root_) / total * (dot(given_, i, v_, j) - delta) * root_, k_, j);
+        // delta is summed up from results that were rounded to bf16
+        return std::max({relative_error(row_of(dq, i), wanted), std::fabs(lse_[i] - std::log(total)), std::fabs(delta_[i] - delta)});
+    }
+    [[nodiscard]] double key_error(const Tensor& dk, const Tensor& dv, std::int64_t j) const {
+        std::vector<double> by_key(width_), by_value(width_);
+        for (std::int64_t i = causal_ ? j : 0; i < rows_; ++i) {
+            const double p = std::exp(dot(q_, i, k_, j) * root_ - lse_[i]);
+            add(by_value, p, given_, i);
+            add(by_key, p * (dot(given_, i, v_, j) - delta_[i]) * root_, q_, i);
+        }
+        return std::max(relative_error(row_of(dk, j), by_key), relative_error(row_of(dv, j), by_value));
+    }
+
+private:
+    [[nodiscard]] std::vector<float> matrix(const Tensor& t) const { return t.floats(15 * rows_ * width_, rows_ * width_); }
+    [[nodiscard]] std::vector<float> row_of(const Tensor& t, std::int64_t row) const { return t.floats((15 * rows_ + row) * width_, width_); }
+    [[nodiscard]] double dot(const std::vector<float>& a, std::int64_t i, const std::vector<float>& b, std::int64_t j) const {
+        double sum = 0;
+        for (std::int64_t d = 0; d < width_; ++d) sum += static_cast<double>(a[i * width_ + d]) * b[j * width_ + d];
+        return sum;
+    }
+    void add(std::vector<double>& to, double factor, const std::vector<float>& a, std::int64_t i) const {
+        for (std::int64_t d = 0; d < width_; ++d) to[d] += factor * a[i * width_ + d];
+    }
+
+    std::int64_t rows_, width_;
+    bool causal_;
+    double root_;
+    std::vector<float> q_, k_, v_, given_, lse_, delta_;
+};
+
 class Comparison {
 public:
     explicit Comparison(Results& results) : results_(results) {}
@@ -152,6 +204,40 @@ public:
             if (i >= 3) times.push_back(ms);
         }
         const double tflops = (causal ? 2.0 : 4.0) * heads * rows * rows * head / median(times) / 1e9;
+        results_.add(text("{\"row\": \"library %s\", \"heads\": %d, \"rows\": %d, \"tflops\": %.1f, \"error\": %.2e}", name, static_cast<int>(heads),
+                          static_cast<int>(rows), tflops, error),
+                     text("library %-25s %d heads x %5d rows: %6.1f TFLOP/s%s", name, static_cast<int>(heads), static_cast<int>(rows), tflops,
+                          right ? "" : text("  WRONG %.2e", error).c_str()));
+    }
+    /// The derivatives of the same by Q, K and V, from the forward kernel's results; its time is not counted. The work is that of five
+    /// products, as it is counted for kernels that multiply more often than that.
+    struct Backward {
+        decltype(&flash_statistics_d64) forward;
+        decltype(&flash_by_queries_d64) by_queries;
+        decltype(&flash_by_keys_d64) by_keys;
+    };
+    void attention_backward(const char* name, const Backward& f, std::int64_t rows, std::int64_t head, bool causal) {
+        constexpr std::int64_t heads = 16;
+        const auto matrices = [&](unsigned seed) { return std::make_unique<Tensor>(std::vector<std::int64_t>{heads, rows, head}, TESSERA_BF16, seed); };
+        Tensor lse({heads, rows}, TESSERA_F32), delta({heads, rows}, TESSERA_F32);
+        const auto q = matrices(1), k = matrices(2), v = matrices(3), given = matrices(4), out = matrices(0), dq = matrices(0), dk = matrices(0), dv = matrices(0);
+        require_call(f.forward(q->get(), k->get(), v->get(), out->get(), lse.get(), nullptr), name);
+        const auto call = [&] {
+            require_call(f.by_queries(q->get(), k->get(), v->get(), out->get(), given->get(), lse.get(), dq->get(), delta.get(), nullptr), name);
+            require_call(f.by_keys(q->get(), k->get(), v->get(), given->get(), lse.get(), delta.get(), dk->get(), dv->get(), nullptr), name);
+        };
+        call();
+        const BackwardSums sums(*q, *k, *v, *given, lse, delta, rows, head, causal);
+        double error = 0;
+        for (const std::int64_t row : {std::int64_t{1}, rows / 3, rows - 1}) error = std::max({error, sums.query_error(*dq, row), sums.key_error(*dk, *dv, row)});
+        const bool right = error < 2e-2;  // weights, their slopes and results are rounded to bf16
+        is_right_ = is_right_ && right;
+        std::vector<double> times;
+        for (int i = 0; i < 23; ++i) {
+            const double ms = milliseconds(call);
+            if (i >= 3) times.push_back(ms);
+        }
+        const double tflops = (causal ? 5.0 : 10.0) * heads * rows * rows * head / median(times) / 1e9;
         results_.add(text("{\"row\": \"library %s\", \"heads\": %d, \"rows\": %d, \"tflops\": %.1f, \"error\": %.2e}", name, static_cast<int>(heads),
                           static_cast<int>(rows), tflops, error),
                      text("library %-25s %d heads x %5d rows: %6.1f TFLOP/s%s", name, static_cast<int>(heads), static_cast<int>(rows), tflops,
@@ -260,6 +346,10 @@ int run_libraries(Results& results) {
         compare.attention("flash_d64", flash_d64, rows, 64, false);
         compare.attention("flash_d128", flash_d128, rows, 128, false);
         compare.attention("flash_d128_causal", flash_d128_causal, rows, 128, true);
+        compare.attention_backward("flash_backward_d64", {flash_statistics_d64, flash_by_queries_d64, flash_by_keys_d64}, rows, 64, false);
+        compare.attention_backward("flash_backward_d128", {flash_statistics_d128, flash_by_queries_d128, flash_by_keys_d128}, rows, 128, false);
+        compare.attention_backward("flash_backward_d128_causal", {flash_statistics_d128_causal, flash_by_queries_d128_causal, flash_by_keys_d128_causal},
+                                   rows, 128, true);
     }
 #if TESSERA_HOPPER
     for (const std::int64_t rows : {1024, 4096, 16384}) {

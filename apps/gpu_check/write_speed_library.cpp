@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "../gpu_kernels/flash_attention.h"
+#include "../gpu_kernels/flash_attention_backward.h"
 
 using namespace tessera;
 
@@ -196,6 +197,16 @@ int main(int argc, char** argv) {
         kernels.push_back(library_kernel("flash_d128", gpu_kernels::flash_attention("attended", {.head = 128, .warps = 8})));
         kernels.push_back(library_kernel("flash_d128_causal",
                                          gpu_kernels::flash_attention("attended", {.head = 128, .causal = true, .warps = 8})));
+        for (const auto& [head, causal] : {std::pair<std::int64_t, bool>{64, false}, {128, false}, {128, true}}) {
+            const std::string suffix = "_d" + std::to_string(head) + (causal ? "_causal" : "");
+            const gpu_kernels::FlashShape forward{
+                .head = head, .causal = causal, .statistics = true, .warps = head == 64 ? 4 : 8};
+            kernels.push_back(library_kernel("flash_statistics" + suffix, gpu_kernels::flash_attention("attended", forward)));
+            kernels.push_back(library_kernel("flash_by_queries" + suffix, gpu_kernels::flash_attention_by_queries(
+                                                                              gpu_kernels::shape_by_queries(head, causal))));
+            kernels.push_back(library_kernel("flash_by_keys" + suffix,
+                                             gpu_kernels::flash_attention_by_keys(gpu_kernels::shape_by_keys(head, causal))));
+        }
         if (arch == "sm_90a") {
             for (const std::int64_t head : {64, 128})
                 for (const bool causal : {false, true})

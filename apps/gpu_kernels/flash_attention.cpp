@@ -1,8 +1,6 @@
 #include "flash_attention.h"
 
-#include <tessera/tessera.h>
-
-#include <cmath>
+#include "attention_inputs.h"
 
 namespace gpu_kernels {
 
@@ -10,39 +8,36 @@ using namespace tessera;
 
 namespace {
 
-struct Attention {
-    Dim heads{"heads"}, queries{"queries"}, keys{"keys"}, d, e;
-    Input Q, K, V;
-    Func out;
+struct Attention : AttentionInputs {
+    bool causal, statistics;
+    float scale;  // exp(x / sqrt(head)) = exp2(x scale)
+    Func out, lse{"lse"};
 
-    Attention(const std::string& name, std::int64_t head)
-        : d("d", head), e("e", head), Q("Q", bf16, {heads, queries, d}), K("K", bf16, {heads, keys, d}),
-          V("V", bf16, {heads, keys, e}), out(name) {}
+    template <class Shape>
+    Attention(const std::string& name, const Shape& shape)
+        : AttentionInputs(shape.head), causal(shape.causal), statistics(shape.statistics), scale(scale_of(shape.head)),
+          out(name) {}
 
-    Algorithm define(const FlashShape& shape) const {
-        Func scores("scores"), top("top"), weights("weights"), total("total");
-        const Func o = out;
-        const Expr product = sum({d}, cast(f32, Q(heads, queries, d)) * cast(f32, K(heads, keys, d)));
-        const Expr score = product / static_cast<float>(std::sqrt(static_cast<double>(shape.head)));
-        const Expr none = lowest(f32);
-        scores(heads, queries, keys) =
-            shape.causal ? select(keys - keys.extent() <= queries - queries.extent(), score, none) : score;
-        top(heads, queries) = max({keys}, scores(heads, queries, keys));
-        const Expr shift = select(top(heads, queries) == none, 0.0f, top(heads, queries));
-        weights(heads, queries, keys) = exp(scores(heads, queries, keys) - shift);
+    Algorithm define() const {
+        Func top("top"), weights("weights"), total("total");
+        const Func score = scores(causal), o = out, l = lse;
+        top(heads, queries) = max({keys}, score(heads, queries, keys));
+        const Expr shift = select(top(heads, queries) == lowest(f32), 0.0f, top(heads, queries));
+        weights(heads, queries, keys) = exp(score(heads, queries, keys) - shift);
         total(heads, queries) = sum({keys}, weights(heads, queries, keys));
         const Expr mixed = sum({keys}, weights(heads, queries, keys) * cast(f32, V(heads, keys, e)));
         o(heads, queries, e) = cast(bf16, select(total(heads, queries) == 0.0f, 0.0f, mixed / total(heads, queries)));
-        return Algorithm({o}, {Q, K, V});
+        if (!statistics) return Algorithm({o}, {Q, K, V});
+        l(heads, queries) = select(total(heads, queries) == 0.0f, 0.0f, shift + log(total(heads, queries)));
+        return Algorithm({o, l}, {Q, K, V});
     }
 };
 
 // The running maximum and sum of a row, what both were before a tile of scores, and what was added up.
 struct RunningRows {
     const Tile &s, &o, &top, &total, &before;
-    float scale;  // exp(x / sqrt(head)) = exp2(x scale)
+    float scale;
 };
-float scale_of(std::int64_t head) { return static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(head))); }
 
 // Scores become weights; what was added up before is to be multiplied by `before`.
 void weigh(KernelBuilder& k, const RunningRows& r) {
@@ -62,9 +57,17 @@ void rescale(KernelBuilder& k, const RunningRows& r) {
     k.for_each(r.o, [&](const Expr& i, const Expr& j) { k.store(r.o(i, j), r.o(i, j) * r.before(i)); });
 }
 
-// o over the sums of the rows; a row that sees no key is 0.
-void store_rows(KernelBuilder& k, const Attention& a, const Tile& o, const Tile& total, const Expr& head, const Expr& first) {
+// o over the sums of the rows, and the logarithms of these; a row that sees no key is 0.
+void store_rows(KernelBuilder& k, const Attention& a, const Tile& o, const Tile& top, const Tile& total, const Expr& head,
+                const Expr& first) {
     k.reduce(total, plus);
+    if (a.statistics)
+        k.for_each(o, [&](const Expr& i, const Expr& j) {
+            k.when(j == 0 && first + i < a.queries.extent(), [&] {
+                const Expr lse = fma(top(i), a.scale, log2(total(i))) * log_of_2;
+                k.store(a.lse(head, first + i), select(total(i) == 0.0f, 0.0f, lse));
+            });
+        });
     k.for_each(total, [&](const Expr& i) { k.store(total(i), select(total(i) == 0.0f, 0.0f, 1.0f / total(i))); });
     k.for_each(o, [&](const Expr& i, const Expr& j) {
         k.when(first + i < a.queries.extent(), [&] { k.store(a.out(head, first + i, j), cast(bf16, o(i, j) * total(i))); });
@@ -73,14 +76,14 @@ void store_rows(KernelBuilder& k, const Attention& a, const Tile& o, const Tile&
 
 }  // namespace
 
-Algorithm attention(const std::string& name, const FlashShape& shape) { return Attention(name, shape.head).define(shape); }
+Algorithm attention(const std::string& name, const FlashShape& shape) { return Attention(name, shape).define(); }
 
 TileKernel flash_attention(const std::string& name, const FlashShape& shape) {
-    const Attention a(name, shape.head);
+    const Attention a(name, shape);
     const std::int64_t rows = shape.rows, keys = shape.keys;
     const std::array<std::int64_t, 2> warps{shape.warps, 1};
     const Extent q_extent = a.queries.extent(), k_extent = a.keys.extent(), tiles = (q_extent + rows - 1) / rows;
-    KernelBuilder k(a.define(shape), {.threads = 32 * shape.warps, .min_ctas = shape.min_ctas, .fast_math = true});
+    KernelBuilder k(a.define(), {.threads = 32 * shape.warps, .min_ctas = shape.min_ctas, .fast_math = true});
     const std::array<Expr, 2> block = k.grid({a.heads.extent(), tiles});
     const Expr head = block[0];
     // Of a causal head the tiles with the most keys come first.
@@ -102,7 +105,6 @@ TileKernel flash_attention(const std::string& name, const FlashShape& shape) {
         });
     });
 
-    const float scale = scale_of(shape.head);
     const Expr visible = shape.causal ? max(0, min(k_extent, seen + rows - 1)) : Expr(k_extent);
     k.loop((visible + keys - 1) / keys, [&](const Expr& step) {
         const Expr begin = step * keys;
@@ -120,34 +122,32 @@ TileKernel flash_attention(const std::string& name, const FlashShape& shape) {
                     k.store(s(i, j), select(key < end, s(i, j), lowest(f32)));
                 });
             });
-            weigh(k, {s, o, top, total, before, scale});
-            rescale(k, {s, o, top, total, before, scale});
+            weigh(k, {s, o, top, total, before, a.scale});
+            rescale(k, {s, o, top, total, before, a.scale});
             k.mma(o, s, vs);
         });
     });
 
-    k.warps({shape.warps}, [&](const Expr&) { store_rows(k, a, o, total, head, first); });
+    k.warps({shape.warps}, [&](const Expr&) { store_rows(k, a, o, top, total, head, first); });
     return k.finish();
 }
 
 TileKernel flash_attention_grouped(const std::string& name, const GroupedFlashShape& shape) {
-    const Attention a(name, shape.head);
+    const Attention a(name, shape);
     const std::int64_t rows = 64 * shape.groups, keys = shape.keys;
     const Extent q_extent = a.queries.extent(), k_extent = a.keys.extent(), tiles = (q_extent + rows - 1) / rows;
     // Registers of threads that copy, and as many as remain for the others.
-    KernelBuilder k(a.define({.head = shape.head, .causal = shape.causal}),
-                    {.threads = 128 * shape.groups,
-                     .fast_math = true,
-                     .roles = true,
-                     .producer_registers = 24,
-                     .consumer_registers = shape.groups == 2 ? 240 : 160});
+    KernelBuilder k(a.define(), {.threads = 128 * shape.groups,
+                                 .fast_math = true,
+                                 .roles = true,
+                                 .producer_registers = 24,
+                                 .consumer_registers = shape.groups == 2 ? 240 : 160});
     const std::array<Expr, 2> block = k.grid({a.heads.extent(), tiles});
     const Expr head = block[0];
     // Of a causal head the tiles with the most keys come first.
     const Expr first = k.let(shape.causal ? (tiles - 1 - block[1]) * rows : block[1] * rows);
     // Query i sees the keys below i + seen.
     const Expr seen = k.let(first - q_extent + k_extent + 1);
-    const float scale = scale_of(shape.head);
     const Expr visible = shape.causal ? max(0, min(k_extent, seen + rows - 1)) : Expr(k_extent);
     const Expr steps = k.let(max(1, (visible + keys - 1) / keys)), last = k.let((steps - 1) * keys);
     // The scores of a tile are multiplied while the values of the tile before are: of keys the first tile, of values the last one
@@ -163,7 +163,7 @@ TileKernel flash_attention_grouped(const std::string& name, const GroupedFlashSh
     const Tile top = k.group_fragment("top", f32, {rows}, shape.groups),
                total = k.group_fragment("total", f32, {rows}, shape.groups),
                before = k.group_fragment("before", f32, {rows}, shape.groups);
-    const RunningRows running{s, o, top, total, before, scale};
+    const RunningRows running{s, o, top, total, before, a.scale};
     const auto mask = [&](const Expr& begin) {
         k.when(shape.causal ? begin + keys > seen : begin + keys > k_extent, [&] {
             k.for_each(s, [&](const Expr& i, const Expr& j) {
@@ -204,7 +204,7 @@ TileKernel flash_attention_grouped(const std::string& name, const GroupedFlashSh
     });
     k.warpgroups({shape.groups}, [&](const Expr&) {
         k.mma(o, weights, last_values);
-        store_rows(k, a, o, total, head, first);
+        store_rows(k, a, o, top, total, head, first);
     });
     return k.finish();
 }

@@ -5,10 +5,12 @@
 namespace gpu_kernels {
 
 /// O = softmax(Q K^T / sqrt(head)) V of bf16, for every head: Q(heads, queries, head), K and V(heads, keys, head). `causal`:
-/// query i of n sees key j of m where j - m <= i - n; a query that sees none gives 0.
+/// query i of n sees key j of m where j - m <= i - n; a query that sees none gives 0. lse(heads, queries), f32: the logarithms of
+/// the sums of exp(score), 0 of a query that sees none.
 struct FlashShape {
     std::int64_t head = 64;
     bool causal = false;
+    bool statistics = false;             // the output lse beside: what the backward kernels start from
     std::int64_t rows = 128, keys = 64;  // of a tile of queries and of keys
     std::int64_t warps = 4, buffers = 2, min_ctas = 1;
 };
@@ -16,6 +18,7 @@ struct FlashShape {
 struct GroupedFlashShape {
     std::int64_t head = 64;
     bool causal = false;
+    bool statistics = false;  // the output lse beside: what the backward kernels start from
     std::int64_t groups = 2, keys = 128, buffers = 2;
 };
 

@@ -66,6 +66,9 @@ struct SharedOptions {
     std::int64_t buffers = 1;  // 2 to 8: copies of the loop around run so many - 1 iterations ahead
     bool swizzle = false;      // the 16-byte chunks of rows are permuted, so that mma() meets no bank twice
 };
+struct CopyOptions {
+    std::int64_t bytes = 16;  // that one copy moves, 4 or 8 or 16: rows of the input begin at multiples of them
+};
 struct MmaOptions {
     bool left_transposed = false;   // left is (k, m)
     bool right_transposed = false;  // right is (n, k)
@@ -158,8 +161,8 @@ public:
     /// place = value, where place is a cell of a tile or of an output: k.store(out(i, j), value).
     void store(const Operand& place, const Operand& value);
     /// Fills the tile from an input: value(indices of a cell...) is a read of it, constant(input, 0) at its ends, along its last
-    /// dim. Threads move 16 bytes at a time past the registers (cp.async). Outside spreads.
-    void copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value,
+    /// dim. Threads move 16 bytes at a time past the registers (cp.async), or fewer. Outside spreads.
+    void copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value, const CopyOptions& options = {},
                     SourceLoc where = SourceLoc::current());
     /// Fills a tile of boxes() from an input: value(row, column) is a read of it by its last two dims, constant(input, 0) at its
     /// ends. The copy engine moves it, and needs rows that begin at multiples of 16 bytes. Outside spreads.

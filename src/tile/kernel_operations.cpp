@@ -171,17 +171,22 @@ void KernelBuilder::store(const Operand& place, const Operand& value) {
     k.add(tile::statement(std::move(a)));
 }
 
-void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value, SourceLoc where) {
+void KernelBuilder::copy_async(const Tile& to, const std::function<Expr(const std::vector<Expr>&)>& value,
+                               const CopyOptions& options, SourceLoc where) {
     KernelBuilderState& k = *state_;
     k.require_open("a copy", where);
     const TileState& t = k.alive_tile(to, where);
-    const std::int64_t cells = 16 / dtype_bytes(to.dtype());
+    const std::int64_t bytes = options.bytes, cells = bytes / dtype_bytes(to.dtype());
+    if ((bytes != 4 && bytes != 8 && bytes != 16) || cells < 1)
+        throw Error(E0508_storage, where,
+                    fmt::format("copy_async() of {}, of {}, moves {} bytes at once", to.name(), dtype_name(to.dtype()), bytes),
+                    {expected("4, 8 or 16, a cell or more")});
     if (k.place != KernelBuilderState::Place::block || t.space != Space::shared)
         throw Error(E0506_loop_kind, where, fmt::format("copy_async() of {} inside a spread, or to registers", to.name()),
                     {expected("a tile in shared memory, filled by the block")});
     if (t.extents.back() % cells != 0)
         throw Error(E0508_storage, where, fmt::format("rows of {} have {} cells", to.name(), t.extents.back()),
-                    {expected(fmt::format("a multiple of {}, 16 bytes", cells))});
+                    {expected(fmt::format("a multiple of {}, {} bytes", cells, bytes))});
     k.program.bound.stages[t.stage].engine = Engine::cp_async;
     tile::Spread threads;
     std::vector<Expr> place;

@@ -1,5 +1,6 @@
 #include "base/match.h"
 #include "schedule/loop_split.h"
+#include "tile/first_copies.h"
 #include "tile/lower.h"
 #include "tile/renaming.h"
 
@@ -37,7 +38,7 @@ private:
         if (const auto* f = std::get_if<For>(&s->node)) {
             std::vector<Alloc> rings;
             find_rings(*f->body, rings);
-            if (!rings.empty()) return pipelined(*f, rings);
+            if (!rings.empty()) return pipelined(s, *f, rings);
             if (integer_constant(f->extent) != 1) {
                 const bool outside = repeated_;
                 repeated_ = true;
@@ -49,18 +50,23 @@ private:
         if (const auto* c = std::get_if<BoxCopy>(&s->node)) return box_alone(s, c->stage);
         if (const auto* q = std::get_if<Sequence>(&s->node)) {
             std::vector<StatementPtr> out;
-            for (const StatementPtr& child : q->statements) out.push_back(visit(child));
+            for (size_t i = 0; i < q->statements.size(); ++i) {
+                const FirstCopies copies = first_copies(*q, i);
+                if (copies.statements.empty()) {
+                    out.push_back(visit(q->statements[i]));
+                    continue;
+                }
+                i += copies.statements.size() - 1;
+                const auto behind = q->statements.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+                if (const Statement* loop = loop_that_uses(program_, {behind, q->statements.end()}, copies.stages))
+                    first_copies_[loop] = copies;
+                else
+                    out.push_back(awaited(copies));
+            }
             return with_boxes_together(std::move(out));
         }
         if (const auto* a = std::get_if<Alloc>(&s->node)) memory_[a->stage] = bytes_of(*a);
-        // A copy into one buffer is awaited where it was started.
-        if (const auto* p = std::get_if<Spread>(&s->node)) {
-            std::set<size_t> stages;
-            copied_stages(*p->body, stages);
-            if (stages.empty()) return s;
-            const std::vector<size_t> all(stages.begin(), stages.end());
-            return sequence({s, statement(Commit{all, index_number(0)}), statement(Await{all, index_number(0), {}})});
-        }
+        if (const FirstCopies copies = first_copies({{s}}, 0); !copies.statements.empty()) return awaited(copies);
         return map_children(s, [&](const StatementPtr& child) { return visit(child); });
     }
 
@@ -97,18 +103,6 @@ private:
         return sequence(std::move(out));
     }
 
-    static void copied_stages(const Statement& s, std::set<size_t>& out) {
-        if (const auto* c = std::get_if<AsyncCopy>(&s.node)) out.insert(c->stage);
-        if (const auto* c = std::get_if<BoxCopy>(&s.node)) out.insert(c->stage);
-        for (const StatementPtr& child : children(s)) copied_stages(*child, out);
-    }
-    // Allocations with several buffers that no loop inside is nearer to.
-    static void find_rings(const Statement& s, std::vector<Alloc>& out) {
-        if (std::holds_alternative<For>(s.node)) return;
-        if (const auto* a = std::get_if<Alloc>(&s.node); a && a->buffers > 1) out.push_back(*a);
-        for (const StatementPtr& child : children(s)) find_rings(*child, out);
-    }
-
     // With equally many buffers each.
     std::vector<size_t> stages_of(const std::vector<Alloc>& rings) const {
         std::vector<size_t> stages;
@@ -130,7 +124,7 @@ private:
 
     // for i: { copy; use }  ->  copy 0 .. N-2 ahead; for i: { await i; copy i + N-1 into the buffer that i-1 used; use i }
     // Where the use is a product in flight, which reads until that of i + 1 has started, copies run an iteration less ahead.
-    StatementPtr pipelined(const For& f, const std::vector<Alloc>& rings) {
+    StatementPtr pipelined(const StatementPtr& s, const For& f, const std::vector<Alloc>& rings) {
         const std::int64_t buffers = rings[0].buffers;
         const std::vector<size_t> stages = stages_of(rings);
         const Halves halves = halves_of(f, stages);
@@ -163,7 +157,12 @@ private:
                               start(index_sum(f.variable, index_number(distance))),
                               with_buffer(sums ? by_all(halves.rest, true) : halves.rest,
                                           simplify_index(make_op(Op::mod, DType::i64, {f.variable, index_number(buffers)})))});
-        std::vector<StatementPtr> parts{statement(std::move(ahead)), statement(std::move(loop))};
+        std::vector<StatementPtr> parts;
+        if (const auto first = first_copies_.find(s.get()); first != first_copies_.end()) {
+            const Expr any = make_op(Op::lt, DType::bool_, {index_number(0), f.extent});
+            parts.push_back(distance > 0 ? statement(If{any, sequence(first->second.statements)}) : awaited(first->second));
+        }
+        parts.insert(parts.end(), {statement(std::move(ahead)), statement(std::move(loop))});
         if (sums) parts.push_back(statement(Settle{*sums}));
         StatementPtr out = sequence(std::move(parts));
         for (size_t i = rings.size(); i-- > 0;) out = allocated(rings[i], std::move(out));
@@ -553,8 +552,10 @@ private:
     std::vector<Alloc> around_;              // memory of the block beside them
     bool replaces_ = false;                  // the first product in the loop of roles replaces its sums
     std::map<size_t, std::int64_t> memory_;  // bytes of a buffer
-    Expr round_;                             // of a persistent kernel
-    Expr rounds_;                            // of the loop that roles share
+    // What is copied into one buffer before a loop starts its copies, which are committed with it.
+    std::map<const Statement*, FirstCopies> first_copies_;
+    Expr round_;   // of a persistent kernel
+    Expr rounds_;  // of the loop that roles share
 };
 
 void require_flight(const Program& program, const Statement& s) {

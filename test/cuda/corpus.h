@@ -21,8 +21,14 @@ struct CorpusKernel {
     std::int64_t length = 1;  // of reductions, for tolerances; 0: bits must be equal
     /// Rows of inputs start at multiples of so many cells, as asynchronous copies ask for.
     std::int64_t row_cells = 1;
-    std::string target = "cuda-sm_80";       // the least that runs it
-    std::optional<TileKernel> written = {};  // instead of the schedule
+    std::string target = "cuda-sm_80";                 // the least that runs it
+    std::optional<TileKernel> written = {};            // instead of the schedule
+    std::map<std::string, std::int64_t> lengths = {};  // of outputs with another length
+
+    [[nodiscard]] std::int64_t length_of(const std::string& output) const {
+        const auto own = lengths.find(output);
+        return own == lengths.end() ? length : own->second;
+    }
 };
 /// Whether a target of the tests runs the kernel.
 [[nodiscard]] bool runs_on(const CorpusKernel& kernel, const std::string& target);

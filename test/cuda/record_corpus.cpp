@@ -118,8 +118,8 @@ private:
                            : buffer.dtype() == TESSERA_F16  ? 11
                            : buffer.dtype() == TESSERA_BF16 ? 8
                                                             : 0;
-        const double tolerance =
-            digits == 0 || kernel_.length == 0 ? 0 : std::ldexp(static_cast<double>(kernel_.length + 2), -digits);
+        const std::int64_t length = kernel_.length_of(name);
+        const double tolerance = digits == 0 || length == 0 ? 0 : std::ldexp(static_cast<double>(length + 2), -digits);
         out += fmt::format("expect {} {} {} {}\n", index_.at(name), tessera_dtype_name(buffer.dtype()), tolerance, file);
     }
 

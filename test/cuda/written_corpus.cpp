@@ -1,6 +1,7 @@
 #include "cuda/corpus.h"
 
 #include "../apps/gpu_kernels/flash_attention.h"
+#include "../apps/gpu_kernels/flash_attention_backward.h"
 
 namespace tessera::cuda_test {
 namespace {
@@ -14,25 +15,40 @@ CorpusKernel written_kernel(const std::string& name, const TileKernel& kernel, E
     return out;
 }
 
-CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape, const TileKernel& kernel) {
+// Of rows and keys that a block takes at once, and of those behind the first buffers.
+CorpusKernel flash(const std::string& name, bool causal, const std::array<std::int64_t, 2>& rows_and_keys,
+                   const TileKernel& kernel) {
     const auto extents = [](std::int64_t heads, std::int64_t queries, std::int64_t keys) {
         return std::map<std::string, std::int64_t>{{"heads", heads}, {"queries", queries}, {"keys", keys}};
     };
-    Extents cases{extents(1, 1, 1), extents(2, 9, 70), extents(1, shape.rows + 21, (shape.buffers + 1) * shape.keys + 13)};
+    const auto [rows, keys] = rows_and_keys;
+    Extents cases{extents(1, 1, 1), extents(2, 9, 70), extents(1, rows, keys)};
     // Queries before the first key.
-    if (shape.causal) cases.insert(cases.begin() + 1, extents(1, shape.rows + 5, 50));
-    return written_kernel(name, kernel, std::move(cases), 1, 8);
+    if (causal) cases.insert(cases.begin() + 1, extents(1, rows - 16, 50));
+    CorpusKernel out = written_kernel(name, kernel, std::move(cases), 1, 8);
+    // Of f32 beside results of bf16: sums of the head, and of exponentials that the hardware approximates.
+    out.lengths = {{"lse", 64}, {"delta", 128}};
+    return out;
 }
 CorpusKernel flash(const std::string& name, const gpu_kernels::FlashShape& shape) {
-    return flash(name, shape, gpu_kernels::flash_attention("attended", shape));
+    return flash(name, shape.causal, {shape.rows + 21, (shape.buffers + 1) * shape.keys + 13},
+                 gpu_kernels::flash_attention("attended", shape));
 }
 
 CorpusKernel grouped_flash(const std::string& name, const gpu_kernels::GroupedFlashShape& shape) {
-    const gpu_kernels::FlashShape as_warps{
-        .head = shape.head, .causal = shape.causal, .rows = 64 * shape.groups, .keys = shape.keys, .buffers = shape.buffers};
-    CorpusKernel out = flash(name, as_warps, gpu_kernels::flash_attention_grouped("attended", shape));
+    CorpusKernel out = flash(name, shape.causal, {64 * shape.groups + 21, (shape.buffers + 1) * shape.keys + 13},
+                             gpu_kernels::flash_attention_grouped("attended", shape));
     out.target = "cuda-sm_90a";
     return out;
+}
+
+CorpusKernel flash_by_queries(const std::string& name, const gpu_kernels::FlashBackwardShape& shape) {
+    return flash(name, shape.causal, {shape.rows + 21, (shape.buffers + 1) * shape.keys + 13},
+                 gpu_kernels::flash_attention_by_queries(shape));
+}
+CorpusKernel flash_by_keys(const std::string& name, const gpu_kernels::FlashBackwardShape& shape) {
+    return flash(name, shape.causal, {(shape.buffers + 1) * shape.rows + 13, shape.keys + 21},
+                 gpu_kernels::flash_attention_by_keys(shape));
 }
 
 // A block a row; its threads add their cells up, then each other's.
@@ -98,13 +114,22 @@ std::vector<CorpusKernel> written_corpus() {
             written_matmul("written_matmul_f16", f16, false),
             written_matmul("written_matmul_turned", bf16, true),
             flash("flash_d64", {.head = 64}),
-            flash("flash_d64_causal", {.head = 64, .causal = true, .rows = 64, .buffers = 3}),
+            flash("flash_statistics_d64_causal", {.head = 64, .causal = true, .statistics = true, .rows = 64, .buffers = 3}),
             flash("flash_d128", {.head = 128, .warps = 8}),
             flash("flash_d128_causal", {.head = 128, .causal = true, .warps = 8}),
             grouped_flash("flash_grouped_d64", {.head = 64}),
-            grouped_flash("flash_grouped_d64_causal", {.head = 64, .causal = true, .keys = 64, .buffers = 3}),
+            grouped_flash("flash_grouped_statistics_d64_causal",
+                          {.head = 64, .causal = true, .statistics = true, .keys = 64, .buffers = 3}),
             grouped_flash("flash_grouped_d128", {.head = 128}),
-            grouped_flash("flash_grouped_d128_causal", {.head = 128, .causal = true})};
+            grouped_flash("flash_grouped_d128_causal", {.head = 128, .causal = true}),
+            flash_by_queries("flash_by_queries_d64", gpu_kernels::shape_by_queries(64, false)),
+            flash_by_queries("flash_by_queries_d64_causal", {.head = 64, .causal = true, .buffers = 3}),
+            flash_by_queries("flash_by_queries_d128", gpu_kernels::shape_by_queries(128, false)),
+            flash_by_queries("flash_by_queries_d128_causal", gpu_kernels::shape_by_queries(128, true)),
+            flash_by_keys("flash_by_keys_d64", gpu_kernels::shape_by_keys(64, false)),
+            flash_by_keys("flash_by_keys_d64_causal", {.head = 64, .causal = true, .buffers = 3}),
+            flash_by_keys("flash_by_keys_d128", gpu_kernels::shape_by_keys(128, false)),
+            flash_by_keys("flash_by_keys_d128_causal", gpu_kernels::shape_by_keys(128, true))};
 }
 
 }  // namespace tessera::cuda_test

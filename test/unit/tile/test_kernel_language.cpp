@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "cuda/corpus_run.h"
+#include "tile/async_copy.h"
 #include "tile/kernel_state.h"
 
 // Kernels written tile by tile: what they become, and what is said of mistakes. What they compute is in the corpus.
@@ -123,6 +124,69 @@ TEST(KernelLanguage, PlacesAreChecked) {
             k.warps({4, 1}, [&](const Expr&, const Expr&) { k.for_each(t, [&](const Expr& i) { k.store(t(i), t(0)); }); });
         }),
         "t is stored in registers, but a thread reads cells of other threads");
+}
+
+// Rows of 3 numbers start at no multiple of 16 bytes, and each number at one of its own.
+TEST(KernelLanguage, CopiesMoveAsManyBytesAsTheyAreTold) {
+    const auto said = [](DType dtype, std::int64_t bytes, std::int64_t cells) {
+        const Dim i("i"), j("j");
+        const Input a("a", dtype, {i, j});
+        Func out("out");
+        out(i) = a(i, 0);
+        try {
+            KernelBuilder k(Algorithm({out}, {a}));
+            const Expr row = k.grid({i.extent()})[0];
+            const Tile t = k.shared("t", dtype, {cells});
+            k.copy_async(t, [&](const std::vector<Expr>& at) { return constant(a, 0)(row, at[0]); }, {.bytes = bytes});
+            k.threads({1}, [&](const Expr&) { k.store(out(row), t(0)); });
+            const tile::Program program = tile::written_program(k.finish(), parse_target("cuda-sm_80"));
+            const std::vector<tile::CopyAlignment> alignments = tile::copy_alignments(program);
+            EXPECT_EQ(alignments.size(), 1U);
+            EXPECT_EQ(alignments.at(0).bytes, bytes);
+        } catch (const Exception& e) {
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    EXPECT_EQ(said(f32, 4, 3), "accepted");
+    EXPECT_EQ(said(bf16, 8, 4), "accepted");
+    expect_said(said(f32, 16, 3), "rows of t have 3 cells");
+    expect_said(said(f32, 2, 4), "copy_async() of t, of f32, moves 2 bytes at once");
+    expect_said(said(f64, 4, 4), "copy_async() of t, of f64, moves 4 bytes at once");
+}
+
+// What is copied before a loop of copies, and used in it alone, is awaited with the first of them; other copies that stand side
+// by side are awaited together.
+TEST(KernelLanguage, CopiesBesideEachOtherAreAwaitedTogether) {
+    const auto count = [](const std::string& text, const std::string& word) {
+        size_t found = 0;
+        for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
+        return found;
+    };
+    const auto lowered = [](bool used_outside) {
+        Product p;
+        KernelBuilder k(p.algorithm());
+        const Expr block = k.grid({p.m.extent()})[0];
+        const Tile a = k.shared("a", bf16, {64, 32}), b = k.shared("b", bf16, {64, 32});
+        for (const Tile& t : {a, b})
+            k.copy_async(t, [&](const std::vector<Expr>& at) { return constant(p.A, 0)(block + at[0], at[1]); });
+        const Tile s = k.fragment("s", f32, {64, 64}, {4, 1});
+        k.loop(p.k.extent(), [&](const Expr& step) {
+            const Tile c = k.shared("c", bf16, {64, 32}, {.buffers = 2});
+            k.copy_async(c, [&](const std::vector<Expr>& at) { return constant(p.B, 0)(step + at[0], at[1]); });
+            k.warps({4, 1}, [&](const Expr&, const Expr&) {
+                k.mma(s, a, c, {.right_transposed = true});
+                k.mma(s, a, b, {.right_transposed = true});
+            });
+        });
+        if (used_outside) k.threads({1}, [&](const Expr&) { k.store(p.C(block, 0), cast(f32, b(0, 0))); });
+        return to_text(tile::written_program(k.finish(), parse_target("cuda-sm_80")));
+    };
+    const std::string together = lowered(false), apart = lowered(true);
+    EXPECT_EQ(count(together, "await"), 1U) << together;
+    EXPECT_EQ(count(together, "commit"), 2U) << together;  // ahead of the loop and in it
+    EXPECT_EQ(count(apart, "await"), 2U) << apart;
+    EXPECT_EQ(count(apart, "commit"), 3U) << apart;
 }
 
 // The line of the statement, not the builder's.

@@ -46,7 +46,7 @@ TEST(TileProgram, SchedulesForTheGpuMeanTheAlgorithm) {
             for (const std::uint64_t seed : seeds) {
                 interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = seed});
                 for (const auto& [name, buffer] : want.outputs)
-                    EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length), "") << name << "\n" << to_text(tree);
+                    EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length_of(name)), "") << name << "\n" << to_text(tree);
             }
         }
 }
@@ -64,7 +64,7 @@ TEST(TileProgram, DefaultSchedulesAreLegalAndMeanTheAlgorithm) {
             interpreter::evaluate(k.algorithm, want.inputs, want.outputs);
             interpreter::execute(tree, got.inputs, got.outputs, {.shuffle_seed = 3});
             for (const auto& [name, buffer] : want.outputs)
-                EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length), "") << name << "\n" << to_json(k.schedule);
+                EXPECT_EQ(difference(buffer, got.outputs.at(name), k.length_of(name)), "") << name << "\n" << to_json(k.schedule);
         } catch (const Exception& e) {
             ADD_FAILURE() << e.what() << "\n" << to_json(k.schedule);
         }
