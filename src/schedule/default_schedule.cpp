@@ -335,11 +335,7 @@ private:
             if (l.name == "row" && l.dim == s.dims[s.dims.size() - 2].name()) return true;
         return false;
     }
-    bool has_task_loop(const std::string& name) const {
-        for (const LoopSpec& l : *out_.stages.at(name).loops)
-            if (l.name == "task") return true;
-        return false;
-    }
+    bool has_task_loop(const std::string& name) const { return loop_named(out_.stages.at(name), "task") != nullptr; }
 
     // A definition whose readers all stand in one block of an output's rows and columns, at the same columns: computed there, for
     // the block's rows and those that it reaches further, so that it stays in registers.
