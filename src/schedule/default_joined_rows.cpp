@@ -60,8 +60,16 @@ private:
                estimated_extent(s.dims.back()) >= least_joined_row && !replaces_input(graph_, s) &&
                contractions_of(graph_, i).empty();
     }
+    // What a scatter or a recurrence gives stands at root as a whole before, in the number's own memory where that is all it is.
+    [[nodiscard]] bool reads_whole(size_t i) const {
+        for (const Stage& p : graph_.stages)
+            if ((p.kind == Stage::Kind::scatter || p.kind == Stage::Kind::recurrence) && reads(stage(i), p.func.get()))
+                return true;
+        return false;
+    }
     [[nodiscard]] bool is_number_of_row(size_t i, size_t leader) const {
         const Stage& s = stage(i);
+        if (reads_whole(i)) return false;
         return s.output && s.kind == Stage::Kind::definition && s.values.size() == 1 && !taken_.count(i) &&
                are_same_dims(s.dims, rows_of(leader)) && !replaces_input(graph_, s) && contractions_of(graph_, i).empty();
     }

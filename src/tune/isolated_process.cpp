@@ -62,8 +62,10 @@ bool read_all(int socket, char* to, std::size_t count) {
         dup2(nowhere, 1);
         dup2(nowhere, 2);
     }
+    const auto start = std::chrono::steady_clock::now();
     work.first();
-    if (!send_text(socket, "")) _exit(1);
+    const double used = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (!write_all(socket, reinterpret_cast<const char*>(&used), sizeof used)) _exit(1);
     const auto request = receive_text(socket);
     _exit(request && send_text(socket, to_text(work.second(*request))) ? 0 : 1);
 }
@@ -167,10 +169,10 @@ void IsolatedProcess::read_some() {
     if (got < 0 && errno == EINTR) return;
     if (got <= 0) return end();
     received_.append(part, static_cast<std::size_t>(got));
-    if (ready_ || received_.size() < length_bytes) return;
-    received_.erase(0, length_bytes);  // the empty text behind the first step
+    if (ready_ || received_.size() < sizeof used_) return;
+    std::memcpy(&used_, received_.data(), sizeof used_);  // what stands behind the first step
+    received_.erase(0, sizeof used_);
     ready_ = true;
-    used_ = options_.timeout_seconds - seconds_left();
 }
 
 void IsolatedProcess::wait_for_some(const std::vector<IsolatedProcess*>& busy) {

@@ -82,6 +82,23 @@ TEST(DefaultHomes, NumbersOfRowsStandInTheirRows) {
     EXPECT_FALSE(wide_default(Algorithm({number, of_number}, {x})).stages.at("number").fuse_with);
 }
 
+// What a scatter gives is no number of a row, though it needs the same sums.
+TEST(DefaultHomes, ScattersStandInNoRowsOfOthers) {
+    Dim row("row", 512), i("i", 256);
+    Input x("x", f32, {row, i}), to_row("to_row", i32, {row});
+    to_row.values_in(0, row.extent());
+    Func total("total"), a("a"), b("b"), sent("sent");
+    total(row) = sum({i}, exp(tanh(x(row, i))));
+    a(row, i) = x(row, i) * total(row);
+    b(row) = total(row) * 0.5f;
+    sent(row) = scatter(plus, {to(row, to_row(row))}, {row}, total(row) * total(row));
+    const Algorithm algorithm({a, b, sent}, {x, to_row});
+    const Schedule s = wide_default(algorithm);
+    EXPECT_EQ(s.stages.at("b").fuse_with, (FuseWith{"a", "row"})) << to_json(s);
+    EXPECT_FALSE(s.stages.at("sent").fuse_with) << to_json(s);
+    EXPECT_NO_THROW((void)bind(algorithm, s)) << to_json(s);
+}
+
 // Levels of a pyramid read twice the row, or half of it: windows as well, without a ring, as steps need different numbers of
 // rows. What such a window reads so is computed for the whole task.
 TEST(DefaultHomes, LevelsOfAPyramidSlide) {
