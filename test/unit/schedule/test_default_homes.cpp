@@ -84,14 +84,14 @@ TEST(DefaultHomes, NumbersOfRowsStandInTheirRows) {
 
 // What a scatter gives is no number of a row, though it needs the same sums.
 TEST(DefaultHomes, ScattersStandInNoRowsOfOthers) {
-    Dim row("row", 512), i("i", 256);
-    Input x("x", f32, {row, i}), to_row("to_row", i32, {row});
+    Dim row("row", 512), other("other", 512), i("i", 256);
+    Input x("x", f32, {row, i}), to_row("to_row", i32, {other});
     to_row.values_in(0, row.extent());
     Func total("total"), a("a"), b("b"), sent("sent");
     total(row) = sum({i}, exp(tanh(x(row, i))));
     a(row, i) = x(row, i) * total(row);
     b(row) = total(row) * 0.5f;
-    sent(row) = scatter(plus, {to(row, to_row(row))}, {row}, total(row) * total(row));
+    sent(row) = scatter(plus, {to(row, to_row(other))}, {other}, total(other) * total(other));
     const Algorithm algorithm({a, b, sent}, {x, to_row});
     const Schedule s = wide_default(algorithm);
     EXPECT_EQ(s.stages.at("b").fuse_with, (FuseWith{"a", "row"})) << to_json(s);
