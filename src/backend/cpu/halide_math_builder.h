@@ -4,6 +4,9 @@
 
 #include <Halide.h>
 
+#include <set>
+#include <string>
+
 #include <cstdint>
 
 namespace tessera::cpu {
@@ -29,7 +32,32 @@ public:
             Call::PureIntrinsic);
     }
 
+    /// Of a < b Halide 21 learns, where it has no bounds of a, that b is above its own least value: an `if` inside that asks for
+    /// just that is dropped. `known`: variables that have bounds.
+    static bool is_misread(const E& condition, const std::set<std::string>& known) {
+        using Halide::Internal::LT, Halide::Internal::Variable;
+        const E simple = Halide::Internal::simplify(condition);
+        const auto* less = simple.as<LT>();
+        if (!less || !less->a.type().is_int()) return false;
+        // Of L + x < 2 x Halide finds in a later pass that it is L < x.
+        Names names;
+        simple.accept(&names);
+        for (const std::string& name : names.found) {
+            const E solved = Halide::Internal::simplify(Halide::Internal::solve_expression(simple, name).result);
+            less = solved.as<LT>();
+            const auto* a = less ? less->a.as<Variable>() : nullptr;
+            const auto* b = less ? less->b.as<Variable>() : nullptr;
+            if (a && b && !b->param.defined() && known.count(a->name) == 0) return true;
+        }
+        return false;
+    }
+
 private:
+    struct Names : Halide::Internal::IRVisitor {
+        std::set<std::string> found;
+        using IRVisitor::visit;
+        void visit(const Halide::Internal::Variable* v) override { found.insert(v->name); }
+    };
     static E unforeseen(const E& condition, const E& operand) {
         return operand.type().is_float() ? hidden(condition) : condition;
     }

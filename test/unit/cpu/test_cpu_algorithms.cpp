@@ -544,6 +544,22 @@ TEST(cpu_algorithms, memory_shared_inside_a_loop) {
     expect_same(Algorithm({out}, {in}), s, lines);
 }
 
+// Halide takes from l < x, where it has no bounds of l, that x is not its own least value.
+TEST(cpu_algorithms, conditions_between_positions_leave_others_alone) {
+    const Dim l("l"), r("r", 3);
+    const Input p("p", f32, {y, x});
+    Func part("part"), out("out");
+    part(l, x) = sum({r}, p(0, x) + cast(f32, r), where(Expr(l) < Expr(x) && 1 <= Expr(x)));
+    out(y, x) = part(y - 5, x) + part(y - 3, x);
+    const Algorithm direct({out}, {p});
+    expect_same(direct, roots(direct), lines);
+    Func other("other"), far("far");
+    other(l, x) = sum({r}, p(0, x) + cast(f32, r), where(Expr(x) - 1 < 2 * Expr(x) - Expr(l) - 1 && 0 <= Expr(x) - 1));
+    far(y, x) = other(y - 5, x) + other(y - 3, x);
+    const Algorithm indirect({far}, {p});
+    expect_same(indirect, roots(indirect), lines);
+}
+
 TEST(cpu_algorithms, targets_and_objects) {
     const Algorithm a = Matmul().algorithm();
     Schedule s;
