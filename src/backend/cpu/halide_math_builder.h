@@ -33,13 +33,16 @@ public:
     }
 
     /// Of a < b Halide 21 learns, where it has no bounds of a, that b is above its own least value: an `if` inside that asks for
-    /// just that is dropped. `known`: variables that have bounds.
-    static bool is_misread(const E& condition, const std::set<std::string>& known) {
+    /// just that is dropped. Variables of `domain` that begin at constants have bounds.
+    static bool is_misread(const E& condition, const Halide::RDom& domain) {
         using Halide::Internal::LT, Halide::Internal::Variable;
         const E simple = Halide::Internal::simplify(condition);
         const auto* less = simple.as<LT>();
         if (!less || !less->a.type().is_int()) return false;
         // Of L + x < 2 x Halide finds in a later pass that it is L < x.
+        std::set<std::string> known;
+        for (int d = 0; domain.defined() && d < domain.dimensions(); ++d)
+            if (Halide::Internal::is_const(domain[d].min())) known.insert(domain[d].name());
         Names names;
         simple.accept(&names);
         for (const std::string& name : names.found) {

@@ -226,13 +226,10 @@ private:
             place[static_cast<size_t>(halide_dim(s, d))] = landing_place(s, nest, d, scope);
         std::vector<E> values;
         E condition = inside, edges;
-        std::set<std::string> from_constants;
-        for (int d = 0; made.domain.defined() && d < made.domain.dimensions(); ++d)
-            if (Halide::Internal::is_const(made.domain[d].min())) from_constants.insert(made.domain[d].name());
         for (const Expr& c : conjuncts(u.condition)) {
             E& of = width_.is_edge(c) ? edges : condition;
             const E one = value(c, scope);
-            of = both(of, Comparison::is_misread(one, from_constants) ? Comparison::hidden(one) : one);
+            of = both(of, Comparison::is_misread(one, made.domain) ? Comparison::hidden(one) : one);
         }
         for (size_t c = 0; c < u.values.size(); ++c) {
             E v = show_reads(s, made, c, place, with_named_parts(u.values[c], value(u.values[c], scope)));

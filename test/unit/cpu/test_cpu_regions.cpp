@@ -428,5 +428,31 @@ TEST(CpuRegions, StagesInSharedLoops) {
     expect_same(Algorithm({a, b, column}, {in}), s, lines);
 }
 
+// Halide takes from l < x, where it has no bounds of l, that x is not its own least value.
+TEST(CpuRegions, ConditionsBetweenPositionsLeaveOthersAlone) {
+    const Algorithm a = parse_algorithm(R"(tessera graph 1
+algorithm small
+dim l1
+dim n
+dim x
+input x0 : f64[l1, n, x]
+dim l1_2
+dim n_7 = extent(n)
+dim turn_12 = max((extent(x) * 2 - 4) / extent(l1) + 3 - (2 - extent(x)) / extent(l1), 0)
+part(l1_2, x) : f64 = {
+  %0 : i64 = x * 2 - l1_2 - 1
+  sum({n_7}, x0(0, n_7, %0), where = 0 <= %0 && %0 < extent(x) && 0 <= x - 1 && x - 1 < %0)
+}
+y(l1, x) : f64 = {
+  %0 : i64 = (2 - extent(x)) / extent(l1)
+  %1 : i64 = turn_12 * extent(l1) + extent(l1) * %0 + l1 - extent(l1)
+  sum({turn_12}, part(%1, x), where = 2 - extent(x) <= %1 && %1 <= extent(x) * 2 - 4 && turn_12 + %0 - 1 != 0)
+}
+arguments x0
+outputs y
+)");
+    test::expect_same(a, test::roots(a), {{{"l1", 1}, {"n", 6}, {"x", 14}}, {{"l1", 3}, {"n", 2}, {"x", 9}}});
+}
+
 }  // namespace
 }  // namespace tessera
