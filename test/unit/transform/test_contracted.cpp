@@ -100,8 +100,8 @@ TEST(Contracted, RoundsOnceOnEveryTarget) {
     const auto smooth = [&](std::int64_t r, std::int64_t c) {
         return std::fma(0.3f, at(r, c + 1), std::fma(0.4f, at(r, c), 0.3f * at(r, c - 1)));
     };
-    compile(fused, {}, parse_target("interpreter"))({{"p", in}}, {{"out", reference}});
-    compile(fused, {})({{"p", in}}, {{"out", got}});
+    compile(fused, Schedule{}, parse_target("interpreter"))({{"p", in}}, {{"out", reference}});
+    compile(fused, Schedule{})({{"p", in}}, {{"out", got}});
     for (std::int64_t r = 0; r < 9; ++r)
         for (std::int64_t c = 0; c < 33; ++c) {
             const float below = smooth(std::min<std::int64_t>(r + 1, 8), c);
@@ -120,7 +120,7 @@ TEST(Contracted, IsDifferentiatedLikeAnyOther) {
     const Func slope = grad(fused.outputs()[0], {w})[0];
     Buffer<double> at({3}), got({3});
     for (int i = 0; i < 3; ++i) at(i) = i - 0.5;
-    compile(Algorithm({slope}, {w}), {}, parse_target("interpreter"))({{"w", at}}, {{slope.name(), got}});
+    compile(Algorithm({slope}, {w}), Schedule{}, parse_target("interpreter"))({{"w", at}}, {{slope.name(), got}});
     for (int i = 0; i < 3; ++i) EXPECT_NEAR(got(i), 3 * (i - 0.5) * (i - 0.5) + 1, 1e-14);
 }
 
