@@ -119,7 +119,7 @@ private:
         steps_[s.name] = steps_.at(rows.leader);
         return true;
     }
-    // Whether a stage is computed for all rows of a task, as parts of column sums are.
+    // Whether a stage is computed for all rows of a task, as parts of column sums and levels of pyramids are.
     bool stands_in_task(const std::string& name, const std::string& root) const {
         if (const auto found = joined_.find(name); found != joined_.end())
             return std::count(found->second.sums.begin(), found->second.sums.end(), name) > 0;

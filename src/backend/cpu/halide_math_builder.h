@@ -4,10 +4,10 @@
 
 #include <Halide.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <set>
 #include <string>
-
-#include <cstdint>
 
 namespace tessera::cpu {
 
@@ -33,26 +33,22 @@ public:
     }
 
     /// Of a < b Halide 21 learns, where it has no bounds of a, that b is above its own least value: an `if` inside that asks for
-    /// just that is dropped. Variables of `domain` that begin at constants have bounds.
+    /// just that is dropped. Of max(a, c) < b and a < min(b, c) it learns a < b. Variables of `domain` that begin at constants
+    /// have bounds.
     static bool is_misread(const E& condition, const Halide::RDom& domain) {
-        using Halide::Internal::LT, Halide::Internal::Variable;
         const E simple = Halide::Internal::simplify(condition);
-        const auto* less = simple.as<LT>();
-        if (!less || !less->a.type().is_int()) return false;
-        // Of L + x < 2 x Halide finds in a later pass that it is L < x.
+        if (!simple.as<Halide::Internal::LT>()) return false;
         std::set<std::string> known;
         for (int d = 0; domain.defined() && d < domain.dimensions(); ++d)
             if (Halide::Internal::is_const(domain[d].min())) known.insert(domain[d].name());
+        if (is_between_variables(simple, known)) return true;
+        // Of L + x < 2 x Halide finds in a later pass that it is L < x.
         Names names;
         simple.accept(&names);
-        for (const std::string& name : names.found) {
-            const E solved = Halide::Internal::simplify(Halide::Internal::solve_expression(simple, name).result);
-            less = solved.as<LT>();
-            const auto* a = less ? less->a.as<Variable>() : nullptr;
-            const auto* b = less ? less->b.as<Variable>() : nullptr;
-            if (a && b && !b->param.defined() && known.count(a->name) == 0) return true;
-        }
-        return false;
+        return std::any_of(names.found.begin(), names.found.end(), [&](const std::string& name) {
+            return is_between_variables(Halide::Internal::simplify(Halide::Internal::solve_expression(simple, name).result),
+                                        known);
+        });
     }
 
 private:
@@ -61,6 +57,21 @@ private:
         using IRVisitor::visit;
         void visit(const Halide::Internal::Variable* v) override { found.insert(v->name); }
     };
+    // Whether e is or has as an operand, of one `Extreme` after the other, a variable that `wanted` takes.
+    template <class Extreme, class Wanted>
+    static bool has_variable(const E& e, const Wanted& wanted) {
+        if (const auto* both = e.as<Extreme>())
+            return has_variable<Extreme>(both->a, wanted) || has_variable<Extreme>(both->b, wanted);
+        const auto* v = e.as<Halide::Internal::Variable>();
+        return v && wanted(*v);
+    }
+    static bool is_between_variables(const E& condition, const std::set<std::string>& known) {
+        using Halide::Internal::Variable;
+        const auto* less = condition.as<Halide::Internal::LT>();
+        return less && less->a.type().is_int() &&
+               has_variable<Halide::Internal::Max>(less->a, [&](const Variable& v) { return known.count(v.name) == 0; }) &&
+               has_variable<Halide::Internal::Min>(less->b, [](const Variable& v) { return !v.param.defined(); });
+    }
     static E unforeseen(const E& condition, const E& operand) {
         return operand.type().is_float() ? hidden(condition) : condition;
     }

@@ -430,7 +430,7 @@ TEST(CpuRegions, StagesInSharedLoops) {
 
 // Halide takes from l < x, where it has no bounds of l, that x is not its own least value.
 TEST(CpuRegions, ConditionsBetweenPositionsLeaveOthersAlone) {
-    const Algorithm a = parse_algorithm(R"(tessera graph 1
+    const std::string text = R"(tessera graph 1
 algorithm small
 dim l1
 dim n
@@ -450,8 +450,15 @@ y(l1, x) : f64 = {
 }
 arguments x0
 outputs y
-)");
-    test::expect_same(a, test::roots(a), {{{"l1", 1}, {"n", 6}, {"x", 14}}, {{"l1", 3}, {"n", 2}, {"x", 9}}});
+)";
+    const std::string condition = "x - 1 < %0";
+    for (const char* other : {"x - 1 < %0", "l1_2 < x", "max(l1_2, extent(l1) - 9) < x", "l1_2 < min(x, extent(n) + 5)"}) {
+        SCOPED_TRACE(other);
+        std::string changed = text;
+        changed.replace(changed.find(condition), condition.size(), other);
+        const Algorithm a = parse_algorithm(changed);
+        test::expect_same(a, test::roots(a), {{{"l1", 1}, {"n", 6}, {"x", 14}}, {{"l1", 3}, {"n", 2}, {"x", 9}}});
+    }
 }
 
 }  // namespace
