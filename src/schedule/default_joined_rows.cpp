@@ -161,19 +161,27 @@ bool have_same_rows(const std::vector<LoopSpec>& a, const std::vector<LoopSpec>&
 void schedule_parts(const Stage& s, const JoinedRows& rows, const std::vector<Dim>& dims, std::int64_t width, Schedule& out) {
     const Dim &columns = s.dims[0], &row = dims[dims.size() - 2];
     const std::string block = row.name() + "/" + std::to_string(rows.task_rows);
+    // Small dims run inside the leader's rows: those are added up in a part.
+    const std::vector<LoopSpec>& tasks = *out.stages.at(rows.leader).loops;
+    const auto task = std::find_if(tasks.begin(), tasks.end(), [](const LoopSpec& l) { return l.name == "task"; });
+    std::vector<std::string> kept, inside;
+    for (size_t d = 0; d + 2 < dims.size(); ++d) {
+        const bool outside = std::any_of(tasks.begin(), task, [&](const LoopSpec& l) { return l.dim == dims[d].name(); });
+        (outside ? kept : inside).push_back(dims[d].name());
+    }
     StageEdit whole = out.stage(s.name);
     whole.root();
     if (estimated_extent(columns) > static_cast<double>(8 * width)) whole.parallel(columns.name(), 8 * width, "task");
-    std::vector<std::string> kept;
-    for (size_t d = 0; d + 1 < dims.size(); ++d) {
-        kept.push_back(d + 2 == dims.size() ? block : dims[d].name());
-        whole.serial(kept.back());
-    }
-    whole.serial(columns.name(), width, "columns").vector(columns.name());
-    StageEdit part = out.partial(s.name + ".parts", s.name, kept);
+    for (const std::string& outer : kept) whole.serial(outer);
+    whole.serial(block).serial(columns.name(), width, "columns").vector(columns.name());
+    std::vector<std::string> blocks = kept;
+    blocks.push_back(block);
+    StageEdit part = out.partial(s.name + ".parts", s.name, blocks);
     part.root();
-    for (size_t d = 0; d + 2 < dims.size(); ++d) part.parallel(dims[d].name());
-    part.parallel(block, 0, "task").serial(row.name()).serial(columns.name(), width, "columns").vector(columns.name());
+    for (const std::string& outer : kept) part.parallel(outer);
+    part.parallel(block, 0, "task").serial(row.name());
+    for (const std::string& inner : inside) part.serial(inner);
+    part.serial(columns.name(), width, "columns").vector(columns.name());
     part.fuse_with({rows.leader, "task"});
 }
 

@@ -27,7 +27,8 @@ struct JoinedRows {
 [[nodiscard]] std::vector<LoopSpec> loops_of_numbers(const Stage& s, const StageSpec& leader);
 /// Whether two nests are one down to their loop "row".
 [[nodiscard]] bool have_same_rows(const std::vector<LoopSpec>& a, const std::vector<LoopSpec>& b);
-/// Column sum `s` in parts over blocks of `rows.task_rows` rows, which share the tasks of the leader.
+/// Column sum `s` in parts over blocks of `rows.task_rows` rows, which share the tasks of the leader,
+/// whose loops are there already.
 void schedule_parts(const Stage& s, const JoinedRows& rows, const std::vector<Dim>& dims, std::int64_t width, Schedule& out);
 
 }  // namespace tessera

@@ -500,6 +500,7 @@ private:
         const bool plain = s.kind == Stage::Kind::reduction;
         const auto& all = reads_[i];
         if (const auto found = joined_.find(s.name); found != joined_.end()) {
+            schedule_stage(*graph_.find(found->second.leader));
             schedule_parts(s, found->second, stage(*graph_.find(found->second.leader)).dims, lanes(s), out_);
             return;
         }
