@@ -62,33 +62,37 @@ std::vector<float> defined_unsharp(const std::vector<float>& in, Size2 image) {
 std::vector<float> defined_harris(const std::vector<float>& in, Size2 out) {
     const Size2 padded{out.height + 4, out.width + 4};
     const Size2 slopes{out.height + 2, out.width + 2};
-    const Plane gray = gray_of(in, padded);
+    const std::size_t plane = std::size_t(padded.height) * padded.width;
+    Plane gray(plane);
+    for (std::size_t i = 0; i < plane; ++i)
+        gray[i] = std::fma(in[2 * plane + i], 0.114f, std::fma(in[plane + i], 0.587f, in[i] * 0.299f));
     Plane gx(std::size_t(slopes.height) * slopes.width), gy(gx.size());
-    const float s = 1.0f / 12, d = 2.0f / 12;
+    const float s = 1.0f / 12;
     for (int y = 0; y < slopes.height; ++y) {
-        const float *above = &gray[std::size_t(y) * padded.width], *here = above + padded.width, *below = here + padded.width;
         for (int x = 0; x < slopes.width; ++x) {
+            const float* above = &gray[std::size_t(y) * padded.width + x];
+            const auto across = [&](int row) { return above[row * padded.width + 2] - above[row * padded.width]; };
+            const auto along = [&](int row) {
+                const float* here = above + std::ptrdiff_t(row) * padded.width;
+                return std::fma(here[1], 2.0f, here[0] + here[2]);
+            };
             const std::size_t i = std::size_t(y) * slopes.width + x;
-            gy[i] = above[x] * -s + below[x] * s + above[x + 1] * -d + below[x + 1] * d + above[x + 2] * -s + below[x + 2] * s;
-            gx[i] = above[x] * -s + above[x + 2] * s + here[x] * -d + here[x + 2] * d + below[x] * -s + below[x + 2] * s;
+            gx[i] = std::fma(across(1), 2.0f, across(0) + across(2)) * s;
+            gy[i] = (along(2) - along(0)) * s;
         }
     }
     std::vector<float> result(std::size_t(out.height) * out.width);
     for (int y = 0; y < out.height; ++y) {
         for (int x = 0; x < out.width; ++x) {
             const auto sum3x3 = [&](const Plane& f, const Plane& g) {
-                float sum = 0;
-                for (int column = 0; column < 3; ++column) {
-                    for (int row = 0; row < 3; ++row) {
-                        const std::size_t i = std::size_t(y + row) * slopes.width + x + column;
-                        const float product = f[i] * g[i];
-                        sum = column + row == 0 ? product : sum + product;
-                    }
-                }
-                return sum;
+                const auto of_row = [&](int row) {
+                    const std::size_t i = std::size_t(y + row) * slopes.width + x;
+                    return std::fma(f[i + 2], g[i + 2], std::fma(f[i + 1], g[i + 1], f[i] * g[i]));
+                };
+                return of_row(0) + of_row(1) + of_row(2);
             };
             const float sxx = sum3x3(gx, gx), syy = sum3x3(gy, gy), sxy = sum3x3(gx, gy), trace = sxx + syy;
-            result[std::size_t(y) * out.width + x] = (sxx * syy - sxy * sxy) - 0.04f * trace * trace;
+            result[std::size_t(y) * out.width + x] = std::fma(sxx, syy, -(sxy * sxy)) - 0.04f * trace * trace;
         }
     }
     return result;

@@ -17,12 +17,14 @@
 //
 // harris (f32), a corner measure; no boundary condition: the input is larger by 2 on each side.
 //   in (3, height + 4, width + 4), out (height, width)
-//   gray(y, x) as above, of in;  gx, gy (height + 2, width + 2), with Y = y + 1, X = x + 1 in gray:
-//   gy(y, x) = gray(Y-1,X-1) * -s + gray(Y+1,X-1) * s + gray(Y-1,X) * -d + gray(Y+1,X) * d + gray(Y-1,X+1) * -s + gray(Y+1,X+1) *
-//   s gx(y, x) = gray(Y-1,X-1) * -s + gray(Y-1,X+1) * s + gray(Y,X-1) * -d + gray(Y,X+1) * d + gray(Y+1,X-1) * -s + gray(Y+1,X+1)
-//   * s with s = 1.0f / 12, d = 2.0f / 12 sum3x3(f) = f(y,x) + f(y+1,x) + f(y+2,x) + f(y,x+1) + f(y+1,x+1) + f(y+2,x+1) +
-//   f(y,x+2) + f(y+1,x+2) + f(y+2,x+2) sxx = sum3x3(gx * gx), syy = sum3x3(gy * gy), sxy = sum3x3(gx * gy), trace = sxx + syy
-//   out(y, x) = (sxx * syy - sxy * sxy) - 0.04f * trace * trace
+//   gray(y, x)   = fma(in(2, y, x), 0.114f, fma(in(1, y, x), 0.587f, in(0, y, x) * 0.299f))
+//   across(y, x) = gray(y, x+2) - gray(y, x);  along(y, x) = fma(gray(y, x+1), 2, gray(y, x) + gray(y, x+2))
+//   gx(y, x)     = fma(across(y+1, x), 2, across(y, x) + across(y+2, x)) * s                        s = 1.0f / 12
+//   gy(y, x)     = (along(y+2, x) - along(y, x)) * s
+//   sums(f, g)   = row(y) + row(y+1) + row(y+2)
+//   row(y)       = fma(f(y, x+2), g(y, x+2), fma(f(y, x+1), g(y, x+1), f(y, x) * g(y, x)))
+//   sxx = sums(gx, gx), syy = sums(gy, gy), sxy = sums(gx, gy), trace = sxx + syy
+//   out(y, x)    = fma(sxx, syy, -(sxy * sxy)) - 0.04f * trace * trace
 //
 // matmul (f32, f64): out(m, n) = sum over k ascending of fma(a(m, k), b(k, n), sum); a (m, k), b (k, n), out (m, n)
 //
@@ -54,6 +56,7 @@ struct CameraSettings {
     int black = 25, white = 1023;
 };
 inline constexpr CameraSettings camera_settings{};
+inline constexpr float nl_means_sigma = 0.12f;
 
 /// Of local_laplacian, for 8 tones: details twice as large, at most.
 inline constexpr float laplacian_alpha = 1.0f / 7, laplacian_beta = 1;

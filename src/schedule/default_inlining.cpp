@@ -1,5 +1,6 @@
 #include "schedule/default_inlining.h"
 
+#include "expr/index_build.h"
 #include "expr/op_cost.h"
 #include "schedule/default_contraction.h"
 #include "schedule/default_strips.h"
@@ -10,6 +11,7 @@
 #include "schedule/stage_cost.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -20,6 +22,7 @@ constexpr double cheaper_than_cache = 12;  // the same where the next passes fin
 constexpr double longest_row = 32768;      // elements that stay there
 constexpr double most_reads_in_pass = 4;   // of a cell, on average; products of matrices read it more often
 constexpr double lane_by_lane = 8;         // loads that one at places which depend on values is worth
+constexpr double rows_together = 4;        // of an output, about what registers hold
 constexpr double once_a_row = 8;           // operations that a row of vectors begins with
 
 /// A graph and who reads what in it.
@@ -203,8 +206,44 @@ bool keeps_tuple(const Reading& in, size_t i, double reuse) {
     return apart - cost(s.values) > cheap_recompute * static_cast<double>(s.values.size());
 }
 
+// How far apart the rows are of a definition that the rows of one output alone read, at their own places otherwise.
+std::optional<std::int64_t> rows_reached(const Reading& in, size_t i, size_t output) {
+    const Stage& user = in.stage(output);
+    const size_t row = user.dims.size() - 2;
+    std::int64_t first = 0, last = 0;
+    for (const Read& r : in.by_producer[i]) {
+        if (r.user != output || r.in_init || r.access->index_count() != user.dims.size()) return {};
+        for (size_t d = 0; d < user.dims.size(); ++d) {
+            const auto apart = integer_constant(simplified_op(Op::sub, r.access->args[d], Expr(user.dims[d])));
+            if (!apart || (d != row && *apart != 0)) return {};
+            if (d == row) first = std::min(first, *apart), last = std::max(last, *apart);
+        }
+    }
+    return last - first;
+}
+
+// How often the cells are computed of definitions that the rows of one output alone read, where it has them inside: rows that are
+// computed together share what they need of other rows. Of one or two definitions those rows fit in registers by themselves; of
+// more they would be windows in memory.
+std::map<std::string, double> computed_in_rows(const StageGraph& graph) {
+    const Reading in(graph);
+    std::map<std::string, double> all;
+    for (size_t output = 0; output < graph.stages.size(); ++output) {
+        const Stage& s = in.stage(output);
+        if (s.update || !s.output || s.dims.size() < 2) continue;
+        if (estimated_extent(s.dims[s.dims.size() - 2]) < 4 * rows_together) continue;
+        std::map<std::string, double> shared;
+        for (size_t i = 0; i < graph.stages.size(); ++i) {
+            const std::int64_t reached = in.by_producer[i].empty() ? 0 : rows_reached(in, i, output).value_or(0);
+            if (reached > 0) shared[in.stage(i).name] = (rows_together + static_cast<double>(reached)) / rows_together;
+        }
+        if (shared.size() > 2) all.insert(shared.begin(), shared.end());
+    }
+    return all;
+}
+
 // A definition is stored when its cells are read several times and cost more than reading them back.
-bool keeps(const Reading& in, size_t i) {
+bool keeps(const Reading& in, size_t i, const std::map<std::string, double>& in_rows) {
     const Stage& s = in.stage(i);
     const double cost = cost_with_reductions(in.graph, i);
     const double reuse = reuse_of(in.graph, i, in.by_producer[i]);
@@ -229,7 +268,9 @@ bool keeps(const Reading& in, size_t i) {
     if (passes > 1 && is_part_of_reader(in, i)) return false;
     if (passes > 1 && reuse <= most_reads_in_pass * static_cast<double>(passes))
         return cost * static_cast<double>(passes - 1) > (is_read_in_rows(in, i) ? cheaper_than_cache : cheaper_than_memory);
-    return cost * (reuse - 1) > cheap_recompute && cost > 2;
+    const auto shared = in_rows.find(s.name);
+    const double again = shared == in_rows.end() ? reuse : std::min(reuse, shared->second);
+    return cost * (again - 1) > cheap_recompute && cost > 2;
 }
 
 }  // namespace
@@ -242,23 +283,30 @@ double cost_with_reductions(const StageGraph& graph, size_t i) {
 }
 
 void inline_definitions(StageGraph& graph) {
+    std::map<std::string, double> in_rows;
     const auto candidate = [&](bool light) -> std::optional<size_t> {
         const Reading in(graph);
         for (size_t i = 0; i < graph.stages.size(); ++i) {
             const Stage& s = graph.stages[i];
-            if (s.update || s.output || stands_at_root(graph, i) || keeps(in, i)) continue;
+            if (s.update || s.output || stands_at_root(graph, i) || keeps(in, i, in_rows)) continue;
             if (light && (!is_light(graph, s) || is_read_at_own_points(in, i))) continue;
             return i;
         }
         return {};
     };
-    // The products of slopes that a stencil sums first: it reads the slopes at those points then, and no product is a pass of
-    // its own in which they could be computed.
-    for (const bool light : {true, false})
+    const auto inline_all = [&](bool light) {
         while (const auto i = candidate(light)) {
             inline_stage(graph, *i);
             sort_producers_first(graph);
         }
+    };
+    // The products of slopes that a stencil sums first: it reads the slopes at those points then, and no product is a pass of
+    // its own in which they could be computed.
+    inline_all(true);
+    inline_all(false);
+    // Which stages an output reads is known once the others are inside of it.
+    in_rows = computed_in_rows(graph);
+    if (!in_rows.empty()) inline_all(false);
 }
 
 }  // namespace tessera

@@ -17,7 +17,7 @@ Kernel halide_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, 
     if (plan == Plan::published) {
         blur.split(y, strip, row, 32).parallel(strip).vectorize(x, 16);
         means.store_at(blur, strip).compute_at(blur, x).vectorize(x, 16);
-    } else {
+    } else if (plan == Plan::tuned) {
         // Eight rows at a time over vectors of u16 two registers wide: the means of ten rows stay in registers.
         const int lanes = 4 * native_floats();
         blur.split(y, strip, row, 32).split(row, row, line, 8).reorder(line, x, row, strip).unroll(line).parallel(strip);
@@ -26,11 +26,8 @@ Kernel halide_blur(const std::uint16_t* in, std::uint16_t* out, Size2 out_size, 
     }
     start_at_zero(image);
     start_at_zero(blur.output_buffer());
-    auto from = array(in, {out_size.width + 2, out_size.height + 2});
-    auto to = array(out, {out_size.width, out_size.height});
-    return [kernel = blur.compile_to_callable({image}, target_of(Arithmetic::strict)), from, to]() mutable {
-        run(kernel, from, to);
-    };
+    return kernel_of(blur, image, {out_size.width + 2, out_size.height + 2}, in, {out_size.width, out_size.height}, out, plan,
+                     Arithmetic::strict);
 }
 
 }  // namespace bench::rivals

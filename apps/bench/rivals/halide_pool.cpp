@@ -66,6 +66,16 @@ void use_halide_threads(int threads) {
     JITSharedRuntime::set_default_handlers(handlers);
 }
 
+bool runs(const std::string& name, const Kernel& kernel) {
+    try {
+        kernel();
+        return true;
+    } catch (const Halide::Error& e) {  // no std::exception
+        fmt::print(stderr, "{} is left out: {}\n", name, e.what());
+        return false;
+    }
+}
+
 std::string halide_version() { return fmt::format("{}.{}.{}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH); }
 
 }  // namespace bench::rivals

@@ -26,7 +26,7 @@ Kernel halide_unsharp(const float* in, float* out, Size2 image, Plan plan, Arith
     if (plan == Plan::published) {
         sharp.split(y, strip, row, 32).vectorize(x, lanes).parallel(strip).reorder(x, c, row, strip);
         for (Func* stage : {&gray, &blur_y, &ratio}) stage->compute_at(sharp, row).store_at(sharp, strip).vectorize(x, lanes);
-    } else {
+    } else if (plan == Plan::tuned) {
         // Four rows at a time share what they read of the rings; the ratio stays in a register for the three planes.
         sharp.split(y, strip, row, 32).split(row, row, line, 4).vectorize(x, lanes).parallel(strip).bound(c, 0, 3);
         sharp.reorder(c, line, x, row, strip).unroll(c).unroll(line);
@@ -35,9 +35,8 @@ Kernel halide_unsharp(const float* in, float* out, Size2 image, Plan plan, Arith
     }
     start_at_zero(photo);
     start_at_zero(sharp.output_buffer());
-    auto from = array(in, {image.width, image.height, 3});
-    auto to = array(out, {image.width, image.height, 3});
-    return [kernel = sharp.compile_to_callable({photo}, target_of(arithmetic)), from, to]() mutable { run(kernel, from, to); };
+    const std::vector<int> extents{image.width, image.height, 3};
+    return kernel_of(sharp, photo, extents, in, extents, out, plan, arithmetic);
 }
 
 }  // namespace bench::rivals

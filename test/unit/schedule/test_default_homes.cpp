@@ -33,6 +33,27 @@ TEST(DefaultHomes, RowFactorsWithSumsStandAtTheTiles) {
         EXPECT_EQ(line.stages.at("each").compute->at, (LoopRef{"out", "y"})) << to_json(line);
 }
 
+// Sums along rows of which an output adds three rows each: of two such definitions those rows fit in registers, three are
+// computed where they are added, once for the rows of a block.
+TEST(DefaultHomes, RowsThatAnOutputAddsStandInIt) {
+    Dim y("y", 512), x("x", 512), in_y("in_y", 514), in_x("in_x", 514);
+    Input a("a", f32, {in_y, in_x}), b("b", f32, {in_y, in_x});
+    const auto products = [&](const Input& l, const Input& r) {
+        return fma(l(y, x + 2), r(y, x + 2), fma(l(y, x + 1), r(y, x + 1), l(y, x) * r(y, x)));
+    };
+    Func aa("aa"), ab("ab"), bb("bb"), two("two"), three("three");
+    aa(y, x) = products(a, a);
+    ab(y, x) = products(a, b);
+    bb(y, x) = products(b, b);
+    const auto rows = [&](const Func& f) -> Expr { return f(y, x) + f(y + 1, x) + f(y + 2, x); };
+    two(y, x) = rows(aa) * rows(bb);
+    three(y, x) = rows(aa) * rows(bb) - rows(ab) * rows(ab);
+    const Schedule apart = wide_default(Algorithm({two}, {a, b})), together = wide_default(Algorithm({three}, {a, b}));
+    EXPECT_TRUE(apart.stages.count("aa") && apart.stages.count("bb")) << to_json(apart);
+    EXPECT_EQ(together.stages.size(), 1U) << to_json(together);
+    EXPECT_GE(together.stages.at("three").loops->at(1).tile.value_or(1), 4) << to_json(together);
+}
+
 // Outputs whose rows need the same sums along rows share those rows; sums of columns are added up in parts by the same tasks, and
 // what they need of a row stands there too.
 TEST(DefaultHomes, OutputsThatShareRowSumsShareTheirRows) {
