@@ -72,6 +72,18 @@ OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSched
                      DenseArray<3>(out, {3, image.height, image.width}));
 }
 
+OurKernel tessera_lens_blur(const std::uint8_t* in, float* out, Size2 image, OurSchedule schedule) {
+    const auto function = lens_blur_kernels.of(schedule);
+    if (function == nullptr) return {};
+    const std::array<std::int64_t, 3> extents{3, image.height, image.width};
+    return [function, a = DenseArray<3>(in, extents),
+            b = DenseArray<3>(in + std::size_t(3) * image.height * image.width, extents), to = DenseArray<3>(out, extents)] {
+        const tessera_buffer left = a.view(), right = b.view();
+        tessera_buffer photo = to.view();
+        check_status(function(&left, &right, &photo));
+    };
+}
+
 OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule schedule) {
     const auto function = local_laplacian_kernels.of(schedule);
     if (function == nullptr) return {};
@@ -80,6 +92,17 @@ OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, S
         const tessera_buffer photo = from.view();
         tessera_buffer enhanced = to.view();
         check_status(function(&photo, laplacian_alpha, laplacian_beta, &enhanced));
+    };
+}
+
+OurKernel tessera_nl_means(const float* in, float* out, Size2 image, OurSchedule schedule) {
+    const auto function = nl_means_kernels.of(schedule);
+    if (function == nullptr) return {};
+    return [function, from = DenseArray<3>(in, {3, image.height, image.width}),
+            to = DenseArray<3>(out, {3, image.height, image.width})] {
+        const tessera_buffer photo = from.view();
+        tessera_buffer quiet = to.view();
+        check_status(function(&photo, nl_means_sigma, &quiet));
     };
 }
 

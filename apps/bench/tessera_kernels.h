@@ -35,7 +35,11 @@ using OurKernel = std::function<void()>;
 [[nodiscard]] OurKernel tessera_equalize(const std::uint8_t* in, std::uint8_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_iir_blur(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_interpolate(const float* in, float* out, Size2 image, OurSchedule);
+/// Left and right photo, one behind the other.
+[[nodiscard]] OurKernel tessera_lens_blur(const std::uint8_t* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_local_laplacian(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule);
+/// nl_means_sigma.
+[[nodiscard]] OurKernel tessera_nl_means(const float* in, float* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 image, OurSchedule);
 [[nodiscard]] OurKernel tessera_max_filter(const float* in, float* out, Size2 image, OurSchedule);
 
