@@ -171,8 +171,8 @@ public:
     /// sums += left right, every warp its part: (m, n), (m, k) and (k, n). sums is a fragment of f32 (i32 for bytes); left and
     /// right are tiles in shared memory of bf16, f16, f32 (rounded to tf32), i8 or u8. Left may be a fragment beside a right tile
     /// of bf16 or f16: of that dtype, or of f32, which is rounded to it. Inside warps() as many as the sums have. Inside
-    /// warpgroups() left and right are tiles of boxes(), or left is a fragment of theirs, of bf16, f16, or, both along k, of
-    /// 8-bit floats; right has (n, k), or as bf16 and f16 (k, n), with n at most 256.
+    /// warpgroups() left and right are tiles of boxes(), or left is a fragment of theirs beside one of bf16 or f16. They are of
+    /// bf16, f16, 8-bit floats or i8; right has (n, k), or as bf16 and f16 (k, n), with n at most 256.
     void mma(const Tile& sums, const Tile& left, const Tile& right, const MmaOptions& options = {},
              SourceLoc where = SourceLoc::current());
     /// Waits for all products in flight, the last of which is into `sums`. Inside warpgroups(), in the body in which it started.

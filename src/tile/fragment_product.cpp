@@ -26,7 +26,8 @@ const std::vector<Atom>& atoms() {
                                        {"m16n8k32", {DType::i8, DType::u8}, DType::i32, 32, false},
                                        {"m16n8k8", {DType::f32}, DType::f32, 8, false},
                                        {"wgmma", {DType::bf16, DType::f16}, DType::f32, 16, true},
-                                       {"wgmma", {DType::f8e4m3, DType::f8e5m2}, DType::f32, 32, true}};
+                                       {"wgmma", {DType::f8e4m3, DType::f8e5m2}, DType::f32, 32, true},
+                                       {"wgmma", {DType::i8}, DType::i32, 32, true}};
     return all;
 }
 
@@ -122,11 +123,11 @@ public:
                            "its factors are 8-bit floats, which warpgroups multiply (atom wgmma, cuda-sm_90a) or, as bf16, "
                            "warps: make copies of cast(bf16, A(m, k))");
         if (!a.defined() || !b.defined() || a->dtype != b->dtype)
-            refuse_product(stage_,
-                           atom_.factors[0] == DType::f32
-                               ? "its factors are no reads of f32 under round_tf32"
-                               : fmt::format("its factors are no reads of {} or {}{}", dtype_name(atom_.factors[0]),
-                                             dtype_name(atom_.factors[1]), grouped_ ? ", or of 8-bit floats, of one dtype" : ""));
+            refuse_product(stage_, grouped_ ? "its factors are no reads of one dtype, bf16, f16, f8e4m3, f8e5m2 or i8"
+                                   : atom_.factors[0] == DType::f32
+                                       ? "its factors are no reads of f32 under round_tf32"
+                                       : fmt::format("its factors are no reads of {} or {}", dtype_name(atom_.factors[0]),
+                                                     dtype_name(atom_.factors[1])));
         const bool swapped = find_stances(b, a);
         if (!swapped && !find_stances(a, b)) refuse_product(stage_, "its factors are not (m, k) and (k, n), or turned ones");
         const Expr &left = swapped ? b : a, &right = swapped ? a : b;
@@ -158,7 +159,7 @@ private:
         }
         if (named) return *named;
         refuse_product(stage_, grouped_
-                                   ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16, f8e4m3, f8e5m2)"
+                                   ? "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16, f8e4m3, f8e5m2, i8)"
                                    : "its mma atom is none of m16n8k16 (bf16, f16), m16n8k8 (f32 as tf32) and m16n8k32 (i8, u8)");
     }
     void require_grouped(const Expr& left, const Expr& right) const {

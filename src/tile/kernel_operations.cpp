@@ -91,7 +91,8 @@ constexpr Factors factor_rows[] = {{DType::bf16, DType::f32, 16},
 constexpr Factors grouped_rows[] = {{DType::bf16, DType::f32, 16},
                                     {DType::f16, DType::f32, 16},
                                     {DType::f8e4m3, DType::f32, 32},
-                                    {DType::f8e5m2, DType::f32, 32}};
+                                    {DType::f8e5m2, DType::f32, 32},
+                                    {DType::i8, DType::i32, 32}};
 
 // Of warpgroups where `grouped`; null: none.
 const Factors* factors_of(DType dtype, bool grouped) {
@@ -260,7 +261,7 @@ void KernelBuilder::mma(const Tile& sums, const Tile& left, const Tile& right, c
         refuse_mma(
             where,
             fmt::format("{} is {} and {} is {}", right.name(), dtype_name(right.dtype()), sums.name(), dtype_name(sums.dtype())),
-            s.grouped ? "of warpgroups factors of bf16, f16 or 8-bit floats with sums in f32"
+            s.grouped ? "of warpgroups factors of bf16, f16 or 8-bit floats with sums in f32, of i8 with sums in i32"
                       : "factors of bf16, f16 or f32 (rounded to tf32) with sums in f32, of i8 or u8 with sums in i32");
     const bool held = l.is_fragment();
     const bool rounded = held && left.dtype() == DType::f32;

@@ -224,6 +224,18 @@ CorpusKernel matmul_grouped_blocks() {
     return out;
 }
 
+// Of i8, with sums in i32: 128 of them are a row of 128 bytes.
+CorpusKernel matmul_grouped_bytes(const std::string& name, CorpusKernel out) {
+    Dim m("m"), n("n"), k("k");
+    Input A("A", i8, {m, k}), B("B", i8, {n, k}), bias("bias", i32, {n});
+    Func C("C");
+    C(m, n) = sum({k}, cast(i32, A(m, k)) * cast(i32, B(n, k))) + bias(n);
+    out.name = name;
+    out.algorithm = Algorithm({C}, {A, B, bias});
+    out.length = 0;
+    return out;
+}
+
 // Two blocks at a time on one unit: while one stores, through gelu, the other multiplies.
 CorpusKernel matmul_two_blocks() {
     CorpusKernel out = matmul_warpgroups("matmul_two_blocks_bf16", bf16, 128, 3);
@@ -318,6 +330,8 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             matmul_warpgroups("matmul_warpgroups_f8e4m3", f8e4m3, 128, 4),
             matmul_warpgroups("matmul_warpgroups_f8e5m2", f8e5m2, 64, 3),
             matmul_roles("matmul_persistent_f8e4m3", f8e4m3, 64, 3, true),
+            matmul_grouped_bytes("matmul_warpgroups_i8", matmul_warpgroups("", i8, 64, 3)),
+            matmul_grouped_bytes("matmul_persistent_i8", matmul_roles("", i8, 64, 3, true)),
             matmul_grouped_blocks(),
             matmul_two_blocks(),
             matmul_roles("matmul_roles_f16", f16, 64, 3, false),

@@ -107,10 +107,41 @@ CorpusKernel written_matmul(const std::string& name, DType dtype, bool turned) {
     return written_kernel(name, k.finish(), {{{"m", 1}, {"n", 1}, {"k", 1}}, {{"m", 70}, {"n", 41}, {"k", 150}}}, 150, 8);
 }
 
+// Two warpgroups multiply bytes that the copy engine brings.
+CorpusKernel written_grouped_bytes() {
+    constexpr std::int64_t rows = 128, columns = 48, depth = 128;
+    Dim m("m"), n("n"), d("depth");
+    const Input A("A", i8, {m, d}), B("B", i8, {n, d});
+    Func C("C");
+    C(m, n) = sum({d}, cast(i32, A(m, d)) * cast(i32, B(n, d)));
+    KernelBuilder k(Algorithm({C}, {A, B}), {.threads = 256});
+    const std::array<Expr, 2> block = k.grid({(m.extent() + rows - 1) / rows, (n.extent() + columns - 1) / columns});
+    const Expr top = k.let(block[0] * rows), left = k.let(block[1] * columns);
+    const Tile sums = k.group_fragment("sums", i32, {rows, columns}, 2);
+    k.warpgroups({2}, [&](const Expr&) { k.for_each(sums, [&](const Expr& i, const Expr& j) { k.store(sums(i, j), 0); }); });
+    k.loop((d.extent() + depth - 1) / depth, [&](const Expr& step) {
+        const Tile a = k.boxes("a", i8, {rows, depth}, 2), b = k.boxes("b", i8, {columns, depth}, 2);
+        const Expr begin = step * depth;
+        k.copy_box(a, [&](const Expr& i, const Expr& j) { return constant(A, 0)(top + i, begin + j); });
+        k.copy_box(b, [&](const Expr& i, const Expr& j) { return constant(B, 0)(left + i, begin + j); });
+        k.warpgroups({2}, [&](const Expr&) { k.mma(sums, a, b, {.right_transposed = true}); });
+    });
+    k.warpgroups({2}, [&](const Expr&) {
+        k.for_each(sums, [&](const Expr& i, const Expr& j) {
+            k.when(top + i < m.extent() && left + j < n.extent(), [&] { k.store(C(top + i, left + j), sums(i, j)); });
+        });
+    });
+    CorpusKernel out = written_kernel("written_matmul_grouped_i8", k.finish(),
+                                      {{{"m", 1}, {"n", 1}, {"depth", 1}}, {{"m", 140}, {"n", 50}, {"depth", 331}}}, 0, 16);
+    out.target = "cuda-sm_90a";
+    return out;
+}
+
 }  // namespace
 
 std::vector<CorpusKernel> written_corpus() {
     return {written_row_sums(),
+            written_grouped_bytes(),
             written_matmul("written_matmul_f16", f16, false),
             written_matmul("written_matmul_turned", bf16, true),
             flash("flash_d64", {.head = 64}),

@@ -155,10 +155,11 @@ void write_grouped_product(Lines& lines, const std::function<std::string(const s
     hold();
     lines.add(fmt::format("{}();", call("wgmma_fence")));
     lines.add("TSR_UNROLL");
-    const std::string function =
-        call(fmt::format("wgmma_m64n{}k{}_{}{}", p.n, step, cuda_type(p.dtype), p.held ? "_rs" : "")) + (!along_n ? ""
-                                                                                                         : p.held ? "<1>"
-                                                                                                                  : "<0, 1>");
+    const std::string function = call(fmt::format("wgmma_m64n{}k{}_{}{}", p.n, step,
+                                                  p.dtype == DType::i8 ? "s8" : cuda_type(p.dtype), p.held ? "_rs" : "")) +
+                                 (!along_n ? ""
+                                  : p.held ? "<1>"
+                                           : "<0, 1>");
     lines.add(fmt::format("for (int k = 0; k < {}; ++k) {}({}, {}, {}, {});", p.k / step, function, p.sums,
                           p.held ? "a[k]" : step_of("a", p.left), step_of("b", p.right),
                           p.fresh.empty() ? "1" : fmt::format("({} | k) != 0", p.fresh)));

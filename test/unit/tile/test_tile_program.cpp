@@ -328,7 +328,22 @@ TEST(TileLimits, ProductsOfTwo8BitFloats) {
     Input a("A", f8e4m3, {m, kk}), b("B", f8e5m2, {n, kk}), bias("bias", f32, {n});
     Func c("C");
     c(m, n) = cast(bf16, relu(sum({kk}, cast(f32, a(m, kk)) * cast(f32, b(n, kk))) + bias(n)));
-    expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule, k.target), "or of 8-bit floats, of one dtype");
+    expect_refused(refusal(Algorithm({c}, {a, b, bias}), k.schedule, k.target), "its factors are no reads of one dtype");
+}
+
+TEST(TileLimits, ProductsOfTwoKindsOfBytes) {
+    const CorpusKernel k = corpus_kernel("matmul_warpgroups_i8");
+    EXPECT_EQ(refusal(k.algorithm, k.schedule, k.target), "accepted");
+    Dim m("m"), n("n"), kk("k");
+    Input a("A", i8, {m, kk}), signless("B", u8, {n, kk}), b("B", i8, {n, kk}), bias("bias", i32, {n});
+    Func mixed("C");
+    mixed(m, n) = sum({kk}, cast(i32, a(m, kk)) * cast(i32, signless(n, kk))) + bias(n);
+    expect_refused(refusal(Algorithm({mixed}, {a, signless, bias}), k.schedule, k.target),
+                   "its factors are no reads of one dtype, bf16, f16, f8e4m3, f8e5m2 or i8");
+    Schedule warps = k.schedule;
+    warps.stages.at("C.sum").mma->atom = "m16n8k32";
+    expect_refused(refusal(k.algorithm, warps, k.target),
+                   "its loops are of warpgroups, but its mma atom is not wgmma (bf16, f16, f8e4m3, f8e5m2, i8)");
 }
 
 TEST(TileLimits, FactorsThatAreRoundedToTf32) {
