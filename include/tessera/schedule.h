@@ -81,7 +81,8 @@ struct Compute {
     bool operator==(const Compute&) const = default;
 };
 
-/// The loops down to `loop` are shared with `stage`; `online` reads its running value and rescales.
+/// The loops down to `loop` are shared with `stage`. `online`: this maximum of rows runs in that loop of the sums that read it,
+/// which are rescaled as it grows.
 struct FuseWith {
     std::string stage;
     std::string loop;

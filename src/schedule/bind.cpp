@@ -34,7 +34,7 @@ public:
         check_names();
         check_routines();
         expand_tile_records(bound_.graph, schedule_);
-        join_reductions(bound_.graph, schedule_);
+        join_reductions(bound_.graph, schedule_, target_);
         apply_derived_stages(bound_.graph, schedule_);
         inline_definitions();
         join_steps(bound_.graph, schedule_);
@@ -232,7 +232,11 @@ private:
     void fuse_stages() {
         for (size_t i = 0; i < graph().stages.size(); ++i) {
             const StageSpec* spec = spec_of(graph().stages[i].name);
-            if (spec && spec->fuse_with) bound_.stages[i].fused = bind_fused_loops(bound_, i, *spec->fuse_with);
+            if (!spec || !spec->fuse_with) continue;
+            if (spec->fuse_with->online)
+                bound_.stages[i].online = bind_online_loop(bound_, i, *spec->fuse_with);
+            else
+                bound_.stages[i].fused = bind_fused_loops(bound_, i, *spec->fuse_with, target_);
         }
         check_shared_places(bound_);
     }

@@ -44,6 +44,13 @@ struct FusedLoops {
     FuseAlign align = FuseAlign::none;
 };
 
+/// Loop `loop` of the reduction `leader`, behind it, in whose iterations the loop `own` over the same tiles runs: the leader
+/// reads the value so far and is rescaled (src/tile/online_rows.h). The loop tree has both loops.
+struct OnlineLoop {
+    size_t leader = 0;
+    size_t loop = 0, own = 0;
+};
+
 /// A stage with its resolved record. `compute_at` unset: root. Inline stages are gone: their definitions stand in their users.
 struct BoundStage {
     std::optional<LoopPosition> compute_at;
@@ -52,6 +59,7 @@ struct BoundStage {
     bool store_root = false;               // stored at root although computed inside a loop
     std::optional<LoopPosition> alloc_at;  // allocation only
     std::optional<FusedLoops> fused;       // unset for a leader
+    std::optional<OnlineLoop> online;
     std::optional<size_t> stored_in;  // the stage whose memory it writes and which then replaces cell by cell what it reads of it
     std::vector<BoundLoop> pure;      // loops of the definition or of the init
     std::vector<BoundLoop> update;    // loops over dims and reduction dims; empty for definitions

@@ -103,14 +103,15 @@ private:
 
     static std::string stage_of_use(const std::string& use) { return use.substr(0, use.find('#')); }
 
-    // Partials change what the stages read: clones come before them, copies behind. Both wait for the stages that they are for.
+    // Partials change what the stages read: clones come before them, copies behind. Both wait for the stages that they are for,
+    // and copies for clones of these, which read what is copied.
     bool ready(const StageSpec& spec, const std::set<std::string>& pending) const {
         const std::string& origin = spec.derived_from();
         if (!graph_.find(origin) && !find_input(origin)) return false;
         for (const std::string& name : pending) {
             const StageSpec& other = schedule_.stages.at(name);
             if (&other == &spec) continue;
-            if (spec.copy_of && other.partial_of) return false;
+            if (spec.copy_of && (other.partial_of || (other.clone_of && is_for(spec, *other.clone_of)))) return false;
             if (spec.partial_of && other.clone_of && (*other.clone_of == origin || is_for(other, origin)) &&
                 !is_for_partial(other))
                 return false;

@@ -27,7 +27,7 @@ public:
                 if (found != index.end() && found->second != i) reads_[i].push_back(found->second);
             });
         for (const auto& [name, spec] : schedule.stages)
-            if (spec.fuse_with) join(name, spec.fuse_with->stage, schedule);
+            if (spec.fuse_with && !spec.fuse_with->online) join(name, spec.fuse_with->stage, schedule);
     }
 
     std::vector<Stage> sorted() {
@@ -111,12 +111,18 @@ std::string place_text(const BoundSchedule& bound, size_t i) {
     return fmt::format("{}.{}", bound.graph.stages[at->stage].name, bound.main_nest(at->stage)[at->loop].name);
 }
 
+// Whether both loops take their reductions through the same tiles of one dim.
+bool reduce_alike(const BoundLoop& a, const BoundLoop& b) {
+    return a.reduction && b.reduction && a.dim.id() == b.dim.id() && a.tile == b.tile && a.parts == b.parts;
+}
+
 // Why loop `l` of the stage is not shared with those outside it, or nothing.
-std::string obstacle(const BoundSchedule& bound, size_t at, size_t leader, size_t l) {
+std::string obstacle(const BoundSchedule& bound, size_t at, size_t leader, size_t l, Target::Kind target) {
     const auto &mine = bound.main_nest(at), &theirs = bound.main_nest(leader);
     for (const auto& [stage, loop] : {std::pair{at, &mine[l]}, std::pair{leader, &theirs[l]}}) {
         const std::string& name = bound.graph.stages[stage].name;
-        if (loop->reduction) return fmt::format("loop {} of {} reduces", loop->name, name);
+        if (loop->reduction && (target == Target::Kind::cpu || !reduce_alike(mine[l], theirs[l])))
+            return fmt::format("loop {} of {} reduces", loop->name, name);
         if (loop->kind != LoopKind::serial && loop->kind != LoopKind::parallel)
             return fmt::format("loop {} of {} is {}, which is not shared", loop->name, name, word(loop->kind));
     }
@@ -132,8 +138,15 @@ std::string obstacle(const BoundSchedule& bound, size_t at, size_t leader, size_
 }
 
 // Whether the shared loops down to `loop` take a member and its leader through the same iterations: equal tiles of one dim, or
-// the member has a position for each tile of the leader.
+// the member has a position for each tile of the leader. Reductions take all tiles of a dim, wherever they are computed.
 bool runs_alike(const BoundSchedule& bound, size_t leader, size_t member, size_t loop) {
+    const auto all_points = [&](size_t i) {
+        const auto& update = bound.graph.stages[i].update;
+        return update && !update->condition.defined();
+    };
+    bool reduced = all_points(leader) && all_points(member);
+    for (size_t l = 0; l <= loop; ++l) reduced = reduced && reduce_alike(bound.main_nest(leader)[l], bound.main_nest(member)[l]);
+    if (reduced) return true;
     if (bound.stages[leader].compute_at || bound.stages[member].compute_at) return false;
     RegionsInside regions(bound, {}, {});
     const auto region_of = [&](size_t i, const Dim& d) {
@@ -179,11 +192,11 @@ void check_iterations(const BoundSchedule& bound, size_t placed, const LoopPosit
 
 void sort_fused_together(StageGraph& graph, const Schedule& schedule) {
     const bool any = std::any_of(schedule.stages.begin(), schedule.stages.end(),
-                                 [](const auto& entry) { return entry.second.fuse_with.has_value(); });
+                                 [](const auto& entry) { return entry.second.fuse_with && !entry.second.fuse_with->online; });
     if (any) graph.stages = Groups(graph, schedule).sorted();
 }
 
-FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWith& with) {
+FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWith& with, Target::Kind target) {
     const Stage& s = bound.graph.stages[at];
     const size_t leader = *bound.graph.find(with.stage);
     for (const Stage* each : {&s, &bound.graph.stages[leader]})
@@ -201,7 +214,7 @@ FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWit
     out.loop = find_loop(with.stage, bound.main_nest(leader), with.loop, fmt::format("fuse_with of {}", s.name));
     const size_t own = bound.main_nest(at).size();
     for (size_t l = 0; l <= out.loop; ++l) {
-        const std::string reason = l < own ? obstacle(bound, at, leader, l) : fmt::format("{} has {} loops", s.name, own);
+        const std::string reason = l < own ? obstacle(bound, at, leader, l, target) : fmt::format("{} has {} loops", s.name, own);
         if (reason.empty()) continue;
         const Hint legal = l == 0 ? fix("remove fuse_with")
                                   : fix(fmt::format("share the loops down to {}", bound.main_nest(leader)[l - 1].name));
@@ -210,6 +223,43 @@ FusedLoops bind_fused_loops(const BoundSchedule& bound, size_t at, const FuseWit
                                 bound.main_nest(leader)[out.loop].name, reason),
                     {legal});
     }
+    return out;
+}
+
+OnlineLoop bind_online_loop(const BoundSchedule& bound, size_t at, const FuseWith& with) {
+    const Stage& s = bound.graph.stages[at];
+    const auto leader = bound.graph.find(with.stage);
+    if (!leader)
+        throw Error(E0501_unknown_stage, s.where,
+                    fmt::format("fuse_with of {} names stage {}, which does not exist", s.name, with.stage),
+                    {fix_spelling(with.stage, bound.graph.names())});
+    const Stage& l = bound.graph.stages[*leader];
+    const auto is_sum = [](const Stage& each, std::string_view monoid) {
+        return each.kind == Stage::Kind::reduction && each.update->monoid && each.update->monoid->name == monoid &&
+               each.update->order.kind == Order::Kind::any && each.dtypes.size() == 1 && is_float(each.dtypes[0]) &&
+               !each.update->condition.defined();
+    };
+    if (!is_sum(s, "max") || !is_sum(l, "sum"))
+        throw Limit(L0903_schedule, s.where,
+                    fmt::format("{} runs online in a loop of {}, but they are no maximum and sum of floats over all points",
+                                s.name, l.name),
+                    {fix("leave fuse_with out, which computes it first")});
+    const std::string mine = place_text(bound, at), theirs = place_text(bound, *leader);
+    if (mine != theirs)
+        throw Error(E0504_placement, s.where,
+                    fmt::format("{} runs online in a loop of {}, but one is computed at {} and the other at {}", s.name, l.name,
+                                mine, theirs),
+                    {fix(fmt::format("compute {} at {}", s.name, theirs))});
+    OnlineLoop out{*leader, find_loop(with.stage, bound.main_nest(*leader), with.loop, fmt::format("fuse_with of {}", s.name)),
+                   0};
+    const BoundLoop& loop = bound.main_nest(*leader)[out.loop];
+    const auto& own = bound.main_nest(at);
+    while (out.own < own.size() && !(reduce_alike(own[out.own], loop) && own[out.own].kind == LoopKind::serial)) ++out.own;
+    if (out.own == own.size() || loop.kind != LoopKind::serial)
+        throw Error(E0506_loop_kind, s.where,
+                    fmt::format("{} runs online in loop {} of {}, but has no serial loop over the same tiles of {}", s.name,
+                                loop.name, l.name, loop.dim.name()),
+                    {fix(fmt::format("give both a serial loop over {} with one tile", loop.dim.name()))});
     return out;
 }
 

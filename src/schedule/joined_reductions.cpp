@@ -49,16 +49,18 @@ std::shared_ptr<const MonoidState> product_of(const std::vector<std::pair<std::s
 // The schedule's part: what is joined, and that nothing else is said of it.
 class JoinedByLoops {
 public:
-    JoinedByLoops(StageGraph& graph, Schedule& schedule) : graph_(graph), schedule_(schedule) {}
+    JoinedByLoops(StageGraph& graph, Schedule& schedule, Target::Kind target)
+        : graph_(graph), schedule_(schedule), target_(target) {}
 
     void run() {
         std::map<std::string, std::vector<std::string>> members;
         for (size_t i = 0; i < graph_.stages.size(); ++i) {
             const auto spec = schedule_.stages.find(stage(i).name);
-            if (spec == schedule_.stages.end() || !spec->second.fuse_with) continue;
+            if (spec == schedule_.stages.end() || !spec->second.fuse_with || spec->second.fuse_with->online) continue;
             const FuseWith& with = *spec->second.fuse_with;
             const auto leader = graph_.find(with.stage);
             if (!leader || *leader == i || !shares_reduced_loop(i, *leader, with.loop)) continue;
+            if (target_ != Target::Kind::cpu && spec->second.loops && has_other_cells(stage(i), stage(*leader))) continue;
             check(i, *leader, spec->second);
             members[with.stage].push_back(stage(i).name);
         }
@@ -85,6 +87,10 @@ private:
                        return d.name() == l.dim || d.name() == parse_layout_entry(l.dim).dim;
                    });
         });
+    }
+
+    static bool has_other_cells(const Stage& a, const Stage& b) {
+        return !same_dims(a.dims, b.dims) && same_dims(a.update->reduction_dims, b.update->reduction_dims);
     }
 
     void check(size_t member, size_t leader, const StageSpec& spec) const {
@@ -128,6 +134,7 @@ private:
 
     StageGraph& graph_;
     Schedule& schedule_;
+    Target::Kind target_;
 };
 
 }  // namespace
@@ -201,6 +208,6 @@ void join_reductions(StageGraph& graph, size_t leader, const std::vector<size_t>
     sort_producers_first(graph);
 }
 
-void join_reductions(StageGraph& graph, Schedule& schedule) { JoinedByLoops(graph, schedule).run(); }
+void join_reductions(StageGraph& graph, Schedule& schedule, Target::Kind target) { JoinedByLoops(graph, schedule, target).run(); }
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <tessera/schedule.h>
+#include <tessera/target.h>
 
 #include "schedule/stages.h"
 
@@ -18,8 +19,9 @@ namespace tessera {
 void join_reductions(StageGraph& graph, size_t leader, const std::vector<size_t>& others);
 
 /// Joins the reductions that share a loop of another reduction over a reduced dim (fuse_with), and takes them out of `schedule`.
+/// Reductions of other cells that have loops of their own share the loop alone, but for a CPU, and are left.
 /// Throws E0504 (another place, a stage placed in them, or one needs the other's values) and E0506 (what why_not_joined() says,
 /// loops that differ from the leader's).
-void join_reductions(StageGraph& graph, Schedule& schedule);
+void join_reductions(StageGraph& graph, Schedule& schedule, Target::Kind target);
 
 }  // namespace tessera

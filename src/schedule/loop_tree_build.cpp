@@ -334,8 +334,14 @@ private:
     // Loop `at` of all nests as one, over what any of them runs through; `inside[i]`: when the body of nest i runs (undefined:
     // always).
     StatementPtr shared_loops(std::vector<Nest> nests, std::vector<Expr> inside, size_t at) {
+        const DimPart led = part_of(nests[0], at);
         std::vector<Split> splits;
-        for (Nest& n : nests) splits.push_back(split_loop(n, at));
+        std::vector<bool> follows;  // takes the leader's variables for its own
+        for (Nest& n : nests) {
+            follows.push_back(!splits.empty() && takes_same_tiles(n, nests[0], at, led));
+            splits.push_back(follows.back() ? splits[0] : split_loop(n, at));
+            if (follows.back()) part_of(n, at) = splits[0].rest;
+        }
         const Expr& variable = splits[0].variable;
         const auto end_of = [](const Split& s) { return index_sum(s.begin, s.extent); };
         Interval all;  // of the leader's variable
@@ -348,6 +354,7 @@ private:
             if (fused && fused->align == FuseAlign::end) shift = index_difference(end_of(splits[i]), end_of(splits[0]));
             own.push_back({index_difference(splits[i].begin, shift), index_difference(end_of(splits[i]), shift)});
             all = {i == 0 ? own[i].low : lesser(all.low, own[i].low), i == 0 ? own[i].high : greater(all.high, own[i].high)};
+            if (follows[i]) continue;
             outside.insert(outside.end(), splits[i].outside.begin(), splits[i].outside.end());
             if (i > 0) lets.emplace_back(splits[i].variable, index_sum(variable, shift));
             lets.insert(lets.end(), splits[i].lets.begin(), splits[i].lets.end());
@@ -398,11 +405,30 @@ private:
         return !a.defined() ? b : !b.defined() ? a : make_op(Op::and_, DType::bool_, {a, b});
     }
 
+    DimPart& part_of(Nest& nest, size_t at) {
+        const Dim& dim = (*nest.loops)[at].dim;
+        DimPart& part = nest.parts[nest.find(dim)];
+        if (!part.begin.defined()) part = reduction_range(nest, dim);
+        return part;
+    }
+    // Of what both reduce, where the leader's part is `led` before the loop.
+    bool takes_same_tiles(Nest& nest, const Nest& leader, size_t at, const DimPart& led) {
+        const BoundLoop &own = (*nest.loops)[at], &other = (*leader.loops)[at];
+        if (!own.reduction || own.dim.id() != other.dim.id() || own.tile != other.tile || own.tail != other.tail || own.parts)
+            return false;
+        const auto is_last = [&](const Nest& n) {
+            return std::none_of(n.loops->begin() + static_cast<std::ptrdiff_t>(at) + 1, n.loops->end(),
+                                [&](const BoundLoop& l) { return l.dim.id() == own.dim.id(); });
+        };
+        const DimPart& part = part_of(nest, at);
+        return is_last(nest) == is_last(leader) && part.begin.same_as(led.begin) && part.size.same_as(led.size) &&
+               part.full == led.full && part.end.same_as(led.end);
+    }
+
     // Loop `at` of the nest, which then has what the loop leaves.
     Split split_loop(Nest& nest, size_t at) {
         const BoundLoop& loop = (*nest.loops)[at];
-        const size_t d = nest.find(loop.dim);
-        if (!nest.parts[d].begin.defined()) nest.parts[d] = reduction_range(nest, loop.dim);
+        DimPart& part = part_of(nest, at);
         bool last = true;
         std::int64_t inner_tile = 1;
         for (size_t k = nest.loops->size(); k-- > at + 1;)
@@ -410,8 +436,8 @@ private:
                 last = false;
                 inner_tile = (*nest.loops)[k].tile;
             }
-        Split split = split_part(nest.parts[d], loop, fmt::format("{}.{}", stage(nest.stage).name, loop.name), last, inner_tile);
-        nest.parts[d] = split.rest;
+        Split split = split_part(part, loop, fmt::format("{}.{}", stage(nest.stage).name, loop.name), last, inner_tile);
+        part = split.rest;
         return split;
     }
 

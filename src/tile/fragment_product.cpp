@@ -5,6 +5,8 @@
 #include "expr/affine.h"
 #include "expr/index_analysis.h"
 #include "schedule/loop_split.h"
+#include "tile/loop_tree_walk.h"
+#include "tile/row_reduction.h"
 
 #include <fmt/format.h>
 
@@ -209,6 +211,42 @@ void refuse_product(const Stage& stage, std::string_view why) {
         L0903_schedule, stage.where, fmt::format("no product of fragments computes {}: {}", stage.name, why),
         {fix("sum cast(f32, A(m, k)) * cast(f32, B(k, n)) of bf16 or f16 copies in shared memory, with frag loops m, n, k"),
          fix("use thread and unroll loops")});
+}
+
+bool is_product(const BoundSchedule& bound, const tessera::Loop& loop) {
+    bool reduces = false;
+    visit_tree(*loop.body, [&](const tessera::Statement& t) {
+        const auto* w = std::get_if<tessera::Store>(&t.node);
+        if (!w || reduces_rows(bound.graph.stages[w->stage], bound.stages[w->stage])) return;
+        const Stage& s = bound.graph.stages[w->stage];
+        for_each_node(w->values, [&](const Expr& n) {
+            reduces = reduces || (s.update && n->op == Op::access && n->target().func == s.func);
+        });
+    });
+    return reduces;
+}
+
+ProductNest product_nest(const tessera::Loop& outer, const Stage& root) {
+    ProductNest out;
+    std::vector<const tessera::Loop*> loops{&outer};
+    const tessera::Statement* at = outer.body.get();
+    while (!out.store) {
+        if (const auto* l = std::get_if<tessera::Loop>(&at->node); l && l->kind == LoopKind::frag) {
+            loops.push_back(l);
+            at = l->body.get();
+        } else if (const auto* let = std::get_if<tessera::Let>(&at->node)) {
+            out.lets.push_back(let);
+            at = let->body.get();
+        } else if (const auto* g = std::get_if<tessera::Guard>(&at->node)) {
+            at = g->body.get();  // of the sum's range: checked to be padded by zeros
+        } else {
+            out.store = std::get_if<tessera::Store>(&at->node);
+            if (!out.store) refuse_product(root, "other loops stand inside its frag loops");
+        }
+    }
+    if (loops.size() != 3) refuse_product(root, "it has not three frag loops");
+    std::copy(loops.begin(), loops.end(), out.loops.begin());
+    return out;
 }
 
 Mma fragment_product(const BoundSchedule& bound, bool grouped, const std::array<const tessera::Loop*, 3>& loops,

@@ -7,8 +7,11 @@
 #include "tile/environment.h"
 #include "tile/fragment_product.h"
 #include "tile/kernel_record.h"
+#include "tile/loop_tree_walk.h"
 #include "tile/lower.h"
+#include "tile/online_rows.h"
 #include "tile/register_shares.h"
+#include "tile/row_reduction.h"
 #include "tile/thread_scan.h"
 
 #include <fmt/format.h>
@@ -25,20 +28,6 @@ using TreePtr = tessera::StatementPtr;
 
 /// Where a statement stands: among the block loops, run by all threads of the block, by one warp or warpgroup, by one thread.
 enum class Level { grid, block, warp, group, thread };
-
-/// Every statement of a tree, outermost first.
-template <class Visit>
-void visit(const Tree& s, Visit&& each) {
-    each(s);
-    match(
-        s.node,
-        [&](const tessera::Block& b) {
-            for (const TreePtr& child : b.statements) visit(*child, each);
-        },
-        [&](const tessera::Loop& l) { visit(*l.body, each); }, [&](const tessera::Let& l) { visit(*l.body, each); },
-        [&](const tessera::Guard& g) { visit(*g.body, each); }, [&](const tessera::Allocate& a) { visit(*a.body, each); },
-        [&](const tessera::Produce& p) { visit(*p.body, each); }, [&](const tessera::Store&) {}, [](const CallRoutine&) {});
-}
 
 class KernelLowering {
 public:
@@ -136,6 +125,7 @@ private:
             [&](const tessera::Produce& p) {
                 if (is_combined(p.stage)) return lower_combined(p, level);
                 refuse_shared_update(p.stage);
+                if (reduces_rows(stage(p.stage), placed(p.stage))) return lower_rows(p, level);
                 const auto memory = shared_.find(p.stage);
                 if (placed(p.stage).engine != Engine::tma || memory == shared_.end()) return lower(p.body, level);
                 if (plain_) return sequence({lower(p.body, level), statement(Fence{})});
@@ -159,21 +149,24 @@ private:
                std::holds_alternative<tessera::Guard>(s.node);
     }
 
+    // In registers.
+    bool is_own(size_t i) const {
+        const auto space = spaces_.find(i);
+        return space != spaces_.end() && space->second == Space::register_;
+    }
     // A statement without spreads that is not a sequence: registers are written by every thread, other memory by one.
     StatementPtr lower_alone(const TreePtr& s, Level level) {
         if (std::holds_alternative<tessera::Block>(s->node) || std::holds_alternative<tessera::Let>(s->node)) return nullptr;
         bool spreads = false, registers = false, memory = false;
         std::set<size_t> inside;
         std::string names;
-        visit(*s, [&](const Tree& t) {
+        visit_tree(*s, [&](const Tree& t) {
             if (const auto* l = std::get_if<tessera::Loop>(&t.node))
                 spreads = spreads || is_spread(l->kind) || l->kind == LoopKind::frag || is_of_grid(l->kind);
             if (const auto* a = std::get_if<tessera::Allocate>(&t.node)) inside.insert(a->stage);
             const auto* w = std::get_if<tessera::Store>(&t.node);
             if (!w || inside.count(w->stage)) return;
-            const auto space = spaces_.find(w->stage);
-            const bool own = space != spaces_.end() && space->second == Space::register_;
-            (own ? registers : memory) = true;
+            (is_own(w->stage) ? registers : memory) = true;
             names = stage(w->stage).name;
         });
         if (spreads || !memory) return nullptr;
@@ -343,7 +336,7 @@ private:
         if (level != Level::warp && level != Level::group)
             throw Error(E0506_loop_kind, stage(producing_).where,
                         fmt::format("frag loop {} stands outside all warp loops", l.name), {fix("put warp loops around it")});
-        if (is_product(l)) return lower_product(l, level);
+        if (is_product(tree_.bound, l)) return lower_product(l, level);
         Spread lanes;
         lanes.over = level == Level::warp ? Scope::lane : Scope::member;
         if (level == Level::group) lanes.axes.push_back({make_variable("warp.part", DType::i64), index_number(4)});
@@ -389,6 +382,11 @@ private:
         }
         if (const auto* g = std::get_if<tessera::Guard>(&s->node))
             return statement(If{g->condition, fragment_body(g->body, lanes)});
+        if (const auto* w = std::get_if<tessera::Store>(&s->node)) {
+            // The four lanes of a row all have its cell; one of them stores it elsewhere.
+            const Expr first = make_op(Op::eq, DType::bool_, {lanes.back().variable, index_number(0)});
+            return is_own(w->stage) ? lower_store(*w) : statement(If{first, lower_store(*w)});
+        }
         const auto* l = std::get_if<tessera::Loop>(&s->node);
         if (!l || l->kind != LoopKind::frag)
             throw Limit(L0903_schedule, stage(producing_).where,
@@ -407,43 +405,22 @@ private:
         return simplify_index(make_op(Op::mul, DType::i64, {e, index_number(by)}));
     }
 
-    // Whether the loop is of the nest that adds products.
-    bool is_product(const tessera::Loop& l) const {
-        bool reduces = false;
-        visit(*l.body, [&](const Tree& t) {
-            const auto* w = std::get_if<tessera::Store>(&t.node);
-            if (!w) return;
-            const Stage& s = stage(w->stage);
-            for_each_node(w->values, [&](const Expr& n) {
-                reduces = reduces || (s.update && n->op == Op::access && n->target().func == s.func);
-            });
-        });
-        return reduces;
+    // { init; update of each lane's own cells; combine the lanes of each row }
+    StatementPtr lower_rows(const tessera::Produce& p, Level level) {
+        if (!is_own(p.stage))
+            throw Limit(L0903_schedule, stage(p.stage).where,
+                        fmt::format("{} reduces rows of fragments and is not stored in registers", stage(p.stage).name),
+                        {fix("store it in registers"), fix("reduce over thread or lane loops")});
+        return combine_rows(stage(p.stage), p.stage, lower(p.body, level));
     }
 
     StatementPtr lower_product(const tessera::Loop& outer, Level level) {
-        std::vector<const tessera::Loop*> loops{&outer};
-        const Tree* at = outer.body.get();
-        const tessera::Store* store = nullptr;
-        while (!store) {
-            if (const auto* l = std::get_if<tessera::Loop>(&at->node); l && l->kind == LoopKind::frag) {
-                loops.push_back(l);
-                at = l->body.get();
-            } else if (const auto* let = std::get_if<tessera::Let>(&at->node)) {
-                environment_.add_let(let->variable, let->value);
-                at = let->body.get();
-            } else if (const auto* g = std::get_if<tessera::Guard>(&at->node)) {
-                at = g->body.get();  // of the sum's range: checked to be padded by zeros
-            } else {
-                store = std::get_if<tessera::Store>(&at->node);
-                if (!store) refuse_product("other loops stand inside its frag loops");
-            }
-        }
-        if (loops.size() != 3) refuse_product("it has not three frag loops");
-        return statement(fragment_product(tree_.bound, level == Level::group, {loops[0], loops[1], loops[2]}, *store,
-                                          {fragment_extent(*loops[0]), fragment_extent(*loops[1]), fragment_extent(*loops[2])}));
+        const ProductNest nest = product_nest(outer, stage(producing_));
+        for (const tessera::Let* l : nest.lets) environment_.add_let(l->variable, l->value);
+        std::array<std::int64_t, 3> extents{};
+        for (size_t i = 0; i < 3; ++i) extents[i] = fragment_extent(*nest.loops[i]);
+        return statement(fragment_product(tree_.bound, level == Level::group, nest.loops, *nest.store, extents));
     }
-    [[noreturn]] void refuse_product(std::string_view why) const { tile::refuse_product(stage(producing_), why); }
 
     void note_threads(const Spread& spread) {
         const std::int64_t unit = spread.over == Scope::warpgroup ? 128 : spread.over == Scope::warp ? 32 : 1;
@@ -464,10 +441,10 @@ private:
                         {fix(std::string(instead))});
         };
         bool spread = false;
-        visit(*a.body, [&](const Tree& t) {
+        visit_tree(*a.body, [&](const Tree& t) {
             const auto* p = std::get_if<tessera::Produce>(&t.node);
             if (p && p->stage == a.stage)
-                visit(*p->body, [&](const Tree& inner) {
+                visit_tree(*p->body, [&](const Tree& inner) {
                     const auto* l = std::get_if<tessera::Loop>(&inner.node);
                     spread = spread || (l && (is_spread(l->kind) || l->kind == LoopKind::frag));
                 });
@@ -589,6 +566,6 @@ private:
 
 }  // namespace
 
-Program lower_kernels(const LoopTree& tree, Copies copies) { return KernelLowering(tree, copies).run(); }
+Program lower_kernels(const LoopTree& tree, Copies copies) { return run_online(KernelLowering(tree, copies).run()); }
 
 }  // namespace tessera::tile

@@ -9,7 +9,7 @@ namespace {
 
 class Renaming {
 public:
-    explicit Renaming(std::map<const ExprNode*, Expr> names) : names_(std::move(names)) {}
+    Renaming(std::map<const ExprNode*, Expr> names, std::string suffix) : names_(std::move(names)), suffix_(std::move(suffix)) {}
 
     StatementPtr operator()(const StatementPtr& s) {
         return match(
@@ -91,7 +91,7 @@ private:
         for (Expr& e : exprs) e = of(e);
         return exprs;
     }
-    Expr bound(const Expr& variable) { return names_[variable.get()] = make_variable(name_of(variable) + ".ahead", DType::i64); }
+    Expr bound(const Expr& variable) { return names_[variable.get()] = make_variable(name_of(variable) + suffix_, DType::i64); }
     template <class Node>
     StatementPtr with_body(Node node) {
         node.body = (*this)(node.body);
@@ -105,10 +105,13 @@ private:
     }
 
     std::map<const ExprNode*, Expr> names_;
+    std::string suffix_;
 };
 
 }  // namespace
 
-StatementPtr renamed(const StatementPtr& s, std::map<const ExprNode*, Expr> names) { return Renaming(std::move(names))(s); }
+StatementPtr renamed(const StatementPtr& s, std::map<const ExprNode*, Expr> names, std::string suffix) {
+    return Renaming(std::move(names), std::move(suffix))(s);
+}
 
 }  // namespace tessera::tile

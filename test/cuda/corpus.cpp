@@ -330,6 +330,7 @@ const std::vector<CorpusKernel>& corpus() {
             layer_norm_rows(),  argmax_rows(),      histogram(),  histogram_global(),  prefix_sum(),    scan_block(),
             scan_integers(),    scan_affine_warp(), total(),      diffusion()};
         for (CorpusKernel& k : tensor_core_corpus()) kernels.push_back(std::move(k));
+        for (CorpusKernel& k : attention_corpus()) kernels.push_back(std::move(k));
         for (CorpusKernel& k : written_corpus()) kernels.push_back(std::move(k));
         return kernels;
     }();

@@ -38,6 +38,8 @@ struct CorpusKernel {
 [[nodiscard]] bool is_emulated_wide(const CorpusKernel& kernel);
 /// Those of them that multiply by tensor cores.
 [[nodiscard]] std::vector<CorpusKernel> tensor_core_corpus();
+/// Those that chain products, whose values stay in registers.
+[[nodiscard]] std::vector<CorpusKernel> attention_corpus();
 /// Those that are written tile by tile.
 [[nodiscard]] std::vector<CorpusKernel> written_corpus();
 [[nodiscard]] const CorpusKernel& corpus_kernel(const std::string& name);

@@ -128,7 +128,7 @@ void expect_golden(const std::string& name, const std::string& text) {
 }
 
 TEST(TileProgram, Text) {
-    for (const char* name : {"blur", "matmul_simt", "softmax_warp", "histogram", "matmul_pipelined_f16"})
+    for (const char* name : {"blur", "matmul_simt", "softmax_warp", "histogram", "matmul_pipelined_f16", "attention_online_d64"})
         expect_golden(fmt::format("{}.golden", name), to_text(program_of(corpus_kernel(name))));
 }
 
@@ -308,7 +308,9 @@ TEST(TileLimits, ProductsOfFragments) {
     expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma->atom = "wgmma.n256"; }), "its mma atom is none of m16n8k16");
     expect_refused(with([](Schedule& s) { s.stages.at("C.sum").mma.reset(); }), "its mma atom is none of m16n8k16");
     expect_refused(with([](Schedule& s) { s.stages.erase("B.s"); }), "its factors are no reads of bf16 or f16");
-    expect_refused(with([](Schedule& s) { s.stages.at("C").loops->at(4).as = LoopKind::serial; }), "one frag loop alone");
+    expect_refused(with([](Schedule& s) { s.stages.at("C").loops->at(5).as = LoopKind::serial; }), "one frag loop alone");
+    expect_refused(with([](Schedule& s) { s.stages.at("C").loops->at(4).as = LoopKind::serial; }),
+                   "C.sum is stored in registers, but a thread reads cells of other threads");
     Dim m("m"), n("n"), kk("k");
     Input a("A", bf16, {m, kk}), b("B", bf16, {kk, n}), bias("bias", f32, {n});
     Func c("C");
