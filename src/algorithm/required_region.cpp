@@ -73,29 +73,41 @@ Interval simpler_region(const Interval& region, const Dim& d) {
 Interval whole_dim(const Dim& d) { return {number(0), simplified_op(Op::sub, Expr(d.extent()), number(1))}; }
 
 std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads, const std::vector<bool>* inside) {
-    IndexAnalysis analysis(domain, reads);
-    return read_region(access, analysis, inside);
+    return RegionReader(domain, reads).read_region(access, inside);
 }
 
-std::vector<Interval> read_region(const Expr& access, IndexAnalysis& analysis, const std::vector<bool>* inside) {
+Interval RegionReader::index_range(const Expr& index) {
+    if (const auto found = ranges_.find(index); found != ranges_.end()) return found->second;
+    analysis_.renew();
+    return ranges_[index] = as_interval(analysis_.interval(index));
+}
+
+std::vector<Interval> RegionReader::read_region(const Expr& access, const std::vector<bool>* inside) {
     const AccessTarget& target = access->target();
     const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
     std::vector<Interval> region;
     for (size_t i = 0; i < dims.size(); ++i) {
         const Boundary mode = inside && (*inside)[i] ? Boundary::none : target.boundary;
-        analysis.renew();
-        region.push_back(after_boundary(as_interval(analysis.interval(access->args[i])), mode, dims[i]));
+        const Expr& index = access->args[i];
+        const Interval range = index_range(index);
+        const auto [at, fresh] = served_.try_emplace({index.get(), dims[i].id(), mode});
+        if (fresh) at->second = after_boundary(range, mode, dims[i]);
+        region.push_back(at->second);
     }
     return region;
 }
 
-std::vector<bool> indices_inside(const Expr& access, const Domain& domain, InputReads reads) {
+std::vector<bool> RegionReader::indices_inside(const Expr& access) {
     const AccessTarget& target = access->target();
     const std::vector<Dim>& dims = target.input ? target.input->dims : target.func->dims;
-    std::vector<bool> inside;
-    for (size_t i = 0; i < dims.size(); ++i)
-        inside.push_back(is_inside(bounds(access->args[i], domain, reads), whole_dim(dims[i])));
-    return inside;
+    std::vector<bool> out;
+    for (size_t i = 0; i < dims.size(); ++i) {
+        const Interval range = index_range(access->args[i]);
+        const auto [at, fresh] = inside_.try_emplace({access->args[i].get(), dims[i].id()});
+        if (fresh) at->second = is_inside(range, whole_dim(dims[i]));
+        out.push_back(at->second);
+    }
+    return out;
 }
 
 Domain reduced_domain(const Expr& reduction, const Domain& domain) {
@@ -110,7 +122,7 @@ Domain reduced_domain(const Expr& reduction, const Domain& domain) {
 
 void AccessWalk::enter(const Expr& node, size_t context) {
     if (node->op == Op::constant || node->op == Op::dim || node->op == Op::extent || node->op == Op::variable) return;
-    if (seen_.insert({node.get(), context}).second) stack_.emplace_back(node, context);
+    if (seen_[context].place(node.get()).second) stack_.emplace_back(node, context);
 }
 
 void AccessWalk::expand(const Expr& node, size_t context) {

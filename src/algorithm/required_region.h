@@ -1,17 +1,16 @@
 #pragma once
 
 #include "algorithm/graph.h"
+#include "base/pointer_map.h"
 #include "expr/bounds.h"
+#include "expr/index_analysis.h"
 
 #include <deque>
 #include <map>
-#include <set>
 #include <tuple>
 #include <vector>
 
 namespace tessera {
-
-class IndexAnalysis;
 
 /// [0, extent - 1]
 [[nodiscard]] Interval whole_dim(const Dim& d);
@@ -21,11 +20,23 @@ class IndexAnalysis;
 /// known to stay inside.
 [[nodiscard]] std::vector<Interval> read_region(const Expr& access, const Domain& domain, InputReads reads = InputReads::by_range,
                                                 const std::vector<bool>* inside = nullptr);
-/// The same over the domain of `analysis`, for many accesses of one domain.
-[[nodiscard]] std::vector<Interval> read_region(const Expr& access, IndexAnalysis& analysis,
-                                                const std::vector<bool>* inside = nullptr);
-/// Per dim whether the index of `access` stays in [0, extent), for extents >= 1: there the boundary condition does nothing.
-[[nodiscard]] std::vector<bool> indices_inside(const Expr& access, const Domain& domain, InputReads reads);
+
+/// The same for many accesses over one domain: what was found of an index along a dim is kept.
+class RegionReader {
+public:
+    explicit RegionReader(const Domain& domain, InputReads reads) : analysis_(domain, reads) {}
+    [[nodiscard]] std::vector<Interval> read_region(const Expr& access, const std::vector<bool>* inside = nullptr);
+    /// Per dim whether the index stays in [0, extent), for extents >= 1: there the boundary condition does nothing.
+    [[nodiscard]] std::vector<bool> indices_inside(const Expr& access);
+    /// The values of an index, before any boundary condition.
+    [[nodiscard]] Interval index_range(const Expr& index);
+
+private:
+    IndexAnalysis analysis_;
+    std::map<Expr, Interval, NodeOrder> ranges_;
+    std::map<std::tuple<const ExprNode*, const void*, Boundary>, Interval> served_;  // of indices in ranges_
+    std::map<std::pair<const ExprNode*, const void*>, bool> inside_;                 // likewise
+};
 
 /// The region itself, or where an end of it is a large expression, a simple one that holds it: that of the whole dim, or a few
 /// cells further out.
@@ -66,7 +77,7 @@ private:
     static constexpr size_t most_domains = 256;
     std::deque<Domain> domains_;
     std::vector<std::pair<Expr, size_t>> stack_;
-    std::set<std::pair<const ExprNode*, size_t>> seen_;
+    std::map<size_t, PointerMap<bool>> seen_;  // by domain
     std::map<std::tuple<size_t, const ExprNode*, bool>, size_t> children_;
 };
 

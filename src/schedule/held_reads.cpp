@@ -5,6 +5,7 @@
 #include "schedule/derived_stages.h"
 #include "schedule/stage_region.h"
 
+#include <map>
 #include <unordered_map>
 
 namespace tessera {
@@ -15,6 +16,13 @@ struct OpenEnds {
     bool low = false, high = false;
 };
 using OpenReads = std::unordered_map<const ExprNode*, std::vector<OpenEnds>>;
+
+// What is known over one domain; accesses share their indices.
+struct OpenPlaces {
+    explicit OpenPlaces(const Domain& domain) : reader(domain, InputReads::by_range) {}
+    RegionReader reader;
+    std::map<std::pair<const ExprNode*, const void*>, OpenEnds> ends;  // of an index along a dim
+};
 
 Expr wide(const Expr& e) { return e->dtype == DType::i64 ? e : make_op(Op::cast, DType::i64, {e}); }
 
@@ -70,32 +78,43 @@ private:
             cells.set(s.dims[d], is_short ? hull(whole, region) : region);
         }
         OpenReads open;
-        const auto visit = [&](const Expr& access, const Domain& domain) { note_open(s, access, domain, open); };
-        AccessWalk(cells).run(s.values, visit);
+        const auto walk = [&](const std::vector<Expr>& exprs, const Domain& domain) {
+            std::map<const Domain*, OpenPlaces> known;
+            AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
+                note_open(s, access, known.try_emplace(&d, d).first->second, open);
+            });
+        };
+        walk(s.values, cells);
         if (!s.update) return open;
         Domain points = cells;
         for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
         std::vector<Expr> always = s.update->place;
         if (s.update->condition.defined()) always.push_back(s.update->condition);
-        AccessWalk(points).run(always, visit);
-        AccessWalk(s.update->condition.defined() ? points.narrowed(s.update->condition) : points).run(s.update->values, visit);
+        walk(always, points);
+        walk(s.update->values, s.update->condition.defined() ? points.narrowed(s.update->condition) : points);
         return open;
     }
 
-    void note_open(const Stage& s, const Expr& access, const Domain& domain, OpenReads& open) const {
+    void note_open(const Stage& s, const Expr& access, OpenPlaces& known, OpenReads& open) const {
         const std::vector<Dim>* dims = edges_of(s, access);
         if (!dims) return;
         for (size_t d = 0; d < dims->size(); ++d) {
-            const Interval range = bounds(access->args[d], domain);
-            const bool low = range.low.defined() && proves_nonnegative(range.low, facts_);
-            const bool high = range.high.defined() &&
-                              proves_nonnegative(make_op(Op::sub, DType::i64, {whole_dim((*dims)[d]).high, range.high}), facts_);
-            if (low && high) continue;
+            const OpenEnds here = open_ends(access->args[d], (*dims)[d], known);
+            if (!here.low && !here.high) continue;
             std::vector<OpenEnds>& ends = open[access.get()];
             ends.resize(dims->size());
-            ends[d].low = ends[d].low || !low;
-            ends[d].high = ends[d].high || !high;
+            ends[d].low = ends[d].low || here.low;
+            ends[d].high = ends[d].high || here.high;
         }
+    }
+    OpenEnds open_ends(const Expr& index, const Dim& d, OpenPlaces& known) const {
+        const auto [at, fresh] = known.ends.try_emplace({index.get(), d.id()});
+        if (!fresh) return at->second;
+        const Interval range = known.reader.index_range(index);
+        at->second.low = !range.low.defined() || !proves_nonnegative(range.low, facts_);
+        at->second.high =
+            !range.high.defined() || !proves_nonnegative(make_op(Op::sub, DType::i64, {whole_dim(d).high, range.high}), facts_);
+        return at->second;
     }
 
     static Expr held(const Expr& root, const OpenReads& open) {

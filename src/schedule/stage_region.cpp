@@ -7,11 +7,21 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <set>
 
 namespace tessera {
 namespace {
 
 Expr sum_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
+
+// Visits accesses, each with the reader of the domain at which it is evaluated.
+template <class Visit>
+void walk_reads(const std::vector<Expr>& exprs, const Domain& domain, Visit&& visit) {
+    std::map<const Domain*, RegionReader> readers;
+    AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
+        visit(access, readers.try_emplace(&d, d, InputReads::symbolic).first->second);
+    });
+}
 
 [[noreturn]] void throw_unbounded(const Stage& user, const Stage& read, const Expr& access, size_t dim) {
     const std::string index = index_text(access->args[dim]);
@@ -99,7 +109,10 @@ const std::vector<Interval>& RegionsInside::computed(size_t stage) {
     return computed_[stage] = rounded_region(bound_, stage, required(stage), bound_.stages[stage].compute_at == level_);
 }
 
-void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {
+RegionsInside::UserReads& RegionsInside::reads_of(size_t user) {
+    const auto [at, fresh] = reads_.try_emplace(user);
+    UserReads& known = at->second;
+    if (!fresh) return known;
     const Stage& u = bound_.graph.stages[user];
     const auto tile = tiles_.find(user);
     const bool owner = tile != tiles_.end();
@@ -112,39 +125,52 @@ void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t 
                 for (const Dim& d : free_dims(value)) cells.set(d, whole_dim(d));
     }
     // Inside a loop of an update the cells have their start values already.
-    if (!owner || !u.update) add_reads(region, stage, user, u.values, owner ? tile->second : cells);
-    if (!u.update) return;
+    if (!owner || !u.update) note_reads(known, u.values, owner ? tile->second : cells);
+    if (!u.update) return known;
     Domain points = owner ? tile->second : cells;
     if (!owner)
         for (const Dim& d : u.update->reduction_dims) points.set(d, whole_dim(d));
     std::vector<Expr> always = u.update->place;
     if (u.update->condition.defined()) always.push_back(u.update->condition);
-    add_reads(region, stage, user, always, points);
-    add_reads(region, stage, user, u.update->values,
-              u.update->condition.defined() ? points.narrowed(u.update->condition) : points);
+    note_reads(known, always, points);
+    note_reads(known, u.update->values, u.update->condition.defined() ? points.narrowed(u.update->condition) : points);
+    return known;
 }
 
-void RegionsInside::add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
-                              const Domain& domain) {
+void RegionsInside::note_reads(UserReads& known, const std::vector<Expr>& exprs, const Domain& domain) {
+    std::map<const Domain*, size_t> readers;  // of the domains of the walk
+    AccessWalk walk(domain);
+    walk.run(exprs, [&](const Expr& access, const Domain& d) {
+        if (!access->target().func) return;
+        const auto [at, fresh] = readers.try_emplace(&d, known.readers.size());
+        if (fresh) known.readers.emplace_back(d, InputReads::symbolic);
+        known.reads.emplace_back(access, at->second);
+    });
+}
+
+void RegionsInside::add_use(std::vector<Interval>& region, size_t stage, size_t user) {
     const Stage& s = bound_.graph.stages[stage];
-    std::map<const Domain*, IndexAnalysis> analyses;  // of the domains of the walk
-    AccessWalk(domain).run(exprs, [&](const Expr& access, const Domain& d) {
-        if (access->target().func != s.func) return;
+    UserReads& known = reads_of(user);
+    std::vector<std::set<std::pair<const ExprNode*, const ExprNode*>>> added(s.dims.size());
+    for (const auto& [access, reader] : known.reads) {
+        if (access->target().func != s.func) continue;
         const std::vector<bool>* inside = nullptr;
         if (whole_ && access->target().boundary != Boundary::none) {
-            const InsideReads& known = whole_->inside_reads(user);
-            if (const auto found = known.find(access.get()); found != known.end()) inside = &found->second;
+            const InsideReads& proved = whole_->inside_reads(user);
+            if (const auto found = proved.find(access.get()); found != proved.end()) inside = &found->second;
         }
-        IndexAnalysis& analysis = analyses.try_emplace(&d, d, InputReads::symbolic).first->second;
-        const std::vector<Interval> read = read_region(access, analysis, inside);
+        const std::vector<Interval> read = known.readers[reader].read_region(access, inside);
         for (size_t i = 0; i < read.size(); ++i)
             if (!read[i].bounded()) throw_unbounded(bound_.graph.stages[user], s, access, i);
-        if (region.empty()) {
-            region = read;
-            return;
+        const bool first = region.empty();
+        for (size_t i = 0; i < read.size(); ++i) {
+            const bool fresh = added[i].insert({read[i].low.get(), read[i].high.get()}).second;
+            if (first)
+                region.push_back(read[i]);
+            else if (fresh)
+                region[i] = hull(region[i], read[i]);
         }
-        for (size_t i = 0; i < read.size(); ++i) region[i] = hull(region[i], read[i]);
-    });
+    }
 }
 
 // Of one iteration less may be proved than of all together, as that an index needs no wrapping; and where a condition lets
@@ -156,19 +182,19 @@ const RegionsInside::InsideReads& RegionsInside::inside_reads(size_t user) {
     Domain points = no_points();
     for (size_t d = 0; d < u.dims.size(); ++d) points.set(u.dims[d], cells[d]);
     InsideReads& known = inside_reads_[user];
-    const auto note = [&](const Expr& access, const Domain& d) {
+    const auto note = [&](const Expr& access, RegionReader& reader) {
         if (!access->target().func || access->target().boundary == Boundary::none) return;
-        const std::vector<bool> inside = indices_inside(access, d, InputReads::symbolic);
+        const std::vector<bool> inside = reader.indices_inside(access);
         const auto [at, first] = known.emplace(access.get(), inside);
         for (size_t i = 0; i < inside.size() && !first; ++i) at->second[i] = at->second[i] && inside[i];
     };
-    AccessWalk(points).run(u.values, note);
+    walk_reads(u.values, points, note);
     if (!u.update) return known;
     for (const Dim& d : u.update->reduction_dims) points.set(d, whole_dim(d));
     std::vector<Expr> always = u.update->place;
     if (u.update->condition.defined()) always.push_back(u.update->condition);
-    AccessWalk(points).run(always, note);
-    AccessWalk(u.update->condition.defined() ? points.narrowed(u.update->condition) : points).run(u.update->values, note);
+    walk_reads(always, points, note);
+    walk_reads(u.update->values, u.update->condition.defined() ? points.narrowed(u.update->condition) : points, note);
     return known;
 }
 
@@ -226,8 +252,8 @@ void RegionsInside::close_over_update(std::vector<Interval>& region, size_t stag
         for (size_t d = 0; d < s.dims.size(); ++d) points.set(s.dims[d], region[d]);
         for (const Dim& d : s.update->reduction_dims) points.set(d, whole_dim(d));
         if (s.update->condition.defined()) points = points.narrowed(s.update->condition);
-        AccessWalk(points).run(s.update->values, [&](const Expr& access, const Domain& d) {
-            if (access->target().func == s.func) add_own_read(region, s, read_region(access, d, InputReads::symbolic), access);
+        walk_reads(s.update->values, points, [&](const Expr& access, RegionReader& reader) {
+            if (access->target().func == s.func) add_own_read(region, s, reader.read_region(access), access);
         });
         bool same = true;
         for (size_t d = 0; d < region.size(); ++d)

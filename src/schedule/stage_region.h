@@ -3,6 +3,7 @@
 #include "algorithm/required_region.h"
 #include "schedule/bound.h"
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <vector>
@@ -30,11 +31,17 @@ public:
 private:
     using InsideReads = std::map<const ExprNode*, std::vector<bool>>;
 
+    // What one stage reads of others at the level, and the points at which it does.
+    struct UserReads {
+        std::deque<RegionReader> readers;            // one for each domain that a condition narrows
+        std::vector<std::pair<Expr, size_t>> reads;  // access, its reader
+    };
+
     [[nodiscard]] Domain no_points() const;
     const InsideReads& inside_reads(size_t user);
+    UserReads& reads_of(size_t user);
+    void note_reads(UserReads& known, const std::vector<Expr>& exprs, const Domain& domain);
     void add_use(std::vector<Interval>& region, size_t stage, size_t user);
-    void add_reads(std::vector<Interval>& region, size_t stage, size_t user, const std::vector<Expr>& exprs,
-                   const Domain& domain);
     void add_own_read(std::vector<Interval>& region, const Stage& s, const std::vector<Interval>& read, const Expr& access);
     void close_over_update(std::vector<Interval>& region, size_t stage);
     void keep_within(std::vector<Interval>& region, size_t stage) const;
@@ -47,6 +54,7 @@ private:
     ReadConditions conditions_;
     std::map<size_t, std::vector<Interval>> required_, computed_;
     std::map<size_t, InsideReads> inside_reads_;
+    std::map<size_t, UserReads> reads_;
 };
 
 /// The tile that the region of `stage` along its dim number `dim` is rounded up to; 1: none.

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "algorithm/graph.h"
+#include "base/pointer_map.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -76,19 +78,18 @@ template <class Replace>
 
 template <class Replace>
 Expr rewrite(const Expr& e, Replace&& replace) {
-    std::map<const ExprNode*, Expr> done;
+    PointerMap<Expr> done;
     for_each_node({e}, [&](const Expr& n) {
+        const bool changed =
+            std::any_of(n->args.begin(), n->args.end(), [&](const Expr& a) { return !done.find(a.get())->same_as(a); });
         std::vector<Expr> args;
-        bool changed = false;
-        for (const Expr& a : n->args) {
-            args.push_back(done.at(a.get()));
-            changed = changed || !args.back().same_as(a);
-        }
+        if (changed)
+            for (const Expr& a : n->args) args.push_back(*done.find(a.get()));
         const Expr rebuilt = changed ? with_args(n, std::move(args)) : n;
         const Expr replaced = replace(rebuilt);
-        done[n.get()] = replaced.defined() ? replaced : rebuilt;
+        *done.place(n.get()).first = replaced.defined() ? replaced : rebuilt;
     });
-    return done.at(e.get());
+    return *done.find(e.get());
 }
 
 }  // namespace tessera

@@ -2,6 +2,7 @@
 
 #include "base/closest_name.h"
 #include "base/hash.h"
+#include "base/pointer_map.h"
 #include "tessera_paths.h"
 
 namespace tessera {
@@ -16,6 +17,26 @@ TEST(Hash, Sha256MatchesFips180Vectors) {
 TEST(ClosestName, FindsTyposAndRefusesStrangers) {
     EXPECT_EQ(closest_name("blru", {"sharp", "blur", "harris"}), "blur");
     EXPECT_EQ(closest_name("zzzzzz", {"sharp", "blur"}), "");
+}
+
+TEST(PointerMap, KeepsWhatWasPlacedWhileItGrows) {
+    const std::vector<int> places(1000);
+    PointerMap<int> map;
+    EXPECT_EQ(map.find(&places[0]), nullptr);
+    for (int i = 0; i < 1000; ++i) {
+        const auto [value, fresh] = map.place(&places[static_cast<size_t>(i)]);
+        EXPECT_TRUE(fresh);
+        EXPECT_EQ(*value, 0);
+        *value = i;
+    }
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_NE(map.find(&places[static_cast<size_t>(i)]), nullptr);
+        EXPECT_EQ(*map.find(&places[static_cast<size_t>(i)]), i);
+        EXPECT_FALSE(map.place(&places[static_cast<size_t>(i)]).second);
+    }
+    EXPECT_EQ(map.size(), 1000u);
+    const int elsewhere = 0;
+    EXPECT_EQ(map.find(&elsewhere), nullptr);
 }
 
 TEST(Error, RendersMessagePlaceTokenAndFixes) {
