@@ -76,6 +76,13 @@ void IndexAnalysis::renew() {
 }
 
 Polynomial IndexAnalysis::normal(const Expr& e) {
+    // Leaves are as quickly made as found.
+    if (e->args.empty() && !e->weak && is_wide(e->dtype)) {
+        if (e->op == Op::variable && e->dtype == DType::i64) return Polynomial(e);
+        if (const Polynomial p = e->op == Op::constant ? Polynomial(e->integer()) : Polynomial();
+            !p.terms().empty() && !p.overflowed())
+            return p;
+    }
     if (const auto found = normal_.find(e); found != normal_.end()) return found->second;
     if (nesting_ > deepest) return Polynomial(as_i64(e));
     ++nesting_;

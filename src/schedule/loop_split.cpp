@@ -1,12 +1,13 @@
 #include "schedule/loop_split.h"
 
-#include "expr/index_analysis.h"
+#include "expr/index_build.h"
 
 namespace tessera {
 namespace {
 
-Expr op(Op o, const Expr& a, const Expr& b) { return simplify_index(make_op(o, DType::i64, {a, b})); }
-Expr ceil_div(const Expr& a, const Expr& b) { return op(Op::div, index_sum(a, index_difference(b, index_number(1))), b); }
+Expr ceil_div(const Expr& a, const Expr& b) {
+    return simplified_op(Op::div, index_sum(a, index_difference(b, index_number(1))), b);
+}
 
 bool divides(const Expr& tile, const Expr& size) {
     const auto t = integer_constant(tile);
@@ -18,8 +19,8 @@ bool at_least(const Expr& size, const Expr& tile) { return proves_nonnegative(in
 }  // namespace
 
 Expr index_number(std::int64_t v) { return make_constant(DType::i64, v); }
-Expr index_sum(const Expr& a, const Expr& b) { return op(Op::add, a, b); }
-Expr index_difference(const Expr& a, const Expr& b) { return op(Op::sub, a, b); }
+Expr index_sum(const Expr& a, const Expr& b) { return simplified_op(Op::add, a, b); }
+Expr index_difference(const Expr& a, const Expr& b) { return simplified_op(Op::sub, a, b); }
 
 DimPart DimPart::of(const Expr& begin, const Expr& size) { return {begin, size, index_sum(begin, size), true, {}}; }
 
@@ -43,15 +44,15 @@ Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& 
     Expr tile = index_number(loop.tile);
     if (loop.parts) {
         const Expr share = ceil_div(part.size, index_number(*loop.parts));
-        const Expr rounded = op(Op::mul, ceil_div(share, index_number(inner_tile)), index_number(inner_tile));
+        const Expr rounded = simplified_op(Op::mul, ceil_div(share, index_number(inner_tile)), index_number(inner_tile));
         tile = make_variable(prefix + ".tile", DType::i64);
         // A tile of at least one keeps the number of blocks defined for an empty dim.
-        s.outside.emplace_back(tile, op(Op::max, rounded, index_number(1)));
+        s.outside.emplace_back(tile, simplified_op(Op::max, rounded, index_number(1)));
     }
     s.begin = index_number(0);
     s.extent = ceil_div(part.size, tile);
     const Expr start = make_variable(prefix + ".begin", DType::i64);
-    Expr value = index_sum(part.begin, op(Op::mul, s.variable, tile));
+    Expr value = index_sum(part.begin, simplified_op(Op::mul, s.variable, tile));
     const bool exact = divides(tile, part.size);
     if (!exact) {
         const Expr end = index_sum(part.begin, part.size);
@@ -59,11 +60,11 @@ Split split_part(const DimPart& part, const BoundLoop& loop, const std::string& 
         s.rest.full = false;
         if (loop.tail == Tail::shift_inwards) {
             // The last block moves back inside; a dim shorter than a block is cut off by the guard.
-            value = op(Op::min, value, index_difference(s.rest.end, tile));
+            value = simplified_op(Op::min, value, index_difference(s.rest.end, tile));
             if (part.full && at_least(part.size, tile))
                 s.rest.full = true;
             else
-                value = op(Op::max, value, part.begin);
+                value = simplified_op(Op::max, value, part.begin);
         }
     }
     s.rest.begin = start;

@@ -12,7 +12,7 @@
 namespace tessera {
 namespace {
 
-Expr sum_of(const Expr& a, const Expr& b) { return simplify_index(make_op(Op::add, DType::i64, {a, b})); }
+Expr sum_of(const Expr& a, const Expr& b) { return simplified_op(Op::add, a, b); }
 
 // Visits accesses, each with the reader of the domain at which it is evaluated.
 template <class Visit>
@@ -205,9 +205,8 @@ void RegionsInside::add_own_read(std::vector<Interval>& region, const Stage& s, 
     for (size_t i = 0; i < read.size(); ++i) {
         if (!read[i].bounded()) throw_unbounded(s, s, access, i);
         const Facts positive{.extents_positive = true};
-        const bool inside =
-            contains_dim(carried, s.dims[i]) && proves_nonnegative(read[i].low, positive) &&
-            proves_nonnegative(sum_of(whole_dim(s.dims[i]).high, make_op(Op::neg, DType::i64, {read[i].high})), positive);
+        const bool inside = contains_dim(carried, s.dims[i]) && proves_nonnegative(read[i].low, positive) &&
+                            proves_nonnegative(simplified_op(Op::sub, whole_dim(s.dims[i]).high, read[i].high), positive);
         if (!inside) region[i] = hull(region[i], read[i]);
     }
 }
@@ -221,7 +220,7 @@ void RegionsInside::keep_within(std::vector<Interval>& region, size_t stage) con
     if (around == nullptr && whole_ != nullptr) around = &whole_->required(stage);
     if (around == nullptr) return;
     const auto below = [](const Expr& a, const Expr& b) {
-        return !a.same_as(b) && proves_nonnegative(sum_of(b, make_op(Op::neg, DType::i64, {a})));
+        return !a.same_as(b) && proves_nonnegative(simplified_op(Op::sub, b, a));
     };
     for (size_t d = 0; d < region.size(); ++d) {
         const Interval& outer = (*around)[d];

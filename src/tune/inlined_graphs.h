@@ -11,12 +11,19 @@
 
 namespace tessera::tune {
 
+/// Reads of one stage by another whose indices depend on the same dims.
+struct ReadPattern {
+    size_t user = 0;
+    std::vector<std::vector<Dim>> free;  // of each index
+};
+
 /// The stages that are left where some are inlined, with what every descent asks of them.
 struct InlinedGraph {
     StageGraph graph;
-    std::vector<std::vector<Read>> reads;  // of each stage
-    std::vector<bool> may_inline;          // each stage: a definition that is not computed too often where it is used
-    std::string inlined;                   // names of those that are, each with a line end
+    std::vector<std::vector<Read>> reads;            // of each stage
+    std::vector<std::vector<ReadPattern>> patterns;  // of those
+    std::vector<bool> may_inline;                    // each stage: a definition that is not computed too often where it is used
+    std::string inlined;                             // names of those that are, each with a line end
 };
 
 /// The graphs of one algorithm. Descents inline the same few sets of stages over and over: each graph is made once and kept. Safe

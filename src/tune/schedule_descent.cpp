@@ -169,11 +169,11 @@ private:
         std::vector<std::int64_t> out;
         for (const Dim& d : s.dims) out.push_back(around.empty() ? extent(d) : 1);
         if (around.empty()) return out;
-        for (const Read& r : left_->reads[i]) {
+        for (const ReadPattern& r : left_->patterns[i]) {
             const Stage& user = graph().stages[r.user];
             for (size_t d = 0; d < s.dims.size(); ++d) {
                 std::int64_t width = 1;
-                for (const Dim& free : free_dims(r.access->args[d])) {
+                for (const Dim& free : r.free[d]) {
                     const std::int64_t left = left_of(user.name, free.name(), around);
                     width += (left == 0 ? extent(free) : std::min(left, extent(free))) - 1;
                 }

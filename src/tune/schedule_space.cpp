@@ -19,6 +19,7 @@
 #include <cmath>
 #include <mutex>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 namespace tessera::tune {
@@ -62,7 +63,7 @@ struct ScheduleSpace::Model {
     };
     mutable std::map<std::string, Known> known;   // by key
     mutable std::map<std::string, bool> lowered;  // by a schedule's text: whether it is legal for a GPU
-    mutable std::map<std::string, std::uint32_t> numbers;
+    mutable std::unordered_map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
 
     Model(const Algorithm& a, const Target& t, int cores)
@@ -103,10 +104,12 @@ struct ScheduleSpace::Model {
         Point point;
         std::map<std::string, std::int64_t> made;
         const Choose choose = [&](const std::string& decision, const std::vector<std::int64_t>& domain) {
-            const auto values = allowed(decision, domain, made);
+            std::vector<std::int64_t> narrowed;
+            if (!constraints.empty()) narrowed = allowed(decision, domain, made);
+            const std::vector<std::int64_t>& values = constraints.empty() ? domain : narrowed;
             const std::uint32_t id = number(decision);
             const std::int64_t value = values.size() == 1 ? values[0] : pick(id, values);
-            made[decision] = value;
+            if (!constraints.empty()) made[decision] = value;
             if (domain.size() > 1) point.choices.push_back({id, value, place_of(value)});
             if (trace) {
                 trace->push_back({decision, word(decision, value), {}});
@@ -210,6 +213,7 @@ struct ScheduleSpace::Model {
         });
     }
     static std::int64_t nearest(const std::vector<std::int64_t>& domain, std::int64_t value) {
+        if (std::find(domain.begin(), domain.end(), value) != domain.end()) return value;
         return *std::min_element(domain.begin(), domain.end(), [&](std::int64_t a, std::int64_t b) {
             const float middle = place_of(value), from_a = std::abs(place_of(a) - middle),
                         from_b = std::abs(place_of(b) - middle);
@@ -404,7 +408,12 @@ std::optional<Point> ScheduleSpace::after(const Point* point) const {
 
 std::string ScheduleSpace::key(const Point& point) const {
     std::string out;
-    for (const Choice& c : point.choices) fmt::format_to(std::back_inserter(out), "{}={} ", c.decision, c.value);
+    for (const Choice& c : point.choices) {
+        out += std::to_string(c.decision);
+        out += '=';
+        out += std::to_string(c.value);
+        out += ' ';
+    }
     return out;
 }
 
