@@ -133,14 +133,19 @@ std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const st
         check_linear(f, vjp(all, {cotangent}, {.name = name + "/linear"}), {cotangent});
         return out;
     }
-    // The transpose of the forward rule.
+    return reverse_of_rule_per(f, cotangent, {}, name);
+}
+
+// The transpose of the forward rule.
+std::vector<Func> reverse_of_rule_per(const Func& f, const Func& cotangent, const std::vector<Dim>& per,
+                                      const std::string& name) {
     std::vector<Func> tangents;
     std::vector<Wrt> by;
-    for (const Wrt& x : rule.operands) {
+    for (const Wrt& x : f.state()->rule->operands) {
         tangents.push_back(placeholder(name + "/tangent_" + name_of(x), dims_of(x), wrt_dtype(x), f.state()->where));
         by.emplace_back(tangents.back());
     }
-    const std::vector<Func> out = vjp({{called_forward(f, rule, tangents, name), cotangent}}, by, {.name = name});
+    const std::vector<Func> out = vjp({{forward_of_rule(f, tangents, name), cotangent}}, by, {.per = per, .name = name});
     check_linear(f, out, tangents);
     return out;
 }

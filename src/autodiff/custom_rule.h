@@ -9,6 +9,10 @@ namespace tessera {
 
 /// What the operands of `f` get from `cotangent`, a Func over f's dims; over the dims of each operand.
 [[nodiscard]] std::vector<Func> reverse_of_rule(const Func& f, const Func& cotangent, const std::string& name);
+/// The same at each point of `per`, dims of `f`: over those that an operand lacks, then its own. Throws E1003 where the rule
+/// reads the cotangent at other points of them.
+[[nodiscard]] std::vector<Func> reverse_of_rule_per(const Func& f, const Func& cotangent, const std::vector<Dim>& per,
+                                                    const std::string& name);
 /// The tangent of `f`, given those of its operands.
 [[nodiscard]] Func forward_of_rule(const Func& f, const std::vector<Func>& tangents, const std::string& name);
 

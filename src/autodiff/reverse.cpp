@@ -174,20 +174,36 @@ const void* Reverse::key_of_operand(const Wrt& x) const {
 void Reverse::spread_rule(const Func& f, const std::vector<Expr>& given) {
     check_captures(f, activity_.variables().inputs, activity_.variables().funcs);
     const std::string name = names_.prefix(options_.prefix + "/" + f.name() + "/rule");
-    const Func cotangent = made_func(name + "/given", with_parameters(f.dims()), {given[0]}, f.state()->where);
-    const std::vector<Wrt>& operands = f.state()->rule->operands;
-    for (const Wrt& x : operands)
-        if (key_of_operand(x) != nullptr) check_rule_per(f, x);
-    const std::vector<Func> made = called_per(parameters_without(f.dims()), {cotangent}, [&](const std::vector<Func>& each) {
-        return in_normal_form_(reverse_of_rule(f, each[0], name));
+    const DerivativeRule& rule = *f.state()->rule;
+    std::vector<Wrt> active;
+    for (const Wrt& x : rule.operands)
+        if (key_of_operand(x) != nullptr) active.push_back(x);
+    const RulePer per = rule_per(f, active);
+    // Points of `mixed` get copies of their own, in each of which all other points are zero.
+    std::vector<Dim> copied;
+    Expr own, value = given[0];
+    for (const Dim& d : per.mixed) {
+        copied.push_back(names_.dim(d.name(), d.extent()));
+        own = both(own, make_op(Op::eq, DType::bool_, {make_dim(copied.back()), make_dim(d)}));
+    }
+    if (own.defined()) value = chosen(own, value, zero_of(value.dtype()));
+    std::vector<Dim> outside = parameters_without(f.dims());
+    outside.insert(outside.begin(), copied.begin(), copied.end());
+    std::vector<Dim> dims = outside;
+    dims.insert(dims.end(), f.dims().begin(), f.dims().end());
+    const Func cotangent = made_func(name + "/given", dims, {value}, f.state()->where);
+    const std::vector<Func> made = called_per(outside, {cotangent}, [&](const std::vector<Func>& each) {
+        return in_normal_form_(per.apart.empty() ? reverse_of_rule(f, each[0], name)
+                                                 : reverse_of_rule_per(f, each[0], per.apart, name));
     });
-    for (size_t k = 0; k < operands.size(); ++k) {
-        const void* key = key_of_operand(operands[k]);
+    for (size_t k = 0; k < rule.operands.size(); ++k) {
+        const void* key = key_of_operand(rule.operands[k]);
         if (key == nullptr) continue;
-        if (operands[k].func()) consumer_.emplace(static_cast<const FuncState*>(key), f.state().get());
-        const Expr value =
-            converted(derivative_dtype(made[k].dtype()), read_at(made[k], dims_as_indices(made[k].dims()), f.state()->where));
-        terms_[{key, 0}].values.emplace_back(value, f.name());
+        if (rule.operands[k].func()) consumer_.emplace(static_cast<const FuncState*>(key), f.state().get());
+        std::vector<Expr> at = dims_as_indices(made[k].dims());
+        for (size_t m = 0; m < copied.size(); ++m) at[m] = make_dim(per.mixed[m]);
+        const Expr read = converted(derivative_dtype(made[k].dtype()), read_at(made[k], at, f.state()->where));
+        terms_[{key, 0}].values.emplace_back(read, f.name());
     }
 }
 
@@ -198,23 +214,32 @@ std::vector<Dim> Reverse::parameters_without(const std::vector<Dim>& dims) const
     return out;
 }
 
-// A dim of `per` that the Func has too: the rule serves its points one by one where it does not mix them and the operand has the
-// dim as well.
-void Reverse::check_rule_per(const Func& f, const Wrt& operand) const {
+// A rule serves a dim of `per` that its Func has as it is where it is known not to mix the dim's points and adds none up, since
+// all operands have the dim. What an equation couples is solved for once for each point.
+Reverse::RulePer Reverse::rule_per(const Func& f, const std::vector<Wrt>& operands) const {
+    const DerivativeRule& rule = *f.state()->rule;
+    RulePer per;
+    bool as_it_is = true;
     for (const Dim& d : options_.parameters) {
-        if (!contains_dim(f.dims(), d)) {
-            if (contains_dim(dims_of(operand), d)) throw_rule_per(f, d, fmt::format("{} has that dim too", name_of(operand)));
-            continue;
+        const bool own = contains_dim(f.dims(), d), apart = contains_dim(rule.per, d), coupled = own && rule.linear && !apart;
+        for (const Wrt& x : operands) {
+            const bool has_dim = contains_dim(dims_of(x), d);
+            if (has_dim && (!own || coupled)) throw_mixed(f, d, name_of(x));
+            as_it_is = as_it_is && (!own || coupled || (apart && has_dim));
         }
-        if (!contains_dim(f.state()->rule->per, d)) throw_rule_per(f, d, "nothing says that it does not mix its points");
-        if (!contains_dim(dims_of(operand), d))
-            throw_rule_per(f, d, fmt::format("{} is the same for all of them", name_of(operand)));
+        if (own) (coupled ? per.mixed : per.apart).push_back(d);
     }
+    if (as_it_is) per.apart.clear();
+    return per;
 }
-void Reverse::throw_rule_per(const Func& f, const Dim& d, const std::string& why) {
-    throw Limit(L0904_derivative, f.state()->where,
-                fmt::format("{} has a rule, which is not differentiated per {}: {}", f.name(), d.name(), why),
-                {token(f.name()), fix("differentiate one value at a time, and vmap() that")});
+void Reverse::throw_mixed(const Func& f, const Dim& d, const std::string& operand) {
+    throw Error(
+        E1003_derivative_shape, f.state()->where,
+        fmt::format("{} at one point depends on {} at all points of {}; a derivative per {} needs them apart", f.name(), operand,
+                    d.name(), d.name()),
+        {token(f.name()), fix(fmt::format("leave {} out of `per`", d.name())),
+         fix(fmt::format("take all derivatives: jacobian(y, {})", operand)),
+         fix(fmt::format("say that the equations of {} are independent along {}, in its options' `per`", f.name(), d.name()))});
 }
 
 void Reverse::transpose_all(const Func& f, const std::vector<Expr>& roots, const std::vector<Guarded>& seeds,

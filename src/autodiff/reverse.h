@@ -40,8 +40,12 @@ private:
     void spread(const Func& f);
     [[nodiscard]] const void* key_of_operand(const Wrt& x) const;
     void spread_rule(const Func& f, const std::vector<Expr>& given);
-    void check_rule_per(const Func& f, const Wrt& operand) const;
-    [[noreturn]] static void throw_rule_per(const Func& f, const Dim& d, const std::string& why);
+    struct RulePer {
+        std::vector<Dim> apart;  // dims that the rule may add up, but does not mix
+        std::vector<Dim> mixed;  // of an equation that couples their points
+    };
+    [[nodiscard]] RulePer rule_per(const Func& f, const std::vector<Wrt>& operands) const;
+    [[noreturn]] static void throw_mixed(const Func& f, const Dim& d, const std::string& operand);
     [[nodiscard]] std::vector<Dim> parameters_without(const std::vector<Dim>& dims) const;
     [[nodiscard]] std::vector<Expr> cotangents(const Func& f);
     [[nodiscard]] Expr cotangent(const Func& f, int component);

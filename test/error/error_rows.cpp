@@ -83,7 +83,7 @@ const std::vector<CoveredElsewhere> elsewhere{
     {L0901_not_on_target, "test/fuzz/fuzz_case.cpp"},
     {L0902_size, "test/unit/runtime/test_kernel_call.cpp"},
     {L0903_schedule, "test/unit/schedule/test_bind.cpp"},
-    {L0904_derivative, "test/unit/autodiff/test_custom_rules.cpp"},
+    {L0904_derivative, "test/unit/autodiff/test_save_policies.cpp"},
     {B0951_internal, "test/unit/schedule/test_bind.cpp"},
     {E1001_no_derivative, "test/unit/autodiff/test_gradient_api.cpp"},
     {E1002_not_differentiable, "test/unit/autodiff/test_gradient_api.cpp"},

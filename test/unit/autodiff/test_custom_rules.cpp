@@ -173,11 +173,76 @@ TEST(CustomRules, JacobiansThroughRules) {
         }
 }
 
-// Nothing says that the rule keeps the points of j apart.
-TEST(CustomRules, RulesThatMayMixPointsHaveNoGradientPerPoint) {
+// A gradient of every y(j), by what has j and by what is the same for all of them.
+TEST(CustomRules, GradientsPerPoint) {
     Logistic l;
+    const Input scale("scale", f64, {l.i});
+    Func z("z"), value("value"), plain("plain");
+    z(l.j) = sum({l.i}, l.w(l.j, l.i) * l.x(l.i) * scale(l.i));
+    value(l.j) = z(l.j) * z(l.j);
+    plain(l.j) = value(l.j) * cast(f64, l.j + 1);
+    const auto back = [&](const Func& g) -> std::vector<Func> {
+        Func to_w("to_w"), to_x("to_x"), to_scale("to_scale");
+        to_w(l.j, l.i) = 2.0 * g(l.j) * z(l.j) * l.x(l.i) * scale(l.i);
+        to_x(l.i) = sum({l.j}, 2.0 * g(l.j) * z(l.j) * l.w(l.j, l.i)) * scale(l.i);
+        to_scale(l.i) = sum({l.j}, 2.0 * g(l.j) * z(l.j) * l.w(l.j, l.i)) * l.x(l.i);
+        return {to_w, to_x, to_scale};
+    };
+    const auto along = [&](const std::vector<Func>& t) {
+        Func moved("moved");
+        moved(l.j) = 2.0 * z(l.j) *
+                     sum({l.i}, t[0](l.j, l.i) * l.x(l.i) * scale(l.i) + l.w(l.j, l.i) * t[1](l.i) * scale(l.i) +
+                                    l.w(l.j, l.i) * l.x(l.i) * t[2](l.i));
+        return moved;
+    };
+    const std::vector<Wrt> by{l.w, l.x, scale};
+    for (const Func& ruled : {custom_vjp("ruled", value, by, back), custom_jvp("ruled", value, by, along)}) {
+        Func y("y");
+        y(l.j) = ruled(l.j) * cast(f64, l.j + 1);
+        const Program p{.y = y, .wrt = {}, .extents = l.extents};
+        const Values values = random_values(p, {y}, 5);
+        const std::vector<Func> found = grad(y, by, {.per = {l.j}}), wanted = grad(plain, by, {.per = {l.j}});
+        for (size_t k = 0; k < by.size(); ++k) {
+            const auto a = evaluated({found[k]}, p, values)[0], b = evaluated({wanted[k]}, p, values)[0];
+            ASSERT_EQ(a.size(), 12u);
+            ASSERT_EQ(b.size(), a.size());
+            for (size_t e = 0; e < a.size(); ++e) EXPECT_NEAR(a[e], b[e], 1e-12) << "by argument " << k;
+        }
+    }
     const Func y = l.by_vjp();
-    EXPECT_EQ(thrown([&] { static_cast<void>(grad(y, {l.w}, {.per = {l.j}})); }), L0904_derivative);
+    const Program p{.y = y, .wrt = {}, .extents = l.extents};
+    const Values values = random_values(p, {y}, 5);
+    const std::vector<Func> found = grad(y, {l.w, l.x}, {.per = {l.j}}), wanted = grad(l.value, {l.w, l.x}, {.per = {l.j}});
+    for (size_t k = 0; k < 2; ++k) {
+        const auto a = evaluated({found[k]}, p, values)[0], b = evaluated({wanted[k]}, p, values)[0];
+        for (size_t e = 0; e < a.size(); ++e) EXPECT_NEAR(a[e], b[e], 1e-12);
+    }
+}
+
+// A rule that gives a point what comes in at others.
+TEST(CustomRules, RulesThatMixPointsHaveNoGradientPerPointByWhatHasIt) {
+    Logistic l;
+    Func each("each");
+    const Func mixed = custom_vjp("mixed", l.value, {l.z}, [&](const Func& g) -> std::vector<Func> {
+        Dim to("to", l.j.extent());
+        Func to_z("to_z"), all("all");
+        all() = sum({to}, g(to));
+        to_z(l.j) = all() * l.z(l.j);
+        return {to_z};
+    });
+    each(l.j) = mixed(l.j) * mixed(l.j);
+    EXPECT_EQ(thrown([&] { static_cast<void>(grad(each, {l.w}, {.per = {l.j}})); }), E1003_derivative_shape);
+    // The rule's Func is the same for all points.
+    const Input weights("weights", f64, {l.j, l.i});
+    Func total("total"), shared("shared");
+    total(l.i) = sum({l.j}, l.w(l.j, l.i));
+    const Func passed = custom_vjp("passed", total, {l.w}, [&](const Func& g) -> std::vector<Func> {
+        Func to_w("to_w");
+        to_w(l.j, l.i) = g(l.i);
+        return {to_w};
+    });
+    shared(l.j) = sum({l.i}, passed(l.i) * weights(l.j, l.i));
+    EXPECT_EQ(thrown([&] { static_cast<void>(grad(shared, {l.w}, {.per = {l.j}})); }), E1003_derivative_shape);
 }
 
 }  // namespace

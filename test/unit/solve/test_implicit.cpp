@@ -118,7 +118,13 @@ TEST(FixedPoint, GradientsPerPointOfIndependentEquations) {
     const auto found = each_evaluated(all, p, 1);
     ASSERT_EQ(found[0].size(), 6u);
     for (size_t e = 0; e < 6; ++e) EXPECT_NEAR(found[0][e], found[1][e], 1e-12);
-    EXPECT_EQ(thrown([&] { static_cast<void>(grad(each, {l.W}, {.per = {n}})); }), L0904_derivative);
+    // By what all equations share.
+    const std::vector<Func> shared{grad(each, {l.W}, {.per = {n}})[0], jacrev(each, l.W), grad(total, {l.W})[0]};
+    const auto by_W = each_evaluated(shared, p, 1);
+    ASSERT_EQ(by_W[0].size(), 18u);
+    for (size_t e = 0; e < 18; ++e) EXPECT_NEAR(by_W[0][e], by_W[1][e], 1e-12);
+    for (size_t e = 0; e < 9; ++e) EXPECT_NEAR(by_W[0][e] + by_W[0][9 + e], by_W[2][e], 1e-12);
+    check_derivative(l.program(shared[0], {l.W, bs}));
     // One equation for all: its gradient by b for every weight n.
     const Func one = l.solution("one");
     Func weighted("weighted");
@@ -128,6 +134,31 @@ TEST(FixedPoint, GradientsPerPointOfIndependentEquations) {
     const auto both = each_evaluated(rows, p, 2);
     ASSERT_EQ(both[0].size(), 6u);
     for (size_t e = 0; e < 6; ++e) EXPECT_NEAR(both[0][e], both[1][e], 1e-12);
+}
+
+// An equation that couples the points of n: one linear solve for each.
+TEST(FixedPoint, GradientsPerPointOfOneEquation) {
+    const Layer l;
+    Dim n("n", 2), m("m", 2);
+    const Input bs("bs", f64, {n, l.i}), mix("mix", f64, {n, m});
+    Func first("first"), each("each"), total("total");
+    first(n, l.i) = 0.0 * bs(n, l.i);
+    for (const Solver solver : {Solver::automatic, Solver::cgnr}) {
+        const Func x = fixed_point(
+            "x", first,
+            [&](const Func& v) {
+                return tanh(0.3 * sum({l.j}, l.W(l.i, l.j) * v(n, l.j)) + 0.2 * sum({m}, mix(n, m) * v(m, l.i)) + bs(n, l.i));
+            },
+            {.tol = tight, .solver = solver});
+        each(n) = sum({l.i}, x(n, l.i) * x(n, l.i));
+        const std::vector<Func> all{grad(each, {l.W}, {.per = {n}})[0], jacrev(each, l.W)};
+        const auto found = each_evaluated(all, l.program(each, {}), 1);
+        ASSERT_EQ(found[0].size(), 18u);
+        for (size_t e = 0; e < 18; ++e) EXPECT_NEAR(found[0][e], found[1][e], 1e-12);
+        check_derivative(l.program(all[0], {l.W}));
+        EXPECT_EQ(thrown([&] { static_cast<void>(grad(each, {bs}, {.per = {n}})); }), E1003_derivative_shape);
+        each = Func("each");
+    }
 }
 
 TEST(FixedPoint, CapturedFuncsAndFuncsThatAreCut) {
