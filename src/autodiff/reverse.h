@@ -77,6 +77,7 @@ private:
     [[nodiscard]] std::vector<Func> stages_of(const Recurrence& recurrence) const;
 
     // reverse_reductions.cpp
+    void check_apart(const Func& f, const Expr& root) const;
     void spread_reduce(const Func& f, const Expr& root, const std::vector<Expr>& given);
     void spread_scan(const Func& f, const Expr& root, const std::vector<Expr>& given);
     void spread_scatter(const Func& f, const Expr& root, const std::vector<Expr>& given);

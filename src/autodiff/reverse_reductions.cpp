@@ -30,7 +30,21 @@ std::vector<Expr> components_at(const Func& f, const std::vector<Expr>& at, Sour
 
 }  // namespace
 
+// What is combined over a dim of `per` is at one point what it is at all of them.
+void Reverse::check_apart(const Func& f, const Expr& root) const {
+    for (const Dim& d : root->reduction().dims)
+        if (contains_dim(options_.parameters, d))
+            throw Error(
+                E1003_derivative_shape, root->where,
+                fmt::format("{} combines values over {}; a derivative per {} needs its points apart", f.name(), d.name(),
+                            d.name()),
+                {token(f.name()), fix(fmt::format("leave {} out of `per`", d.name())),
+                 fix("take all derivatives: jacobian(y, x)"),
+                 fix(fmt::format("combine over another Dim of that extent, where nothing that varies has {}", d.name()))});
+}
+
 void Reverse::spread_reduce(const Func& f, const Expr& root, const std::vector<Expr>& given) {
+    check_apart(f, root);
     const Reduction& r = root->reduction();
     const std::vector<Expr> operands = operands_of(root);
     std::vector<LoopDim> loops = loops_of(f);
@@ -129,6 +143,7 @@ std::vector<Expr> Reverse::prefix_suffix(const Reduction& r, const std::vector<D
 }
 
 void Reverse::spread_scan(const Func& f, const Expr& root, const std::vector<Expr>& given) {
+    check_apart(f, root);
     const Reduction& r = root->reduction();
     const Dim& t = r.dims[0];
     const std::vector<Expr> operands = operands_of(root);
@@ -218,6 +233,7 @@ void Reverse::spread_scan(const Func& f, const Expr& root, const std::vector<Exp
 }
 
 void Reverse::spread_scatter(const Func& f, const Expr& root, const std::vector<Expr>& given) {
+    check_apart(f, root);
     const Scatter& s = root->scatter();
     const Reduction& r = *s.reduction;
     const size_t places = s.destination.size();

@@ -116,6 +116,23 @@ const std::vector<Row>& rows() {
          E1003_derivative_shape,
          {"square has no dim j"},
          [](const Definitions& d) { static_cast<void>(jacobian(d.square, d.a, {}, {.per = {d.j}})); }},
+        {"a gradient for each point of what is summed over on the way",
+         E1003_derivative_shape,
+         {"combines values over i; a derivative per i needs its points apart", "leave i out of `per`"},
+         [](const Definitions& d) {
+             Func total("total"), each("each");
+             total() = sum({d.i}, d.a(d.i) * d.a(d.i));
+             each(d.i) = total() * d.a(d.i);
+             static_cast<void>(grad(each, {d.a}, {.per = {d.i}}));
+         }},
+        {"a gradient for each point of what is added up along them",
+         E1003_derivative_shape,
+         {"combines values over i; a derivative per i needs its points apart"},
+         [](const Definitions& d) {
+             Func running("running");
+             running(d.i) = scan(plus, d.i, d.a(d.i) * d.a(d.i));
+             static_cast<void>(grad(running, {d.a}, {.per = {d.i}}));
+         }},
         {"a cotangent of other rank",
          E1003_derivative_shape,
          {"w is given as the direction of square, whose dims differ", "expected: dims i", "received: dims i, j"},
