@@ -247,7 +247,7 @@ std::vector<PipelineCase> pipeline_cases(Size2 photo) {
                          .rival = rivals::halide_max_filter}),
             // Of each of 49 shifts: differences, sums along both axes, a weight, four products.
             listed(Photo{.name = "nl_means",
-                         .size = photo,
+                         .size = {.height = 768, .width = 1280},
                          .in_planes = 3,
                          .out_planes = 3,
                          .apart = 1e-4,

@@ -1,7 +1,7 @@
 // lens_blur: the arithmetic is that of generators/lens_blur.cpp. Vectors and placement of the published schedule follow
 // apps/lens_blur/lens_blur_generator.cpp, github.com/halide/Halide at abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8: the costs of all
-// shifts at root, the pyramids of one shift at a time, depths and colours at root, lines of the photo in parallel. `tuned` keeps
-// samples in registers and shares their loads.
+// shifts at root, the pyramids of one shift at a time, depths and colours at root, lines of the photo in parallel. `tuned` has the
+// colours of a pixel side by side, as ours.
 #include "halide_kernel.h"
 
 #include <algorithm>
@@ -21,8 +21,8 @@ constexpr std::size_t levels = 8;
 struct LensFuncs {
     Var x{"x"}, y{"y"}, z{"z"}, k{"k"};
     std::array<Func, levels> costs, weights, smooth, smooth_weight;
-    Func cost{"cost"}, confidence{"confidence"}, depth{"depth"}, radius{"radius"}, widest_y{"widest_y"}, widest_yx{"widest_yx"},
-        place{"place"}, seen{"seen"}, part{"part"}, total{"total"}, photo{"photo"};
+    Func cost{"cost"}, cost_of_weight{"cost_of_weight"}, confidence{"confidence"}, depth{"depth"}, radius{"radius"},
+        widest_y{"widest_y"}, widest_yx{"widest_yx"}, place{"place"}, seen{"seen"}, part{"part"}, total{"total"}, photo{"photo"};
     RDom s{0, samples};
 
     LensFuncs(const ImageParam& left_image, const ImageParam& right_image, Plan plan) {
@@ -32,11 +32,15 @@ struct LensFuncs {
             const auto to = [&](int step) { return absd(left(x, y, c), right(x + 2 * z + step, y, c)); };
             return square(cast<float>(min(to(0), to(1))));
         };
-        cost(x, y, z) = apart(0) + apart(1) + apart(2);
         const RDom r(0, slices);
-        confidence(x, y) = sum(square(cost(x, y, r))) / float(slices) - square(sum(cost(x, y, r)) / float(slices));
+        // Each pyramid begins with costs of its own, computed where they are used.
+        const auto variance = [&](Func& of, Func& result) {
+            of(x, y, z) = apart(0) + apart(1) + apart(2);
+            result(x, y) = sum(square(of(x, y, r))) / float(slices) - square(sum(of(x, y, r) / float(slices)));
+        };
+        variance(cost, confidence);
+        variance(cost_of_weight, weights[0]);
         costs[0](x, y, z) = cost(x, y, z) * confidence(x, y);
-        weights[0](x, y) = confidence(x, y);
         for (std::size_t i = 1; i < levels; ++i) {
             costs[i] = halved(costs[i - 1], left_image, i);
             weights[i] = halved(weights[i - 1], left_image, i);
@@ -99,6 +103,7 @@ struct LensFuncs {
         cost.compute_at(costs[0], x).hoist_storage(costs[0], y).vectorize(x);
         confidence.compute_at(costs[0], x).vectorize(x);
         weights[0].compute_root().vectorize(x, 16).parallel(y, 4);
+        cost_of_weight.compute_at(weights[0], x).vectorize(x);
         for (std::size_t i = 1; i < levels; ++i) {
             costs[i].compute_at(smooth[1], z).vectorize(x, 8);
             if (i > 1) smooth[i].compute_at(smooth[1], z).tile(x, y, xi, yi, 8, 2).vectorize(xi).unroll(yi);
@@ -108,10 +113,16 @@ struct LensFuncs {
         smooth[1].compute_root().parallel(z).tile(x, y, xi, yi, 8, 2).vectorize(xi).unroll(yi);
         depth.compute_root().tile(x, y, xi, yi, 8, 2).vectorize(xi).unroll(yi).parallel(y, 8);
         seen.compute_root().reorder(k, x, y).bound(k, 0, 4).unroll(k).vectorize(x, 8).parallel(y, 8);
-        if (tuned) seen.reorder_storage(k, x, y).vectorize(k);
         widest_y.compute_at(photo, y).vectorize(x, 8);
         widest_yx.compute_at(photo, y).vectorize(x, 8);
         photo.compute_root().reorder(k, x, y).bound(k, 0, 3).unroll(k).vectorize(x, 8).parallel(y);
+        if (tuned) {
+            seen.reorder_storage(k, x, y);
+            total.compute_at(photo, x).bound(k, 0, 4).reorder_storage(k, x, y).reorder(k, x, y).vectorize(k);
+            total.update().reorder(k, s, x, y).vectorize(k);
+            for (Func* f : {&part, &place}) f->compute_at(photo, x).vectorize(x);
+            return;
+        }
         total.compute_at(photo, x).vectorize(x);
         total.update().reorder(k, x, s).vectorize(x).unroll(k);
         part.compute_at(total, x).unroll(x);

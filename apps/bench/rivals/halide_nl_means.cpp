@@ -57,8 +57,7 @@ struct NlMeansFuncs {
         weight.compute_at(total, shifts.x).vectorize(x, lanes, TailStrategy::RoundUp);
         columns.compute_at(total, shifts.x).vectorize(x, lanes, TailStrategy::RoundUp);
         difference.compute_at(total, shifts.x).vectorize(x, lanes, TailStrategy::RoundUp);
-        near.in(difference).compute_at(quiet, tx).vectorize(_0, lanes, TailStrategy::RoundUp);
-        near.in(total).compute_at(quiet, tx).vectorize(_0, lanes, TailStrategy::RoundUp);
+        near.compute_at(quiet, tx).vectorize(near.args()[0], lanes, TailStrategy::RoundUp);
     }
 };
 

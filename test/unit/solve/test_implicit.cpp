@@ -362,7 +362,7 @@ TEST(Implicit, WhatDoesNotFitIsRefused) {
 struct Calls {
     Module meaning, kernel;
     explicit Calls(const Algorithm& a)
-        : meaning(compile(a, {}, parse_target("interpreter"))),
+        : meaning(compile(a, Schedule{}, parse_target("interpreter"))),
           kernel(compile(a, default_schedule(a, Target()), Target(), {.disk_cache = false})) {}
 };
 
