@@ -1,7 +1,7 @@
 // lens_blur: the arithmetic is that of generators/lens_blur.cpp. Vectors and placement of the published schedule follow
 // apps/lens_blur/lens_blur_generator.cpp, github.com/halide/Halide at abbf7ff983dc19d9994d32c5a5d11a8cdda88ed8: the costs of all
-// shifts at root, the pyramids of one shift at a time, depths and colours at root, lines of the photo in parallel. `tuned` has the
-// colours of a pixel side by side, as ours.
+// shifts at root, the pyramids of one shift at a time, depths and colours at root, lines of the photo in parallel. `tuned` has
+// the colours of a pixel side by side, as ours.
 #include "halide_kernel.h"
 
 #include <algorithm>
