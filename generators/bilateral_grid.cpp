@@ -54,8 +54,8 @@ Algorithm bilateral_grid(std::int64_t cell, std::int64_t levels) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(
-        argc, argv,
-        {generator("bilateral_grid", "edge-aware smoothing of a photo with 1 plane", {param("cell", 8), param("levels", 10)},
-                   [](const Params& p) { return bilateral_grid(p.integer("cell"), p.integer("levels")); })});
+    return generator_main(argc, argv,
+                          {generator("bilateral_grid", "edge-aware smoothing of a photo with 1 plane",
+                                     {param("cell", 8).at_least(1), param("levels", 10).at_least(1)},
+                                     [](const Params& p) { return bilateral_grid(p.integer("cell"), p.integer("levels")); })});
 }

@@ -22,8 +22,8 @@ Algorithm conv2d(DType dtype, std::int64_t kernel, std::int64_t stride, const st
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
                           {generator("conv2d", "2-d convolution, channels last",
-                                     {param("dtype", f32, {f32, f64}), param("kernel", 3), param("stride", 1),
-                                      param("activation", "none", {"none", "relu"})},
+                                     {param("dtype", f32, {f32, f64}), param("kernel", 3).at_least(1),
+                                      param("stride", 1).at_least(1), param("activation", "none", {"none", "relu"})},
                                      [](const Params& p) {
                                          return conv2d(p.dtype("dtype"), p.integer("kernel"), p.integer("stride"),
                                                        p.text("activation"));

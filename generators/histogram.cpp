@@ -18,6 +18,6 @@ Algorithm histogram(std::int64_t bins) {
 
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
-                          {generator("histogram", "how often each value of a u8 image occurs", {param("bins", 256)},
+                          {generator("histogram", "how often each value of a u8 image occurs", {param("bins", 256).at_least(1)},
                                      [](const Params& p) { return histogram(p.integer("bins")); })});
 }

@@ -59,7 +59,8 @@ Algorithm interpolate(std::int64_t levels) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv,
-                          {generator("interpolate", "fills transparent pixels of a photo with 4 planes", {param("levels", 10)},
-                                     [](const Params& p) { return interpolate(p.integer("levels")); })});
+    return generator_main(
+        argc, argv,
+        {generator("interpolate", "fills transparent pixels of a photo with 4 planes", {param("levels", 10).at_least(1)},
+                   [](const Params& p) { return interpolate(p.integer("levels")); })});
 }

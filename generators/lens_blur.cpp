@@ -35,8 +35,8 @@ Algorithm lens_blur(std::int64_t slices, std::int64_t focus, std::int64_t radius
     const auto widest = static_cast<std::int64_t>(static_cast<float>(std::max(slices - focus, focus)) * scale);
     Dim c("c", 3), k("k", 4), y("y"), x("x"), z("z", slices), s("s", samples), ry("ry", 2 * widest + 1), rx("rx", 2 * widest + 1);
     Input left("left", u8, {c, y, x}), right("right", u8, {c, y, x});
-    Func cost("cost"), confidence("confidence"), filtered("filtered"), depth("depth"), radius("radius"), widest_y("widest_y"),
-        widest_yx("widest_yx"), place("place"), seen("seen"), part("part"), total("total"), photo("photo");
+    Func cost("cost"), confidence("confidence"), depth("depth"), radius("radius"), widest_y("widest_y"), widest_yx("widest_yx"),
+        place("place"), seen("seen"), part("part"), total("total"), photo("photo");
     const Bounded l = clamp(left), r = clamp(right);
     const auto square = [](const Expr& e) { return e * e; };
     const auto apart = [&](std::int64_t plane) {
@@ -129,12 +129,13 @@ Algorithm lens_blur(std::int64_t slices, std::int64_t focus, std::int64_t radius
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv,
-                          {generator("lens_blur", "a photo with 3 planes as a wide lens sees it, by a second one beside it",
-                                     {param("slices", 32), param("focus", 13), param("radius_percent", 50), param("samples", 32),
-                                      param("levels", 8)},
-                                     [](const Params& p) {
-                                         return lens_blur(p.integer("slices"), p.integer("focus"), p.integer("radius_percent"),
-                                                          p.integer("samples"), static_cast<size_t>(p.integer("levels")));
-                                     })});
+    return generator_main(
+        argc, argv,
+        {generator("lens_blur", "a photo with 3 planes as a wide lens sees it, by a second one beside it",
+                   {param("slices", 32).at_least(1), param("focus", 13).at_least(0), param("radius_percent", 50).at_least(0),
+                    param("samples", 32).at_least(1), param("levels", 8).at_least(1)},
+                   [](const Params& p) {
+                       return lens_blur(p.integer("slices"), p.integer("focus"), p.integer("radius_percent"),
+                                        p.integer("samples"), static_cast<size_t>(p.integer("levels")));
+                   })});
 }

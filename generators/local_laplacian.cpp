@@ -102,6 +102,6 @@ Algorithm local_laplacian(std::int64_t levels, std::int64_t tones) {
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
                           {generator("local_laplacian", "details of a photo with 3 planes strengthened or softened",
-                                     {param("levels", 8), param("tones", 8)},
+                                     {param("levels", 8).at_least(1), param("tones", 8).at_least(2)},
                                      [](const Params& p) { return local_laplacian(p.integer("levels"), p.integer("tones")); })});
 }

@@ -64,7 +64,8 @@ Algorithm max_filter(std::int64_t radius) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv,
-                          {generator("max_filter", "maximum over a disc in a photo with 3 planes", {param("radius", 26)},
-                                     [](const Params& p) { return max_filter(p.integer("radius")); })});
+    return generator_main(
+        argc, argv,
+        {generator("max_filter", "maximum over a disc in a photo with 3 planes", {param("radius", 26).at_least(0)},
+                   [](const Params& p) { return max_filter(p.integer("radius")); })});
 }

@@ -35,6 +35,6 @@ Algorithm nl_means(std::int64_t patch, std::int64_t search) {
 int main(int argc, char** argv) {
     return generator_main(argc, argv,
                           {generator("nl_means", "noise of a photo with 3 planes taken away by means of alike surroundings",
-                                     {param("patch", 7), param("search", 7)},
+                                     {param("patch", 7).at_least(1), param("search", 7).at_least(1)},
                                      [](const Params& p) { return nl_means(p.integer("patch"), p.integer("search")); })});
 }

@@ -21,7 +21,8 @@ Algorithm separable_conv(std::int64_t kernel) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv,
-                          {generator("separable_conv", "depthwise-separable convolution, channels last", {param("kernel", 3)},
-                                     [](const Params& p) { return separable_conv(p.integer("kernel")); })});
+    return generator_main(
+        argc, argv,
+        {generator("separable_conv", "depthwise-separable convolution, channels last", {param("kernel", 3).at_least(1)},
+                   [](const Params& p) { return separable_conv(p.integer("kernel")); })});
 }

@@ -33,7 +33,8 @@ Algorithm stencil_chain(std::int64_t stencils) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    return generator_main(argc, argv,
-                          {generator("stencil_chain", "5x5 stencils one after the other on a u16 image", {param("stencils", 32)},
-                                     [](const Params& p) { return stencil_chain(p.integer("stencils")); })});
+    return generator_main(
+        argc, argv,
+        {generator("stencil_chain", "5x5 stencils one after the other on a u16 image", {param("stencils", 32).at_least(1)},
+                   [](const Params& p) { return stencil_chain(p.integer("stencils")); })});
 }

@@ -36,7 +36,15 @@ private:
 struct GeneratorParam {
     std::string name;
     ParamValue initial;
-    std::vector<ParamValue> choices;  // empty: any value of the initial one's kind
+    std::vector<ParamValue> choices;         // empty: any value of the initial one's kind
+    std::optional<std::int64_t> least = {};  // of an integer
+
+    /// param("levels", 8).at_least(1): smaller values are refused (E0801) before anything is built.
+    [[nodiscard]] GeneratorParam at_least(std::int64_t value) const {
+        GeneratorParam out = *this;
+        out.least = value;
+        return out;
+    }
 };
 [[nodiscard]] GeneratorParam param(std::string name, ParamValue initial, std::initializer_list<ParamValue> choices = {});
 

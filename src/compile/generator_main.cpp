@@ -63,6 +63,7 @@ nlohmann::ordered_json description(const Generator& g, const Params& params, con
                                    {"value", params.text(p.name)},
                                    {"choices", nlohmann::ordered_json::array()}};
         for (const ParamValue& c : p.choices) row["choices"].push_back(c.text());
+        if (p.least) row["at_least"] = *p.least;
         out["params"].push_back(std::move(row));
     }
     if (grad.empty()) {

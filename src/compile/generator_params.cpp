@@ -33,11 +33,12 @@ ParamValue parse_value(const GeneratorParam& param, const std::string& text) {
             if (text == "true" || text == "false") return text == "true";
             break;
         case ParamValue::Kind::integer:
-            if (const auto value = parse_integer(text)) return *value;
+            if (const auto value = parse_integer(text); value && *value >= param.least.value_or(*value)) return *value;
             break;
     }
+    const std::string integers = param.least ? fmt::format("an integer of at least {}", *param.least) : "an integer";
     throw Error(E0801_unknown_param, {}, fmt::format("parameter {} cannot be '{}'", param.name, text),
-                {expected(param.initial.kind() == ParamValue::Kind::flag ? "true or false" : "an integer"),
+                {expected(param.initial.kind() == ParamValue::Kind::flag ? "true or false" : integers),
                  note(fmt::format("its initial value is {}", param.initial.text()))});
 }
 
@@ -69,7 +70,7 @@ void bind_dim(const Dim& dim, const std::string& value) {
 }  // namespace
 
 GeneratorParam param(std::string name, ParamValue initial, std::initializer_list<ParamValue> choices) {
-    return {std::move(name), std::move(initial), choices};
+    return {.name = std::move(name), .initial = std::move(initial), .choices = choices};
 }
 
 Generator generator(std::string name, std::string doc, std::vector<GeneratorParam> params, BuildFunction build,

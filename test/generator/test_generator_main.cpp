@@ -25,8 +25,8 @@ Algorithm scaled(const Params& p) {
 }
 
 std::vector<Generator> generators() {
-    return {generator("scaled", "half of the columns plus a row", {param("dtype", f32, {f32, f64, i32}), param("negate", false)},
-                      scaled),
+    return {generator("scaled", "half of the columns plus a row",
+                      {param("dtype", f32, {f32, f64, i32}), param("negate", false), param("times", 1).at_least(1)}, scaled),
             generator("own", "has a schedule", {param("dtype", f32), param("negate", false)}, scaled,
                       [](const Algorithm&, const Target&) -> std::optional<Schedule> {
                           Schedule s;
@@ -227,6 +227,8 @@ TEST(GeneratorMain, MistakesAreNamedAndNothingIsWritten) {
         {{"-g", "scaled", "--param", "dtyp=f32"}, "E0801", "'dtype'"},
         {{"-g", "scaled", "--param", "dtype=f23"}, "E0801", "'f32'"},
         {{"-g", "scaled", "--param", "negate=maybe"}, "E0801", "true or false"},
+        {{"-g", "scaled", "--param", "times=0"}, "E0801", "an integer of at least 1"},
+        {{"-g", "scaled", "--param", "times=many"}, "E0801", "an integer of at least 1"},
         {{"-g", "scaled", "--param", "dtype"}, "E0805", "name=value"},
         {{"-g", "scaled", "--dim", "kk=8"}, "E0805", "'k'"},
         {{"-g", "scaled", "--dim", "k=eight"}, "E0805", "*8"},
@@ -276,6 +278,7 @@ TEST(GeneratorMain, DescribesItselfAsJson) {
     const auto& g = json["generators"][0];
     EXPECT_EQ(g["params"][0]["choices"].dump(), R"(["f32","f64","i32"])");
     EXPECT_EQ(g["params"][1]["value"], "true");
+    EXPECT_EQ(g["params"][2]["at_least"], 1);
     EXPECT_EQ(g["algorithm"]["stages"].dump(), R"(["C","D"])");
     EXPECT_EQ(g["algorithm"]["signature"]["dims"][2]["extent"], "k / 2");
     EXPECT_EQ(parse_algorithm(g["algorithm"]["text"].get<std::string>()).hash(), g["algorithm"]["hash"]);
