@@ -210,16 +210,16 @@ bool keeps_tuple(const Reading& in, size_t i, double reuse) {
 std::optional<std::int64_t> rows_reached(const Reading& in, size_t i, size_t output) {
     const Stage& user = in.stage(output);
     const size_t row = user.dims.size() - 2;
-    std::int64_t first = 0, last = 0;
+    std::optional<std::int64_t> first, last;
     for (const Read& r : in.by_producer[i]) {
         if (r.user != output || r.in_init || r.access->index_count() != user.dims.size()) return {};
         for (size_t d = 0; d < user.dims.size(); ++d) {
             const auto apart = integer_constant(simplified_op(Op::sub, r.access->args[d], Expr(user.dims[d])));
             if (!apart || (d != row && *apart != 0)) return {};
-            if (d == row) first = std::min(first, *apart), last = std::max(last, *apart);
+            if (d == row) first = std::min(first.value_or(*apart), *apart), last = std::max(last.value_or(*apart), *apart);
         }
     }
-    return last - first;
+    return first ? std::optional(*last - *first) : std::nullopt;
 }
 
 // How often the cells are computed of definitions that the rows of one output alone read, where it has them inside: rows that are
@@ -234,7 +234,7 @@ std::map<std::string, double> computed_in_rows(const StageGraph& graph) {
         if (estimated_extent(s.dims[s.dims.size() - 2]) < 4 * rows_together) continue;
         std::map<std::string, double> shared;
         for (size_t i = 0; i < graph.stages.size(); ++i) {
-            const std::int64_t reached = in.by_producer[i].empty() ? 0 : rows_reached(in, i, output).value_or(0);
+            const std::int64_t reached = rows_reached(in, i, output).value_or(0);
             if (reached > 0) shared[in.stage(i).name] = (rows_together + static_cast<double>(reached)) / rows_together;
         }
         if (shared.size() > 2) all.insert(shared.begin(), shared.end());
