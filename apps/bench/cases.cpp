@@ -156,7 +156,7 @@ std::vector<Case> harris_cases(Size2 size) {
     auto expected = defined_harris(in, size);
     // The definition multiplies and adds in one step, Halide in two.
     return float_stencil_cases("harris", std::make_shared<FloatStencil>(std::move(in), std::move(expected)), size, tessera_harris,
-                               rivals::halide_harris, per_pixel(size, 54, 16), false);
+                               rivals::halide_harris, per_pixel(size, 43, 16), false);
 }
 
 /// The best of the rivals' schedules by hand: the tuned ones, the published one where there is no other.
