@@ -3,6 +3,7 @@
 
 compile_check.py headers BUILD_DIR    every public header stands alone, under g++ and clang++-14; the C interface also as C
 compile_check.py clang BUILD_DIR      every source of src/ that does not include Halide is clean under clang++-14 -Wall -Wextra -Wshadow
+    [PART PARTS]                      only one of so many parts of the files
 
 What passed once is remembered in BUILD_DIR/house by the hash of everything of this tree that it includes, and of the command.
 Exit status 77 with `[SKIP] reason` where there is no clang++-14.
@@ -85,7 +86,8 @@ def main():
             return None
         return f"{path}: {command[0]}\n{run.stderr}"
 
-    checks = list(header_checks(tree) if what == "headers" else clang_checks(tree, build))
+    part, parts = (int(word) for word in sys.argv[3:5]) if len(sys.argv) > 3 else (0, 1)
+    checks = list(header_checks(tree) if what == "headers" else clang_checks(tree, build))[part::parts]
     with ThreadPoolExecutor(2) as pool:
         problems = [p for p in pool.map(problem_of, checks) if p]
     print("\n".join(problems))

@@ -216,6 +216,30 @@ TEST(DefaultHomes, LittleWorkOnInputsIsDoneInEveryHome) {
             << to_json(s);
 }
 
+// More work on a plane and a table, of which there are many planes of results: not stored for two outputs that read it at other
+// places, unless it reads as much as it gives.
+TEST(DefaultHomes, WorkOnTablesIsDoneInEveryHome) {
+    Dim k("k", 8), y("y"), x("x"), v("v", 2048);
+    Input photo("photo", f32, {y, x}), deep("deep", f32, {k, y, x}), first("first", i32, {y, x});
+    const auto schedule_of = [&](bool of_plane) {
+        Func table("table"), plane("plane"), tones("tones"), soft("soft"), picked("picked");
+        table(v) = exp(-cast(f32, Expr(v)) / 256.0f);
+        plane(y, x) = sqrt(clamp(photo)(y, x)) + exp(clamp(photo)(y, x)) * clamp(photo)(y + 1, x);
+        const Expr value = of_plane ? Expr(plane(y, x)) : clamp(deep)(k, y, x);
+        tones(k, y, x) = sqrt(value) * 0.5f + value + table(clamp(cast(i32, value * 256.0f) + 128 * cast(i32, k), 0, 2047));
+        soft(k, y, x) = tones(k, y - 1, x) + tones(k, y, x) * 2.0f + tones(k, y + 1, x);
+        picked(y, x) = tones(clamp(first(y, x), 0, 6), y, x) + tones(clamp(first(y, x), 0, 6) + 1, y, x);
+        return wide_default(Algorithm({soft, picked, plane}, {photo, deep, first}));
+    };
+    const Schedule s = schedule_of(true);
+    ASSERT_TRUE(s.stages.count("tones.of.soft")) << to_json(s);
+    EXPECT_EQ(s.stages.at("tones.of.soft").compute->at.stage, "soft") << to_json(s);
+    const auto rest = s.stages.find("tones");
+    EXPECT_TRUE(rest == s.stages.end() || !rest->second.compute || rest->second.compute->kind != Compute::Kind::root)
+        << to_json(s);
+    EXPECT_FALSE(schedule_of(false).stages.count("tones.of.soft")) << to_json(schedule_of(false));
+}
+
 // What two stages further back is computed once for all colours would be computed for each.
 TEST(DefaultHomes, ColoursStandInsideWhereTheirProducersMixThem) {
     Dim c("c", 3), y("y"), x("x"), in_y("in_y", y.extent() + 4), in_x("in_x", x.extent() + 4);

@@ -42,9 +42,9 @@ void expect_none(const Algorithm& algorithm, const SpaceOptions& options, int po
 }
 
 TEST(SpaceLowers, Matmul) { expect_none(test::tuned_matmul(256), {.cores = 2}, 40); }
-TEST(SpaceLowers, Blur) { expect_none(test::tuned_blur(), {.extents = {{"y", 200}, {"x", 300}}, .cores = 2}, 15); }
+TEST(SpaceLowers, Blur) { expect_none(test::tuned_blur(), {.extents = {{"y", 200}, {"x", 300}}, .cores = 2}, 5); }
 TEST(SpaceLowers, Softmax) { expect_none(test::tuned_softmax(), {.extents = {{"b", 64}, {"j", 100}}, .cores = 2}, 15); }
-TEST(SpaceLowers, Pipeline) { expect_none(test::tuned_pipeline(), {.extents = {{"y", 200}, {"x", 300}}, .cores = 2}, 15); }
+TEST(SpaceLowers, Pipeline) { expect_none(test::tuned_pipeline(), {.extents = {{"y", 200}, {"x", 300}}, .cores = 2}, 8); }
 
 TEST(SpaceLowers, DISABLED_LongAll) {
     expect_none(test::tuned_matmul(256), {.cores = 2}, 300, 1);
