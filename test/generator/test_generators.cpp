@@ -156,7 +156,8 @@ INSTANTIATE_TEST_SUITE_P(All, ScheduleFiles,
                                          std::pair{"max_filter", "max_filter"}, std::pair{"stencil_chain", "stencil_chain"},
                                          std::pair{"unsharp", "unsharp"}, std::pair{"matmul", "matmul"},
                                          std::pair{"matmul", "matmul_avx512"}, std::pair{"blur", "blur_avx512"},
-                                         std::pair{"harris", "harris_avx512"}, std::pair{"harris", "tuned/harris_avx512"}),
+                                         std::pair{"harris", "harris_avx512"}, std::pair{"max_filter", "max_filter_avx512"},
+                                         std::pair{"harris", "tuned/harris_avx512"}),
                          [](const auto& each) {
                              std::string name = each.param.second;
                              std::replace(name.begin(), name.end(), '/', '_');

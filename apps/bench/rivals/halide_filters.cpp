@@ -98,7 +98,8 @@ Kernel halide_stencil_chain(const std::uint16_t* in, std::uint16_t* out, Size2 i
 
 namespace {
 
-/// As published: the doubled columns in one Func that is updated along its fourth dim, heights looked up in tables.
+/// As published: the doubled columns in one Func that is updated along its fourth dim, heights looked up in tables; of a height,
+/// a column reaches so many rows less one, the middle one counted, where the published one reaches a row beyond the disc.
 Func max_filter_by_tables(const ImageParam& photo, int radius, Plan plan) {
     Var x("x"), y("y"), c("c"), t("t"), tx("tx");
     const Func edged = BoundaryConditions::repeat_edge(photo, {{0, photo.width()}, {0, photo.height()}});
@@ -112,7 +113,7 @@ Func max_filter_by_tables(const ImageParam& photo, int radius, Plan plan) {
     column(x, y, c, t) = max(tall(x, y - t, c, slice), tall(x, y + t + 1 - clamp(1 << slice, 0, 2 * radius), c, slice));
     RDom dy(0, radius + 1), dx(-radius, 2 * radius + 1);
     height(x) = sum(select(x * x + dy * dy < (radius + 0.25f) * (radius + 0.25f), 1, 0));
-    filtered(x, y, c) = maximum(column(x + dx, y, c, clamp(height(dx), 0, radius + 1)));
+    filtered(x, y, c) = maximum(column(x + dx, y, c, clamp(height(dx) - 1, 0, radius)));
     if (is_automatic(plan)) return filtered;
     slice_of.compute_root();
     height.compute_root();
