@@ -271,16 +271,17 @@ TreeScope tree_scope(const BoundSchedule& bound) {
             if (n->op == Op::extent) scope.extents.emplace(n->dim().name(), resolve_weak(n, DType::i64, {}));
         });
     };
+    // The algorithm's first, which have one name each: memory that a backend adds may have dims that are called alike.
+    for (const Dim& d : bound.graph.algorithm.state().dims) add_extent(d);
+    for (const Argument& a : bound.graph.algorithm.arguments()) {
+        scope.inputs.emplace(a.state()->name, a.state());
+        for (const Dim& d : a.state()->dims) add_extent(d);
+    }
     for (const Stage& s : bound.graph.stages) {
         scope.stages.emplace(s.name, s.func);
         for (const Dim& d : s.dims) add_extent(d);
         if (s.update)
             for (const Dim& d : s.update->reduction_dims) add_extent(d);
-    }
-    for (const Dim& d : bound.graph.algorithm.state().dims) add_extent(d);
-    for (const Argument& a : bound.graph.algorithm.arguments()) {
-        scope.inputs.emplace(a.state()->name, a.state());
-        for (const Dim& d : a.state()->dims) add_extent(d);
     }
     return scope;
 }

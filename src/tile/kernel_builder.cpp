@@ -1,6 +1,7 @@
 #include "algorithm/graph.h"
 #include "base/match.h"
 #include "schedule/loop_split.h"
+#include "schedule/loop_tree_expr.h"
 #include "tile/kernel_writing.h"
 #include "tile/shared_layout.h"
 
@@ -214,6 +215,8 @@ KernelBuilder::KernelBuilder(const Algorithm& algorithm, const TileKernelOptions
     if (options.min_ctas < 1 || options.min_ctas * options.threads > 2048)
         throw Error(E0506_loop_kind, where, fmt::format("min_ctas is {} with {} threads", options.min_ctas, options.threads),
                     {expected("at least 1, and at most 2048 threads a multiprocessor")});
+    // In texts an index is called otherwise than an extent.
+    for (const auto& [name, extent] : tree_scope(k.program.bound).extents) k.names[name] = 1;
     for (const char c : algorithm.name()) k.kernel.name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
     k.kernel.name += "_0";
     k.kernel.threads = options.threads;

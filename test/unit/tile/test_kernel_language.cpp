@@ -249,6 +249,38 @@ TEST(KernelLanguage, ProductsAreChecked) {
     expect_said(said({.a = {64, 24}, .b = {64, 24}}), "24 cells are summed over");
 }
 
+// Dims of the algorithm are called as those of tiles are, and as indices and the memory of boxes.
+TEST(KernelLanguage, TextParsesBackWhateverDimsAreCalled) {
+    for (const auto& names : std::vector<std::array<const char*, 3>>{
+             {"i", "j", "k"}, {"k", "i", "j"}, {"row", "column", "cell"}, {"block", "warpgroup", "i"}}) {
+        Dim m(names[0]), n(names[1]), k(names[2]);
+        const Input A("A", bf16, {m, k}), B("B", bf16, {n, k});
+        Func C("C");
+        C(m, n) = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k)));
+        KernelBuilder kernel(Algorithm({C}, {A, B}), {.threads = 128});
+        const Expr top = kernel.grid({(m.extent() + 63) / 64})[0] * 64;
+        const Tile sums = kernel.group_fragment("sums", f32, {64, 64}, 1);
+        kernel.warpgroups(
+            {1}, [&](const Expr&) { kernel.for_each(sums, [&](const Expr& i, const Expr& j) { kernel.store(sums(i, j), 0); }); });
+        kernel.loop((k.extent() + 63) / 64, [&](const Expr& step) {
+            const Tile a = kernel.boxes("a", bf16, {64, 64}, 2), b = kernel.boxes("b", bf16, {64, 64}, 2);
+            kernel.copy_box(a, [&](const Expr& i, const Expr& j) { return constant(A, 0)(top + i, step * 64 + j); });
+            kernel.copy_box(b, [&](const Expr& i, const Expr& j) { return constant(B, 0)(i, step * 64 + j); });
+            kernel.warpgroups({1}, [&](const Expr&) { kernel.mma(sums, a, b, {.right_transposed = true}); });
+        });
+        kernel.warpgroups({1}, [&](const Expr&) {
+            kernel.for_each(sums, [&](const Expr& i, const Expr& j) {
+                kernel.when(top + i < m.extent() && j < n.extent(), [&] { kernel.store(C(top + i, j), sums(i, j)); });
+            });
+        });
+        const tile::Program program = tile::written_program(kernel.finish(), parse_target("cuda-sm_90a"));
+        const std::string text = tile::to_text(program);
+        const tile::Program parsed = tile::parse_program(text, program.bound);
+        tile::verify(parsed);
+        EXPECT_EQ(tile::to_text(parsed), text);
+    }
+}
+
 TEST(KernelLanguage, BoxesAndWarpgroupsAreChecked) {
     using B = KernelBuilder;
     const auto said = [](const std::function<void(Product&, B&, const Expr&)>& write, const TileKernelOptions& options = {},
