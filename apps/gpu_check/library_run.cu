@@ -364,6 +364,10 @@ int run_libraries(Results& results) {
     for (const Row r : {Row{8192, 8192, 8192}, {4096, 4096, 4096}, {1000, 1032, 520}}) {
         compare.product("product_relu", product_relu, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_gelu", product_gelu, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
+        compare.product("product_relu_pingpong", product_relu_pingpong, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+        compare.product("product_gelu_pingpong", product_gelu_pingpong, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
+        compare.product("product_relu_pingpong_square", product_relu_pingpong_square, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
+        compare.product("product_gelu_pingpong_square", product_gelu_pingpong_square, CublasLt::Epilogue::gelu_bias, r.m, r.n, r.k);
         compare.product("product_relu_alone", product_relu_alone, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_threads", product_relu_threads, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);
         compare.product("product_relu_blocks", product_relu_blocks, CublasLt::Epilogue::relu_bias, r.m, r.n, r.k);

@@ -140,9 +140,11 @@ Expr gelu_tanh(const Expr& x) {
     return x * fma(held, sum, 0.5f);
 }
 
-// Whether a warpgroup copies for the others, the copy engine stores as well, two blocks share what they copy of B.
+// Whether a warpgroup copies for the others, the copy engine stores as well, two blocks share what they copy of B; of two
+// consumers that take turns, how many warpgroups have a tile together.
 struct Roles {
     bool any = false, boxes = false, cluster = false;
+    std::int64_t in_turns = 0;
 };
 
 // Two warpgroups multiply what the copy engine brings iterations ahead; with roles, for another warpgroup and tile after tile.
@@ -154,12 +156,14 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
     const Expr biased = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n);
     C(m, n) = cast(bf16, gelu ? gelu_tanh(biased) : relu(biased));
     Schedule s;
+    const std::int64_t m_tile = roles.in_turns > 0 ? 64 * roles.in_turns : 128;
     const LoopSpec rows = over(LoopKind::warpgroup, "m", 64, "mg"), columns = over(LoopKind::warpgroup, "n", n_tile, "ng");
-    loops(s.stage("C").root(), {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", roles.cluster ? 256 : 128, "mb")});
-    if (roles.cluster) s.stage("C").loop(over(LoopKind::cluster, "m", 128, "mc"));
+    loops(s.stage("C").root(),
+          {block("m", 1024, "mo"), block("n", n_tile, "nb"), block("m", roles.cluster ? 2 * m_tile : m_tile, "mb")});
+    if (roles.cluster) s.stage("C").loop(over(LoopKind::cluster, "m", m_tile, "mc"));
     s.stage("C").loop(rows);
-    // Half of the columns at a time, so that they have room beside the buffers.
-    if (roles.boxes) s.stage("C").loop(unroll("n", 128, "nh")).engine(Engine::tma);
+    // A part of the columns at a time, so that they have room beside the buffers.
+    if (roles.boxes) s.stage("C").loop(unroll("n", roles.in_turns > 0 ? 64 : 128, "nh")).engine(Engine::tma);
     loops(s.stage("C"), {frag("m"), frag("n")});
     loops(s.stage("C.sum").at("C", roles.cluster ? "mc" : "mb"),
           {serial("k", 64, "ks"), rows, columns, frag("m"), frag("n"), frag("k")})
@@ -175,9 +179,14 @@ LibraryKernel product(const char* name, bool gelu, std::int64_t n_tile, std::int
             .buffers(buffers)
             .swizzle(Swizzle::bytes128);
     }
-    s.kernels["C"].threads = 256;
+    s.kernels["C"].threads = roles.in_turns > 0 ? 128 * roles.in_turns : 256;
     s.kernels["C"].min_ctas = ctas;
-    if (roles.any) {
+    if (roles.in_turns > 0) {
+        s.kernels["C"].overlap = Overlap::pingpong;
+        s.kernels["C"].persistent = true;
+        s.kernels["C"].producer_regs = 40;
+        s.kernels["C"].consumer_regs = roles.in_turns == 1 ? 232 : 112;
+    } else if (roles.any) {
         s.kernels["C"].overlap = Overlap::cooperative;
         s.kernels["C"].persistent = true;
         s.kernels["C"].producer_regs = 40;
@@ -216,6 +225,11 @@ int main(int argc, char** argv) {
             kernels.push_back(product("product_relu", false, 256, 4, 1, {true, true, true}));
             kernels.push_back(product("product_gelu", true, 256, 4, 1, {true, true, true}));
             kernels.push_back(product("product_relu_alone", false, 256, 4, 1, {true, true, false}));
+            // A consumer's tile of 64 x 256, or of 128 x 128 by two warpgroups; the other one multiplies while it stores.
+            kernels.push_back(product("product_relu_pingpong", false, 256, 5, 1, {true, true, true, 1}));
+            kernels.push_back(product("product_gelu_pingpong", true, 256, 5, 1, {true, true, true, 1}));
+            kernels.push_back(product("product_relu_pingpong_square", false, 128, 6, 1, {true, true, true, 2}));
+            kernels.push_back(product("product_gelu_pingpong_square", true, 128, 6, 1, {true, true, true, 2}));
             // Stored by the threads themselves.
             kernels.push_back(product("product_relu_threads", false, 256, 4, 1, {true, false, false}));
             kernels.push_back(product("product_relu_blocks", false, 256, 4, 1, {}));

@@ -157,7 +157,7 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
                                     spec.dim, made.tile),
                         {expected("a tile >= 1"), fix("use 1, or remove the tile")});
     }
-    // Names, and tiles that strictly decrease per dim.
+    // Names, and tiles that strictly decrease per dim; one warp or warpgroup may run all of a tile.
     std::map<const void*, std::int64_t> innermost;
     std::map<const void*, size_t> at;
     std::set<std::string> names;
@@ -174,7 +174,8 @@ std::vector<BoundLoop> bind_loops(const Stage& stage, const std::vector<LoopSpec
                 E0503_tile, stage.where,
                 fmt::format("loop {} of {} has parts but is not the first loop over {}", loop.name, stage.name, loop.dim.name()),
                 {fix("give it a tile")});
-        if (outer != innermost.end() && loop.tile >= outer->second)
+        const bool alone = loop.kind == LoopKind::warp || loop.kind == LoopKind::warpgroup;
+        if (outer != innermost.end() && (alone && loop.tile > 1 ? loop.tile > outer->second : loop.tile >= outer->second))
             throw Error(
                 E0503_tile, stage.where,
                 fmt::format("loop {} of {} tiles {} by {} inside a tile of {}", loop.name, stage.name, loop.dim.name(), loop.tile,

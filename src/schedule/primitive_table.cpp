@@ -236,7 +236,10 @@ const PrimitiveRow rows[] = {
      .doc = "blocks that fit one unit at least",
      .default_json = "1",
      .high = 32},
-    {.path = "kernels.*.threads", .forms = form_integer, .doc = "threads of a block", .high = 1024},
+    {.path = "kernels.*.threads",
+     .forms = form_integer,
+     .doc = "threads of a block, but for those that copy; with overlap pingpong of one of its two consumers",
+     .high = 1024},
 };
 #undef TESSERA_TILE_FIELD
 

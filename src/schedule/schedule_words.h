@@ -82,7 +82,7 @@ inline constexpr auto engine_words = std::to_array<WordRow>({
     {"stmatrix", "fragments to shared memory", "auto", "auto"},
 });
 inline constexpr auto overlap_words = std::to_array<WordRow>({
-    {"pingpong", "consumers take turns between mainloop and epilogue", "no overlap", "overlap cooperative"},
+    {"pingpong", "a warpgroup copies, two consumers have a tile each: one multiplies while the other stores", "no overlap"},
     {"cooperative", "a warpgroup copies, the others share one tile", "no overlap"},
 });
 inline constexpr auto compute_words = std::to_array<WordRow>({

@@ -303,9 +303,10 @@ private:
                 use(r.stage, nullptr);  // by one thread, which the others wait for
                 put_.erase(r.stage);
             },
-            [&](const Acquire&) {}, [&](const Release&) {}, [&](const Fence&) { fence(); },
-            [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); }, [&](const Await& a) { await(a); },
-            [&](const Barrier&) { ++clock_.time; });
+            // check_roles() follows these.
+            [&](const Acquire&) {}, [&](const Release&) {}, [&](const TakeTurn&) {}, [&](const PassTurn&) {},
+            [&](const Fence&) { fence(); }, [&](const Settle& w) { settle(w.stage); }, [&](const Commit& c) { commit(c); },
+            [&](const Await& a) { await(a); }, [&](const Barrier&) { ++clock_.time; });
     }
 
     const Program& program_;

@@ -27,10 +27,10 @@ public:
         : program_(program), kernel_(kernel), limits_(limits) {}
 
     void run() {
-        const std::int64_t threads = kernel_.threads + kernel_.producers;
+        const std::int64_t threads = kernel_.all_threads();
         if (threads > limits_.threads || threads % 32 != 0)
             throw Error(E0506_loop_kind, {}, fmt::format("kernel {} has {} threads", kernel_.name, threads),
-                        {expected(fmt::format("a multiple of 32, at most {}", limits_.threads)),
+                        {expected(fmt::format("a multiple of 32, at most {}", limits_.threads)), sharing(),
                          fix("change threads in its record under kernels")});
         check_roles();
         const SharedPlan plan = plan_shared(program_, kernel_);
@@ -46,6 +46,13 @@ public:
     }
 
 private:
+    // Who the threads of a block are.
+    Hint sharing() const {
+        return note(fmt::format("{} of {} threads, {} that copy",
+                                kernel_.consumers == 1 ? "one consumer" : fmt::format("{} consumers", kernel_.consumers),
+                                kernel_.threads, kernel_.producers));
+    }
+
     // setmaxnreg takes multiples of 8 from 24 to 256; a multiprocessor has 65536 registers.
     void check_roles() const {
         if (kernel_.producers == 0) return;
@@ -55,13 +62,13 @@ private:
                         {expected("a multiple of 128, whole warpgroups"), fix("change threads in its record under kernels")});
         const std::int64_t copy = kernel_.producer_registers, rest = kernel_.consumer_registers;
         if (copy == 0 && rest == 0) return;
-        const std::int64_t all = kernel_.min_ctas * (copy * kernel_.producers + rest * kernel_.threads);
+        const std::int64_t all = kernel_.min_ctas * (copy * kernel_.producers + rest * kernel_.threads * kernel_.consumers);
         const auto is_legal = [](std::int64_t count) { return count >= 24 && count <= 256 && count % 8 == 0; };
         if (is_legal(copy) && is_legal(rest) && all <= 65536) return;
         throw Error(E0508_storage, {},
                     fmt::format("kernel {} gives threads that copy {} registers and the others {}, {} in all", kernel_.name, copy,
                                 rest, all),
-                    {expected("multiples of 8 from 24 to 256, at most 65536 in all"),
+                    {expected("multiples of 8 from 24 to 256, at most 65536 in all"), sharing(),
                      fix("change producer_regs and consumer_regs in its record under kernels")});
     }
 
@@ -118,7 +125,23 @@ void require_arch(const Program& program, const Statement& s, const Target& targ
     for (const StatementPtr& child : children(s)) require_arch(program, *child, target);
 }
 
+void require_flight(const Program& program, const Statement& s) {
+    for (const StatementPtr& child : children(s)) require_flight(program, *child);
+    const auto* m = std::get_if<Mma>(&s.node);
+    if (!m || m->in_flight || program.bound.stages[m->stage].in_flight.value_or(0) == 0) return;
+    const Stage& sums = program.bound.graph.stages[m->stage];
+    throw Limit(L0903_schedule, sums.where,
+                fmt::format("products of {} stay in flight, but {}", sums.name,
+                            m->grouped ? "no loop of nothing else copies its factors into 3 or more buffers"
+                                       : "those of warps are waited for by the hardware"),
+                {fix("use in_flight 0"), fix("multiply by warpgroups what one serial loop copies into 3 or more buffers")});
+}
+
 }  // namespace
+
+void check_in_flight(const Program& program) {
+    for (const Kernel& k : program.kernels) require_flight(program, *k.body);
+}
 
 GpuLimits gpu_limits(const Target& target) {
     // Shared memory a block may opt into: CUDA C++ Programming Guide, table of technical specifications per compute capability.

@@ -12,7 +12,9 @@ namespace tessera::tile {
 namespace {
 
 // Both roles of a kernel on paper, one after the other: loops whose extent is not known go round `rounds` times, a block takes
-// three tiles. Copies are numbered from 0; number t goes into buffer t mod ring, which must be free, and only then.
+// three tiles for each consumer. Copies are numbered from 0; number t goes into buffer t mod ring, which must be free, and only
+// then. A barrier tells two phases apart: who awaits copy t must know, from what it did itself and from turns that it was passed,
+// that copy t - ring has arrived.
 class RolesRun {
 public:
     RolesRun(const Program& program, const Kernel& kernel, std::int64_t rounds, bool conditions)
@@ -41,6 +43,7 @@ private:
         if (due_ != 0) fail("the last copy has other bytes than are awaited");
         rest(*roles->rest);
         if (copied_ != awaited_) fail(fmt::format("{} copies are made and {} awaited", copied_, awaited_));
+        if (taken_ != passed_) fail("a turn is passed on to nobody");
         // Nobody waits for the last buffer of a block that ends.
         if (released_ + (kernel_.persistent ? 0 : 1) < awaited_)
             fail(fmt::format("{} buffers are awaited and {} released", awaited_, released_));
@@ -68,13 +71,33 @@ private:
         const auto* t = std::get_if<Tiles>(&s.node);
         const Expr variable = f ? f->variable : t->round;
         if (f && !integer_constant(f->extent)) values_[f->extent.get()] = index_number(rounds_);
-        const std::int64_t times = t ? 3 : known(f->extent).value_or(rounds_);
+        const std::int64_t times = t ? tiles() : known(f->extent).value_or(rounds_);
         for (std::int64_t i = 0; i < times; ++i) {
+            if (t) tile_ = i;
             values_[variable.get()] = index_number(i);
             visit(f ? *f->body : *t->body);
         }
         values_.erase(variable.get());
     }
+    std::int64_t tiles() const { return 3 * kernel_.consumers; }
+    size_t consumer() const { return static_cast<size_t>(tile_ % kernel_.consumers); }
+    // The first tile's turn is there, the last one's has nobody behind it.
+    void take_turn() {
+        if (taken_ != tile_ || passed_ != tile_) fail("a turn is taken that was not passed on");
+        ++taken_;
+        arrived_[consumer()].insert(handed_.begin(), handed_.end());
+    }
+    void pass_turn() {
+        if (taken_ != tile_ + 1 || passed_ != tile_) fail("a turn is passed on that was not taken");
+        ++passed_;
+        handed_ = arrived_[consumer()];
+    }
+    void arrives(std::int64_t copy) {
+        if (copy >= ring_ && arrived_[consumer()].count(copy - ring_) == 0)
+            fail(fmt::format("copy {} is awaited while copy {} may be under way", copy, copy - ring_));
+        arrived_[consumer()].insert(copy);
+    }
+
     bool holds(const If& i) const { return known(i.condition).value_or(conditions_) != 0; }
 
     void copies(const Statement& s) {
@@ -110,8 +133,10 @@ private:
         if (const auto* a = std::get_if<Await>(&s.node); a && a->ring > 1) {
             same_ring(a->ring);
             if (number(a->token) != awaited_) fail(fmt::format("copy {} is awaited before {}", number(a->token), awaited_));
-            ++awaited_;
+            arrives(awaited_++);
         }
+        if (std::holds_alternative<TakeTurn>(s.node)) take_turn();
+        if (std::holds_alternative<PassTurn>(s.node)) pass_turn();
         if (const auto* b = std::get_if<InBuffer>(&s.node)) buffers_[b->stage] = number(b->index);
         if (const auto* r = std::get_if<Release>(&s.node)) {
             same_ring(r->ring);
@@ -136,7 +161,10 @@ private:
     std::int64_t rounds_;
     bool conditions_;
     std::int64_t ring_ = 0, copied_ = 0, acquired_ = -1, awaited_ = 0, released_ = 0, due_ = 0;
-    std::optional<std::int64_t> read_;  // what the product in flight reads
+    std::int64_t tile_ = 0, taken_ = 0, passed_ = 0;
+    std::map<size_t, std::set<std::int64_t>> arrived_;  // copies that a consumer knows to have
+    std::set<std::int64_t> handed_;                     // that who passed on the last turn knew of
+    std::optional<std::int64_t> read_;                  // what the product in flight reads
     std::map<size_t, std::int64_t> bytes_, buffers_;
     std::map<const ExprNode*, Expr> values_;
 };

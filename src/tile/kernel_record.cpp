@@ -10,6 +10,7 @@ namespace {
 void set_roles(Kernel& kernel, const KernelSpec& spec, const Stage& root) {
     kernel.persistent = spec.persistent.value_or(false);
     if (spec.overlap) kernel.producers = 128;
+    if (spec.overlap == Overlap::pingpong) kernel.consumers = 2;
     kernel.producer_registers = spec.producer_regs.value_or(0);
     kernel.consumer_registers = spec.consumer_regs.value_or(0);
     const bool registers = kernel.producer_registers > 0 || kernel.consumer_registers > 0;
@@ -17,7 +18,11 @@ void set_roles(Kernel& kernel, const KernelSpec& spec, const Stage& root) {
         throw Limit(L0903_schedule, root.where,
                     fmt::format("kernel {} has {}, but no warps with roles", kernel.name,
                                 kernel.persistent ? "persistent blocks" : "registers of roles"),
-                    {fix("use overlap cooperative"), fix("leave it out")});
+                    {fix("use overlap cooperative or pingpong"), fix("leave it out")});
+    if (kernel.consumers > 1 && !kernel.persistent)
+        throw Limit(L0903_schedule, root.where,
+                    fmt::format("consumers of kernel {} take turns (overlap pingpong), but a block has one tile", kernel.name),
+                    {fix("use persistent true"), fix("use overlap cooperative")});
     if (spec.overlap && registers && (kernel.producer_registers == 0 || kernel.consumer_registers == 0))
         throw Error(E0508_storage, root.where,
                     fmt::format("kernel {} says how many registers threads of one role have", kernel.name),
@@ -54,7 +59,7 @@ void size_kernel(Kernel& kernel, const WantedThreads& wanted, const KernelSpec* 
     }
     if (!kernel.cluster.empty() && kernel.producers == 0)
         throw Limit(L0903_schedule, root.where, fmt::format("kernel {} has clusters, but no warps with roles", kernel.name),
-                    {fix("use overlap cooperative"), fix("make the cluster loop a block loop")});
+                    {fix("use overlap cooperative or pingpong"), fix("make the cluster loop a block loop")});
     if (kernel.threads >= wanted.together) return;
     throw Error(E0506_loop_kind, root.where,
                 fmt::format("kernel {} has {} threads, but {} scan together", kernel.name, kernel.threads, wanted.together),

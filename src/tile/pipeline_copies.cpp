@@ -306,6 +306,12 @@ private:
             [&](const Release&) {
                 return Halves{nullptr, s};
             },
+            [&](const TakeTurn&) {
+                return Halves{nullptr, s};
+            },
+            [&](const PassTurn&) {
+                return Halves{nullptr, s};
+            },
             [&](const Barrier&) {
                 return Halves{nullptr, s};
             });
@@ -476,9 +482,11 @@ private:
                              with_buffer(fresh_where(by_all(halves.rest, flies), f.variable), slot(token(f.variable))),
                              flies ? release(index_difference(f.variable, index_number(1)), f.variable)
                                    : statement(Release{stages, token(f.variable), buffers})});
-        if (!flies) return {statement(std::move(fill)), statement(std::move(use))};
-        std::vector<StatementPtr> rest{statement(std::move(use)), statement(Settle{*sums})};
-        if (round_.defined()) rest.push_back(release(last, f.extent));
+        std::vector<StatementPtr> rest{statement(std::move(use))};
+        // The next consumer's products follow these in the tensor cores, while this one waits for the last of them and stores.
+        if (kernel_.consumers > 1) rest = {statement(TakeTurn{}), rest[0], statement(PassTurn{})};
+        if (flies) rest.push_back(statement(Settle{*sums}));
+        if (flies && round_.defined()) rest.push_back(release(last, f.extent));
         return {statement(std::move(fill)), sequence(std::move(rest))};
     }
 
@@ -558,23 +566,7 @@ private:
     Expr rounds_;  // of the loop that roles share
 };
 
-void require_flight(const Program& program, const Statement& s) {
-    for (const StatementPtr& child : children(s)) require_flight(program, *child);
-    const auto* m = std::get_if<Mma>(&s.node);
-    if (!m || m->in_flight || program.bound.stages[m->stage].in_flight.value_or(0) == 0) return;
-    const Stage& sums = program.bound.graph.stages[m->stage];
-    throw Limit(L0903_schedule, sums.where,
-                fmt::format("products of {} stay in flight, but {}", sums.name,
-                            m->grouped ? "no loop of nothing else copies its factors into 3 or more buffers"
-                                       : "those of warps are waited for by the hardware"),
-                {fix("use in_flight 0"), fix("multiply by warpgroups what one serial loop copies into 3 or more buffers")});
-}
-
 }  // namespace
-
-void check_in_flight(const Program& program) {
-    for (const Kernel& k : program.kernels) require_flight(program, *k.body);
-}
 
 Program pipeline_copies(Program program) {
     for (Kernel& k : program.kernels) k.body = Pipelining(program, k).run();

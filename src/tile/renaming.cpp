@@ -82,6 +82,7 @@ public:
                 return with_body(std::move(t));
             },
             [&](const Acquire& a) { return with_token(a); }, [&](const Release& r) { return with_token(r); },
+            [&](const TakeTurn& t) { return statement(t); }, [&](const PassTurn& p) { return statement(p); },
             [&](const Barrier& b) { return statement(b); });
     }
 

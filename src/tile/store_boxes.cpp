@@ -27,7 +27,8 @@ struct Boxes {
 
 class BoxStoring {
 public:
-    BoxStoring(Program& program, std::map<size_t, Boxes>& found) : program_(program), found_(found) {}
+    BoxStoring(Program& program, std::map<size_t, Boxes>& found, std::int64_t consumers)
+        : program_(program), found_(found), consumers_(consumers) {}
 
     StatementPtr run(const StatementPtr& body) {
         StatementPtr out = visit(body);
@@ -43,6 +44,7 @@ private:
     }
 
     StatementPtr visit(const StatementPtr& s) {
+        if (const auto* t = std::get_if<Tiles>(&s->node)) round_ = t->round;
         const auto* p = std::get_if<Spread>(&s->node);
         if (p && p->over == Scope::member)
             if (const auto stored = stored_by(*p->body)) return boxed(*p, *stored);
@@ -88,7 +90,10 @@ private:
         Expr out = index_number(0);
         for (const Axis& a : group_->axes)
             out = index_sum(simplify_index(make_op(Op::mul, DType::i64, {out, a.extent})), a.variable);
-        return out;
+        if (consumers_ == 1) return out;
+        // Each consumer has boxes of its own; the round says which one runs.
+        const Expr consumer = make_op(Op::mod, DType::i64, {round_, index_number(consumers_)});
+        return index_sum(simplify_index(make_op(Op::mul, DType::i64, {consumer, index_number(groups_)})), out);
     }
 
     // Those of the nest; made at their first use.
@@ -193,11 +198,11 @@ private:
         return statement(Assign{boxes().stage, {position(), box_, from_first(rank - 2), column}, a.values, false});
     }
 
-    static StatementPtr allocated(const Boxes& b, const StatementPtr& body) {
+    StatementPtr allocated(const Boxes& b, const StatementPtr& body) const {
         Alloc memory;
         memory.stage = b.stage;
         memory.begin.assign(4, index_number(0));
-        memory.extent = {b.groups, b.count, fragment_rows, b.columns};
+        memory.extent = {consumers_ * b.groups, b.count, fragment_rows, b.columns};
         memory.swizzled = memory.grouped = true;
         memory.body = with_end(body, statement(Reclaim{b.stage}));
         return statement(std::move(memory));
@@ -222,7 +227,9 @@ private:
     Program& program_;
     std::map<size_t, Boxes>& found_;  // by the output
     std::set<size_t> own_;            // outputs of this kernel
-    const Spread* group_ = nullptr;   // around the nest
+    std::int64_t consumers_;
+    Expr round_;                     // of the tiles around
+    const Spread* group_ = nullptr;  // around the nest
     // Of the nest:
     size_t stored_ = 0;
     std::int64_t groups_ = 0, columns_ = 0, box_count_ = 0;
@@ -237,7 +244,7 @@ private:
 Program store_boxes(Program program) {
     std::map<size_t, Boxes> found;
     const size_t stages = program.bound.graph.stages.size();
-    for (Kernel& k : program.kernels) k.body = BoxStoring(program, found).run(k.body);
+    for (Kernel& k : program.kernels) k.body = BoxStoring(program, found, k.consumers).run(k.body);
     for (size_t i = 0; i < stages; ++i) {
         const Stage& s = program.bound.graph.stages[i];
         if (s.output && program.bound.stages[i].engine == Engine::tma && found.count(i) == 0)

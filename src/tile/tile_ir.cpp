@@ -39,6 +39,7 @@ StatementPtr map_children(const StatementPtr& s, const std::function<StatementPt
         [&](const BoxCopy&) { return s; }, [&](const BoxStore&) { return s; }, [&](const Reclaim&) { return s; },
         [&](const InBuffer& b) { return with_body(b); }, [&](const Commit&) { return s; },
         [&](const Tiles& t) { return with_body(t); }, [&](const Acquire&) { return s; }, [&](const Release&) { return s; },
+        [&](const TakeTurn&) { return s; }, [&](const PassTurn&) { return s; },
         [&](const Roles& r) {
             Roles node = r;
             node.copies = replace(r.copies);
@@ -63,7 +64,8 @@ std::vector<StatementPtr> children(const Statement& s) {
             return List{r.copies, r.rest};
         },
         [](const Tiles& t) { return List{t.body}; }, [](const Acquire&) { return List{}; }, [](const Release&) { return List{}; },
-        [](const Fence&) { return List{}; }, [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
+        [](const TakeTurn&) { return List{}; }, [](const PassTurn&) { return List{}; }, [](const Fence&) { return List{}; },
+        [](const Settle&) { return List{}; }, [](const Barrier&) { return List{}; });
 }
 
 std::vector<Expr> expressions(const Statement& s) {
@@ -103,7 +105,8 @@ std::vector<Expr> expressions(const Statement& s) {
         },
         [](const Commit& c) { return List{c.token}; }, [](const Await& a) { return List{a.token}; },
         [](const Roles&) { return List{}; }, [](const Tiles&) { return List{}; }, [](const Acquire& a) { return List{a.token}; },
-        [](const Release& r) { return List{r.token}; },
+        [](const Release& r) { return List{r.token}; }, [](const TakeTurn&) { return List{}; },
+        [](const PassTurn&) { return List{}; },
         [](const BoxCopy& c) {
             List out = c.place;
             out.push_back(c.source);

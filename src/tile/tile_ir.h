@@ -173,13 +173,13 @@ struct Await {
     std::int64_t ring = 0;
 };
 /// Threads with roles, which share rings of buffers that the copy engine fills: one thread of a warpgroup of its own starts the
-/// copies, the kernel's `threads` others run the rest. With registers, both kinds have so many a thread.
+/// copies, the kernel's consumers run the rest. With registers, both kinds have so many a thread.
 struct Roles {
     std::int64_t producer_registers = 0, consumer_registers = 0;
     StatementPtr copies, rest;
 };
 /// A block of a persistent kernel takes position after position of the grid: the body runs with the grid's variables, in round 0,
-/// 1, … of the block.
+/// 1, … of the block. Of n consumers, number c runs the rounds c, c + n, c + 2 n, …
 struct Tiles {
     Expr round;
     StatementPtr body;
@@ -197,28 +197,36 @@ struct Release {
     Expr token;
     std::int64_t ring = 0;
 };
-/// All threads of the block, or of the warp, meet; memory written before is seen after. In a role, all threads of it.
+/// Of consumers: behind it this round has its turn, as the round before has passed it on. One at a time waits for what is copied.
+struct TakeTurn {};
+/// The round after this one, which is another consumer's, may take its turn.
+struct PassTurn {};
+/// All threads of the block, or of the warp, meet; memory written before is seen after. In a role, all threads of it: of the
+/// consumer.
 struct Barrier {
     Scope over = Scope::thread;
 };
 
 struct Statement {
     std::variant<Sequence, For, Let, If, Spread, Alloc, Assign, Combine, Mma, AsyncCopy, BoxCopy, InBuffer, Commit, Await, Fence,
-                 BoxStore, Reclaim, Settle, Roles, Tiles, Acquire, Release, Barrier>
+                 BoxStore, Reclaim, Settle, Roles, Tiles, Acquire, Release, TakeTurn, PassTurn, Barrier>
         node;
 };
 
 struct Kernel {
-    std::string name;           // of a C function
-    std::vector<Axis> grid;     // the last one fastest; extents are known at launch
-    std::vector<Axis> cluster;  // one axis of constant extent: the grid's positions are clusters of so many blocks; or none
-    std::int64_t threads = 0;   // but for those that copy
+    std::string name;            // of a C function
+    std::vector<Axis> grid;      // the last one fastest; extents are known at launch
+    std::vector<Axis> cluster;   // one axis of constant extent: the grid's positions are clusters of so many blocks; or none
+    std::int64_t threads = 0;    // of a consumer, but for those that copy
+    std::int64_t consumers = 1;  // that run the rest of the roles, each with `threads`
     std::int64_t min_ctas = 1;
     std::int64_t producers = 0;                                   // threads of the role that copies: a warpgroup, or none
     std::int64_t producer_registers = 0, consumer_registers = 0;  // a thread; 0: what the compiler gives
     bool persistent = false;                                      // as many blocks as run at once; each takes Tiles
     bool fast_math = false;  // of f32: exp2 and log2 as the hardware approximates them, max and min of numbers
     StatementPtr body;
+
+    [[nodiscard]] std::int64_t all_threads() const { return threads * consumers + producers; }
 };
 
 /// Device memory of a stage that lives across kernels.

@@ -130,6 +130,7 @@ private:
         if (line.accept("cluster")) k.cluster = axes(line);
         line.expect("threads");
         k.threads = number(line);
+        if (line.accept("consumers")) k.consumers = number(line);
         line.expect("ctas");
         k.min_ctas = number(line);
         if (line.accept("producers")) k.producers = number(line);
@@ -203,6 +204,10 @@ private:
         if (head == "fence") {
             finish(line);
             return statement(Fence{});
+        }
+        if (head == "take_turn" || head == "pass_turn") {
+            finish(line);
+            return head == "take_turn" ? statement(TakeTurn{}) : statement(PassTurn{});
         }
         if (head == "settle") {
             const Settle w{stage(line)};

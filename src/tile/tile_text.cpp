@@ -27,9 +27,10 @@ public:
             const auto [grid, text] = axes_text(k.grid);
             const std::string cluster = k.cluster.empty() ? "" : " cluster " + axes_text(k.cluster).first;
             line("", text,
-                 fmt::format("kernel {} blocks {}{} threads {} ctas {}{}{}{}", tree_name(k.name), grid, cluster, k.threads,
-                             k.min_ctas, k.producers ? fmt::format(" producers {}", k.producers) : "",
-                             k.persistent ? " persistent" : "", k.fast_math ? " fast_math" : ""));
+                 fmt::format("kernel {} blocks {}{} threads {}{} ctas {}{}{}{}", tree_name(k.name), grid, cluster, k.threads,
+                             k.consumers > 1 ? fmt::format(" consumers {}", k.consumers) : "", k.min_ctas,
+                             k.producers ? fmt::format(" producers {}", k.producers) : "", k.persistent ? " persistent" : "",
+                             k.fast_math ? " fast_math" : ""));
             write(*k.body, "  ");
         }
         return std::move(out_);
@@ -124,6 +125,7 @@ private:
             [&](const Reclaim& r) { line(indent, "reclaim " + tree_name(stage(r.stage).name)); },
             [&](const Fence&) { line(indent, "fence"); },
             [&](const Settle& w) { line(indent, "settle " + tree_name(stage(w.stage).name)); },
+            [&](const TakeTurn&) { line(indent, "take_turn"); }, [&](const PassTurn&) { line(indent, "pass_turn"); },
             [&](const Barrier& b) { line(indent, fmt::format("barrier {}", word(b.over))); });
     }
 

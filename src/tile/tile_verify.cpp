@@ -55,6 +55,11 @@ private:
             if (rings_.count(i) == 0) fail(fmt::format("{} has not several buffers", program_.bound.graph.stages[i].name));
     }
 
+    void check_turn(bool alone, Scope scope) const {
+        if (alone || scope != Scope::thread || !in_tiles_ || kernel_.consumers < 2)
+            fail("a turn is handed over where no consumers take turns");
+    }
+
     // `scope`: who meets at a barrier here; `alone`: a position of a thread or lane.
     void visit(const Statement& s, Scope scope, bool alone) {
         check(expressions(s));
@@ -127,6 +132,7 @@ private:
                     fail("roles stand inside other statements of some threads");
                 in_roles_ = true;
                 visit(*r.copies, scope, false);
+                if (kernel_.consumers > 1 && !kernel_.persistent) fail("consumers share one tile");
                 visit(*r.rest, scope, false);
                 in_roles_ = false;
             },
@@ -134,11 +140,14 @@ private:
                 if (!kernel_.persistent || bound_.count(t.round.get()) != 0) fail("a block takes tiles twice");
                 bind(t.round);
                 for (const Axis& a : kernel_.grid) bind(a.variable);
+                in_tiles_ = true;
                 visit(*t.body, scope, alone);
+                in_tiles_ = false;
                 for (const Axis& a : kernel_.grid) bound_.erase(a.variable.get());
                 bound_.erase(t.round.get());
             },
             [&](const Acquire& a) { check_ring(a.stages, a.ring); }, [&](const Release& r) { check_ring(r.stages, r.ring); },
+            [&](const TakeTurn&) { check_turn(alone, scope); }, [&](const PassTurn&) { check_turn(alone, scope); },
             [&](const BoxStore& b) {
                 const auto from = program_.bound.graph.find(b.source->target().func.get());
                 if (alone || scope != Scope::member || global_.count(b.stage) == 0)
@@ -201,7 +210,7 @@ private:
     const Kernel& kernel_;
     std::set<const ExprNode*> bound_;
     std::set<size_t> global_, local_, registers_, rings_, grouped_;
-    bool in_roles_ = false;
+    bool in_roles_ = false, in_tiles_ = false;
 };
 
 // Every access of a register buffer is by the thread that owns the cell.
@@ -315,6 +324,7 @@ private:
             check_group(program_.bound.graph.find(b->source->target().func.get()).value(), b->source->args);
         if (const auto* c = std::get_if<AsyncCopy>(&s.node)) check_copy(*c);
         if (const auto* f = std::get_if<For>(&s.node)) environment_.add_range(f->variable, f->extent);
+        if (const auto* t = std::get_if<Tiles>(&s.node)) round_ = t->round;
         if (const auto* l = std::get_if<Let>(&s.node)) environment_.add_let(l->variable, l->value);
         const size_t before = dealt_.size();
         if (const auto* p = std::get_if<Spread>(&s.node)) {
@@ -356,13 +366,18 @@ private:
                                   program_.bound.graph.stages[b.stage].name));
     }
 
-    // A warpgroup's own memory is at its position.
+    // A warpgroup's own memory is at its position, counted through all consumers: the round says which one runs it.
     void check_group(size_t stage, const std::vector<Expr>& place) const {
         const auto found = shared_.find(stage);
         if (found == shared_.end() || !found->second.grouped) return;
         Expr position = index_number(0);
         for (const Axis& a : group_ ? group_->axes : std::vector<Axis>{})
             position = index_sum(simplify_index(make_op(Op::mul, DType::i64, {position, a.extent})), a.variable);
+        if (kernel_.consumers > 1 && group_) {
+            const Expr consumer = make_op(Op::mod, DType::i64, {round_, index_number(kernel_.consumers)});
+            const Expr groups = index_number(positions(group_->axes, environment_).value_or(0));
+            position = index_sum(simplify_index(make_op(Op::mul, DType::i64, {consumer, groups})), position);
+        }
         if (group_ && environment_.resolved(place[0]).same_as(environment_.resolved(position))) return;
         throw Bug(B0951_internal, {}, fmt::format("{} is used by another warpgroup", program_.bound.graph.stages[stage].name));
     }
@@ -405,6 +420,7 @@ private:
     std::map<size_t, const Alloc*> registers_;
     std::map<size_t, Alloc> shared_;
     const Spread* group_ = nullptr;  // of warpgroups, the last one entered
+    Expr round_;                     // of the tiles around
 };
 
 }  // namespace

@@ -53,7 +53,7 @@ public:
         for (const tile::Axis& a : kernel_.cluster) blocks *= std::max(value(a.extent), 1.0);
         const double warps = static_cast<double>(kernel_.threads) / 32;
         visit(*kernel_.body, {.issued = warps, .cells = static_cast<double>(kernel_.threads)});
-        const double threads = static_cast<double>(kernel_.threads + kernel_.producers);
+        const double threads = static_cast<double>(kernel_.all_threads());
         const auto shared = static_cast<double>(tile::plan_shared(program_, kernel_).bytes) + 1024;
         const double registers = std::min(255.0, work_.registers) * threads;
         const double together = std::clamp(std::floor(std::min({static_cast<double>(facts_.shared_room) / shared,

@@ -18,10 +18,10 @@ struct EmulatedKernel {
 [[nodiscard]] EmulatedCall emulated_call(const std::string& name);
 
 /// What starts a line that can be left out.
-inline constexpr std::array<std::string_view, 14> synchronisations{
-    "sync_cta",    "sync_warp",         "cp_async_commit", "cp_async_wait",      "mbar_wait",
-    "mbar_arrive", "mbar_fence_init",   "wgmma_fence",     "wgmma_commit",       "wgmma_wait",
-    "sync_named",  "fence_proxy_async", "cluster_sync",    "tma_store_wait_read"};
+inline constexpr std::array<std::string_view, 15> synchronisations{
+    "sync_cta",    "sync_warp",       "cp_async_commit",   "cp_async_wait", "mbar_wait",
+    "mbar_arrive", "mbar_fence_init", "wgmma_fence",       "wgmma_commit",  "wgmma_wait",
+    "sync_named",  "arrive_named",    "fence_proxy_async", "cluster_sync",  "tma_store_wait_read"};
 /// The place whose synchronisation is left out, counted in its corpus kernel; -1: none.
 void leave_out(int place);
 [[nodiscard]] bool left_out(int place);

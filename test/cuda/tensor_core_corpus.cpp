@@ -236,15 +236,20 @@ CorpusKernel matmul_grouped_bytes(const std::string& name, CorpusKernel out) {
     return out;
 }
 
-// Two blocks at a time on one unit: while one stores, through gelu, the other multiplies.
-CorpusKernel matmul_two_blocks() {
-    CorpusKernel out = matmul_warpgroups("matmul_two_blocks_bf16", bf16, 128, 3);
+// With gelu instead of relu.
+CorpusKernel through_gelu(CorpusKernel out) {
     Dim m("m"), n("n"), k("k");
     Input A("A", bf16, {m, k}), B("B", bf16, {n, k}), bias("bias", f32, {n});
     Func C("C");
     const Expr x = sum({k}, cast(f32, A(m, k)) * cast(f32, B(n, k))) + bias(n);
     C(m, n) = cast(bf16, 0.5f * x * (1.0f + tanh(0.7978845608f * (x + 0.044715f * x * x * x))));
     out.algorithm = Algorithm({C}, {A, B, bias});
+    return out;
+}
+
+// Two blocks at a time on one unit: while one stores, the other multiplies.
+CorpusKernel matmul_two_blocks() {
+    CorpusKernel out = through_gelu(matmul_warpgroups("matmul_two_blocks_bf16", bf16, 128, 3));
     out.schedule.kernels["C"].min_ctas = 2;
     return out;
 }
@@ -274,6 +279,24 @@ CorpusKernel in_clusters(const std::string& name, CorpusKernel out) {
     loops[0].tile = 512, loops[2].tile = 256;
     loops.insert(loops.begin() + 3, kind(LoopKind::cluster, "m", 128, "mc"));
     out.schedule.stages.at("C.sum").compute->at.loop = "mc";
+    return out;
+}
+
+// Two consumers of so many warpgroups have a tile each; one multiplies while the other stores.
+CorpusKernel in_turns(const std::string& name, CorpusKernel out, std::int64_t groups) {
+    out.name = name;
+    KernelSpec& kernel = out.schedule.kernels["C"];
+    kernel.overlap = Overlap::pingpong;
+    kernel.threads = 128 * groups;
+    kernel.consumer_regs = groups == 1 ? 232 : 112;
+    auto& loops = *out.schedule.stages.at("C").loops;
+    const bool clusters = loops[3].as == LoopKind::cluster;
+    const std::int64_t rows = 64 * groups * (clusters ? 2 : 1);
+    loops[0].tile = 2 * rows;
+    loops[2].tile = rows;
+    if (clusters) loops[3].tile = 64 * groups;
+    // Three tiles for each of two blocks, so that the first consumer waits too.
+    out.cases.back().at("n") = 2 * *loops[1].tile + 8;
     return out;
 }
 
@@ -339,6 +362,10 @@ std::vector<CorpusKernel> tensor_core_corpus() {
             waited_for("matmul_roles_waited_f16", matmul_roles("", f16, 64, 3, true)),
             waited_for("matmul_warpgroups_waited_bf16", matmul_warpgroups("", bf16, 64, 3)),
             matmul_roles("matmul_persistent_f16", f16, 256, 4, true),
+            in_turns("matmul_turns_bf16", matmul_roles("", bf16, 64, 3, true), 1),
+            waited_for("matmul_turns_waited_f16", in_turns("", matmul_roles("", f16, 64, 3, true), 2)),
+            stored_in_boxes("matmul_turns_gelu_bf16",
+                            in_turns("", through_gelu(in_clusters("", matmul_roles("", bf16, 128, 4, true))), 1), 64),
             stored_in_boxes("matmul_boxes_bf16", matmul_roles("", bf16, 128, 3, true), 64),
             stored_in_boxes("matmul_blocks_boxes_f16", matmul_warpgroups("", f16, 128, 3), 64),
             matmul_batched_boxes(),

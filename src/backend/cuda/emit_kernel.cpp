@@ -147,6 +147,7 @@ void KernelEmitter::emit(const Statement& s) {
         },
         [&](const Roles& r) { emit_roles(r); }, [&](const Tiles& t) { emit_tiles(t); },
         [&](const Acquire& a) { emit_acquire(a); }, [&](const Release& r) { emit_release(r); },
+        [&](const tile::TakeTurn&) { emit_take_turn(); }, [&](const tile::PassTurn&) { emit_pass_turn(); },
         [&](const Fence&) { lines_.add(fmt::format("{}();", scalars_.call("fence_proxy_async"))); },
         [&](const tile::Settle& w) {
             lines_.add(fmt::format("{}<0>();", scalars_.call("wgmma_wait")));
@@ -169,8 +170,7 @@ void KernelEmitter::emit(const Statement& s) {
         },
         [&](const Barrier& b) {
             if (b.over == Scope::member) return emit_group_barrier();
-            if (in_role_ && b.over == Scope::thread)
-                return lines_.add(fmt::format("{}(1, {});", scalars_.call("sync_named"), kernel_.threads));
+            if (in_role_ && b.over == Scope::thread) return emit_role_barrier();
             lines_.add(fmt::format("{}();", scalars_.call(b.over == Scope::lane ? "sync_warp" : "sync_cta")));
         });
 }
@@ -198,6 +198,7 @@ void KernelEmitter::emit_spread(const Spread& p) {
                                                                 : kernel_.threads;
     std::string own =
         p.over == Scope::thread ? thread() : fmt::format("{} {} {}", thread(), inside_of(p.over) ? "/" : "%", group);
+    if (p.over == Scope::thread || inside_of(p.over)) own = in_consumer(std::move(own), available);
     // All lanes have the same, which ptxas does not see: descriptors of factors then stay in uniform registers.
     if (p.over == Scope::warpgroup) own = fmt::format("{}({})", scalars_.call("uniform"), own);
     const size_t before = dealt_.size();
@@ -206,7 +207,8 @@ void KernelEmitter::emit_spread(const Spread& p) {
     const std::string position = lines_.fresh("p");
     if (total && *total <= available) {
         lines_.open(*total == available ? "{" : fmt::format("if ({} < {}) {{", own, *total));
-        if (!p.axes.empty()) lines_.add(fmt::format("const int {} = {};", position, own));
+        // Of one position the number is known, so that indices of registers are.
+        if (!p.axes.empty()) lines_.add(fmt::format("const int {} = {};", position, *total == 1 ? "0" : own));
     } else {
         Expr all = index_number(1);
         for (const Axis& a : p.axes) all = product_of(all, a.extent);

@@ -10,14 +10,28 @@ std::string KernelEmitter::of_clusters(const char* count) {
 
 std::string KernelEmitter::by_one_thread() { return alone_ ? "" : fmt::format("if ({} == 0) ", thread()); }
 
+std::string KernelEmitter::in_consumer(std::string number, std::int64_t count) const {
+    return kernel_.consumers > 1 && in_role_ ? fmt::format("{} % {}", number, count) : number;
+}
+
+// Numbers of barriers are literals: for one in a register ptxas reserves all 16.
+void KernelEmitter::by_consumer(const std::function<std::string(std::int64_t)>& text) {
+    for (std::int64_t c = 0; c < kernel_.consumers; ++c) {
+        if (kernel_.consumers > 1) lines_.open(fmt::format("if ({} == {}) {{", consumer_, c));
+        lines_.add(text(c));
+        if (kernel_.consumers > 1) lines_.close();
+    }
+}
+
 // The threads of the role that copies stand behind the others.
 void KernelEmitter::emit_roles(const Roles& r) {
+    const std::int64_t consuming = kernel_.threads * kernel_.consumers;
     const auto registers = [&](const char* change, std::int64_t count) {
         if (count > 0) lines_.add(fmt::format("{}<{}>();", scalars_.call(change), count));
     };
-    lines_.open(fmt::format("if ({}({} / 128) == {}) {{", scalars_.call("uniform"), thread(), kernel_.threads / 128));
+    lines_.open(fmt::format("if ({}({} / 128) == {}) {{", scalars_.call("uniform"), thread(), consuming / 128));
     registers("reg_dealloc", r.producer_registers);
-    lines_.open(fmt::format("if ({} == {}) {{", thread(), kernel_.threads));
+    lines_.open(fmt::format("if ({} == {}) {{", thread(), consuming));
     alone_ = true;
     emit(*r.copies);
     alone_ = false;
@@ -25,6 +39,10 @@ void KernelEmitter::emit_roles(const Roles& r) {
     lines_.otherwise();
     registers("reg_alloc", r.consumer_registers);
     in_role_ = true;
+    if (kernel_.consumers > 1) {
+        consumer_ = lines_.fresh("consumer");
+        lines_.add(fmt::format("const int {} = {}({} / {});", consumer_, scalars_.call("uniform"), thread(), kernel_.threads));
+    }
     emit(*r.rest);
     in_role_ = false;
     lines_.close();
@@ -33,8 +51,9 @@ void KernelEmitter::emit_roles(const Roles& r) {
 void KernelEmitter::emit_tiles(const Tiles& t) {
     Expr all = index_number(1);
     for (const Axis& a : kernel_.grid) all = product_of(all, a.extent);
-    constexpr std::int64_t most_blocks = 1 << 16;  // at once
-    reach_.note(index_sum(all, index_number(most_blocks)));
+    constexpr std::int64_t most_blocks = 1 << 16;                 // at once
+    const std::int64_t steps = in_role_ ? kernel_.consumers : 1;  // rounds of the others are left out
+    reach_.note(index_sum(all, index_number(steps * most_blocks)));
     reach_.add_variable(t.round, reach_.most(all));
     environment_.add_range(t.round, all);
     const std::string end = lines_.fresh("tiles"), block = lines_.fresh("tile"), value = scalars_.index(all);
@@ -42,7 +61,10 @@ void KernelEmitter::emit_tiles(const Tiles& t) {
     const std::string& round = declare(t.round);
     const std::string grid = of_clusters("grid_x");
     const std::string at = fmt::format("{} + {} * {}", of_clusters("cta_x"), round, out_.cluster > 1 ? "(" + grid + ")" : grid);
-    lines_.open(fmt::format("for ({0} {1} = 0; {2} < {3}; ++{1}) {{", index_type_, round, at, end));
+    lines_.open(fmt::format("for ({0} {1} = {4}; {2} < {3}; {5}) {{", index_type_, round, at, end, steps > 1 ? consumer_ : "0",
+                            steps > 1 ? fmt::format("{} += {}", round, steps) : "++" + round));
+    round_before_ = fmt::format("{} > 0", round);
+    round_behind_ = fmt::format("{} + {} < {}", block, grid, end);
     lines_.add(fmt::format("const {} {} = {};", index_type_, block, at));
     decode(kernel_.grid, block);
     emit(*t.body);
@@ -73,11 +95,27 @@ void KernelEmitter::emit_put(const tile::BoxStore& b) {
     lines_.close();
 }
 
-// The barrier's number is a literal: for one in a register ptxas reserves all 16. Number 1 is that of the role.
+// Barriers by number: 1 and on, of the consumers; behind them, of the warpgroups; behind these, of the consumers' turns.
+void KernelEmitter::emit_role_barrier() {
+    by_consumer([&](std::int64_t c) { return fmt::format("{}({}, {});", scalars_.call("sync_named"), 1 + c, kernel_.threads); });
+}
+
+// Of two consumers one waits and the other one does not.
+void KernelEmitter::emit_take_turn() { emit_turn(round_before_, "sync_named", 0); }
+void KernelEmitter::emit_pass_turn() { emit_turn(round_behind_, "arrive_named", 1); }
+void KernelEmitter::emit_turn(const std::string& condition, const char* meet, std::int64_t next) {
+    const std::int64_t first = 1 + kernel_.consumers + kernel_.consumers * kernel_.threads / 128;
+    lines_.open(fmt::format("if ({}) {{", condition));
+    by_consumer([&](std::int64_t c) {
+        return fmt::format("{}({}, {});", scalars_.call(meet), first + (c + next) % kernel_.consumers, 2 * kernel_.threads);
+    });
+    lines_.close();
+}
+
 void KernelEmitter::emit_group_barrier() {
-    const std::int64_t groups = kernel_.threads / 128;
+    const std::int64_t groups = kernel_.consumers * kernel_.threads / 128;
     for (std::int64_t g = 0; g < groups; ++g) {
-        const std::string meet = fmt::format("{}({}, 128);", scalars_.call("sync_named"), 2 + g);
+        const std::string meet = fmt::format("{}({}, 128);", scalars_.call("sync_named"), 1 + kernel_.consumers + g);
         const std::string group = fmt::format("{}({} / 128) == {}", scalars_.call("uniform"), thread(), g);
         if (groups > 1) lines_.open(fmt::format("if ({}) {{", group));
         lines_.add(meet);

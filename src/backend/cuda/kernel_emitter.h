@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include "backend/cuda/combine_text.h"
 #include "backend/cuda/cuda_source.h"
@@ -82,7 +83,7 @@ public:
                [this](const Expr& access, const std::vector<Expr>& place) { return read(access, place); },
                [](const Expr& access, size_t d) { return boundary_extent(access, d); }, index_type_, reach_, kernel.fast_math}) {
         out_.name = std::move(name);
-        out_.threads = kernel.threads + kernel.producers;
+        out_.threads = kernel.all_threads();
         if (!kernel.cluster.empty()) out_.cluster = integer_constant(kernel.cluster[0].extent).value();
         out_.resident = kernel.persistent ? kernel.min_ctas : 0;
         out_.shared_bytes = plan_.bytes;
@@ -106,6 +107,13 @@ private:
     void emit_tiles(const Tiles& t);
     void emit_acquire(const Acquire& a);
     void emit_release(const Release& r);
+    void emit_take_turn();
+    void emit_pass_turn();
+    void emit_turn(const std::string& condition, const char* meet, std::int64_t next);
+    // A statement that is another one for every consumer.
+    void by_consumer(const std::function<std::string(std::int64_t)>& text);
+    // The number of a thread, warp or warpgroup in its consumer, which has `count` of them.
+    std::string in_consumer(std::string number, std::int64_t count) const;
     std::string of_clusters(const char* count);
     // "if (tid() == 0) " where all threads come by.
     std::string by_one_thread();
@@ -144,6 +152,7 @@ private:
     void emit_box(const BoxCopy& c);
     void emit_put(const tile::BoxStore& b);
     void emit_group_barrier();
+    void emit_role_barrier();
 
     void emit_assign(const Assign& a);
 
@@ -205,6 +214,8 @@ private:
     std::string full_;    // the barrier of the copies that start
     bool alone_ = false;  // one thread runs the role
     bool in_role_ = false;
+    std::string consumer_;                     // which one the thread is of
+    std::string round_before_, round_behind_;  // whether the block has a tile in the round before, behind this one
     std::map<size_t, std::vector<std::string>> arrays_;
     std::set<size_t> grouped_sums_;
     std::set<size_t> packed_;       // factors of warpgroups in registers: two cells of 16 bits in one

@@ -117,6 +117,22 @@ ErrorCode code_of(Make make) {
     return B0951_internal;
 }
 
+// One of them runs all of the tile around.
+TEST(Bind, AWarpgroupMayHaveTheTileOfItsBlock) {
+    const auto with = [](LoopKind inner, std::int64_t tile) {
+        Schedule s;
+        s.stage("C").root().loop({.dim = "m", .tile = 64, .as = LoopKind::block, .name = "mb"});
+        s.stage("C").loop({.dim = "m", .tile = tile, .as = inner, .name = "mg"}).serial("m").serial("n");
+        return code_of([&] { (void)bind(Gemm().algorithm(), s, parse_target("cuda-sm_90a")); });
+    };
+    for (const LoopKind one : {LoopKind::warp, LoopKind::warpgroup}) {
+        EXPECT_EQ(with(one, 64), B0951_internal);  // nothing is thrown
+        EXPECT_EQ(with(one, 128), E0503_tile);
+    }
+    EXPECT_EQ(with(LoopKind::thread, 64), E0503_tile);
+    EXPECT_EQ(with(LoopKind::serial, 64), E0503_tile);
+}
+
 TEST(Bind, RefusesWhatIsIllegal) {
     const Algorithm gemm = Gemm().algorithm();
     const auto refused = [&](auto edit) {

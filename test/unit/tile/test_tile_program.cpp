@@ -150,7 +150,8 @@ struct WithoutOne {
         const bool other = std::holds_alternative<Barrier>(s->node) || std::holds_alternative<tile::Commit>(s->node) ||
                            std::holds_alternative<tile::Settle>(s->node) || std::holds_alternative<tile::Acquire>(s->node) ||
                            std::holds_alternative<tile::Release>(s->node) || std::holds_alternative<tile::Reclaim>(s->node) ||
-                           std::holds_alternative<tile::Fence>(s->node);
+                           std::holds_alternative<tile::Fence>(s->node) || std::holds_alternative<tile::TakeTurn>(s->node) ||
+                           std::holds_alternative<tile::PassTurn>(s->node);
         if ((await || other) && at-- == 0) {
             found = true;
             return tile::statement(tile::Sequence{});
@@ -394,7 +395,6 @@ TEST(TileLimits, Roles) {
     EXPECT_EQ(with([](Schedule&, KernelSpec&) {}), "accepted");
     expect_refused(with([](Schedule&, KernelSpec& c) { c.overlap.reset(); }),
                    "C_0 has persistent blocks, but no warps with roles");
-    expect_refused(with([](Schedule&, KernelSpec& c) { c.overlap = Overlap::pingpong; }), "use overlap cooperative");
     expect_refused(with([](Schedule&, KernelSpec& c) { c.producer_regs.reset(); }),
                    "how many registers threads of one role have");
     expect_refused(with([](Schedule&, KernelSpec& c) { c.consumer_regs = 240; }), "the others 240, 66560 in all");
@@ -406,6 +406,35 @@ TEST(TileLimits, Roles) {
                    "C_0 has warps with roles, but of A.s: it is in shared memory beside the copies");
     expect_refused(with([](Schedule& s, KernelSpec&) { s.stages.at("A.s").store.buffers = 2; }),
                    "B.s has 3 buffers, but A.s, which is copied in the same loop, has 2");
+}
+
+// What two consumers need is counted for both.
+TEST(TileLimits, ConsumersThatTakeTurns) {
+    const CorpusKernel k = corpus_kernel("matmul_turns_gelu_bf16");
+    const auto with = [&](auto change) {
+        Schedule s = k.schedule;
+        change(s, s.kernels["C"]);
+        return refusal(k.algorithm, s, "cuda-sm_90a");
+    };
+    EXPECT_EQ(with([](Schedule&, KernelSpec&) {}), "accepted");
+    const std::string one_tile = with([](Schedule&, KernelSpec& c) { c.persistent.reset(); });
+    expect_refused(one_tile, "consumers of kernel C_0 take turns (overlap pingpong), but a block has one tile");
+    expect_refused(one_tile, "use persistent true");
+    const std::string threads = with([](Schedule&, KernelSpec& c) { c.threads = 512; });
+    expect_refused(threads, "kernel C_0 has 1152 threads");
+    expect_refused(threads, "2 consumers of 512 threads, 128 that copy");
+    expect_refused(with([](Schedule&, KernelSpec& c) { c.consumer_regs = 240; }), "the others 240, 66560 in all");
+    // Buffers of 8 + 16 KB, and boxes of 64 rows and 128 columns for each consumer.
+    const std::string memory = with([](Schedule& s, KernelSpec&) {
+        s.stages.at("C").loops->erase(s.stages.at("C").loops->begin() + 5);
+        for (const char* copy : {"A.s", "B.s"}) s.stages.at(copy).store.buffers = 9;
+    });
+    expect_refused(memory, fmt::format("needs {} bytes of shared memory", 9 * 24 * 1024 + 2 * 16 * 1024 + 2 * 9 * 8));
+    Schedule simt = corpus_kernel("matmul_simt").schedule;
+    simt.kernels["C"].overlap = Overlap::pingpong;
+    simt.kernels["C"].persistent = true;
+    expect_refused(refusal(corpus_kernel("matmul_simt").algorithm, simt),
+                   "C_0 has warps with roles, but of A.s: it is in shared memory beside the copies");
 }
 
 TEST(TileLimits, Clusters) {
