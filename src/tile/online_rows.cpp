@@ -175,33 +175,53 @@ private:
         return map_children(s, [&](const StatementPtr& child) { return with_update(child, second); });
     }
 
-    // { before = top; top = max(top, …); combine; sums *= factor }
+    // { before = top; top = max(top, …); combine; factor = exp(before - top); sums *= factor }: a factor a row
     StatementPtr running(const For& second) {
-        const size_t before = add_before();
+        const size_t before = add_rows(".before", read_stage(stage(top_).func, dim_exprs(stage(top_).dims)));
         std::vector<StatementPtr> out{restarted(top_, [&](const Assign& a) {
             return Assign{before, a.place, {read(top_, a.place)}, false};
         })};
         const Names names{{first_->variable.get(), second.variable}};
         out.push_back(renamed(with_counterparts(update_), names, ".online"));
         out.push_back(renamed(combined_, {}, ".online"));
+        std::vector<std::pair<Expr, size_t>> factors;
         for (const auto& [sum, start] : starts_) {
             if (sum == top_ || inside_second_.count(sum) || !stores(*second.body, sum)) continue;
-            if (const auto scaling = row_scaling(program_.bound.graph, sum, top_))
-                out.push_back(restarted(sum, [&](const Assign& a) { return rescaled(a, *scaling, before); }));
+            const auto scaling = row_scaling(program_.bound.graph, sum, top_);
+            if (!scaling) continue;
+            const std::vector<Expr> rows = dim_exprs(stage(top_).dims);
+            const Expr value = scaling->factor(read(before, rows), read(top_, rows));
+            auto known =
+                std::find_if(factors.begin(), factors.end(), [&](const auto& factor) { return factor.first.same_as(value); });
+            if (known == factors.end()) {
+                const size_t made = add_rows(".factor", value);
+                known = factors.insert(factors.end(), {value, made});
+                out.push_back(restarted(top_, [&](const Assign& a) {
+                    return Assign{made, a.place, {scaling->factor(read(before, a.place), read(top_, a.place))}, false};
+                }));
+            }
+            const size_t factor = known->second;
+            out.push_back(restarted(sum, [&](const Assign& a) { return rescaled(a, factor); }));
         }
+        StatementPtr body = sequence(std::move(out));
+        for (const auto& [value, factor] : factors) body = in_memory(factor, std::move(body));
+        return in_memory(before, std::move(body));
+    }
+    // As that of the maximum.
+    StatementPtr in_memory(size_t i, StatementPtr body) const {
         Alloc memory = memory_;
-        memory.stage = before;
-        memory.body = sequence(std::move(out));
+        memory.stage = i;
+        memory.body = std::move(body);
         return statement(std::move(memory));
     }
     Expr read(size_t i, const std::vector<Expr>& place) const { return read_stage(stage(i).func, place); }
-    Assign rescaled(const Assign& a, const RowScaling& scaling, size_t before) const {
+    Assign rescaled(const Assign& a, size_t scaled_by) const {
         std::vector<Expr> row;
         for (const Dim& d : stage(top_).dims)
             for (size_t k = 0; k < stage(a.stage).dims.size(); ++k)
                 if (stage(a.stage).dims[k].id() == d.id()) row.push_back(a.place[k]);
         if (row.size() != stage(top_).dims.size()) refuse(fmt::format("{} has not all of its dims", stage(a.stage).name));
-        const Expr factor = scaling.factor(read(before, row), read(top_, row)), self = read(a.stage, a.place);
+        const Expr factor = read(scaled_by, row), self = read(a.stage, a.place);
         if (self->dtype != factor->dtype) refuse(fmt::format("{} has another dtype", stage(a.stage).name));
         return {a.stage, a.place, {make_op(Op::mul, self->dtype, {self, factor})}, false};
     }
@@ -213,14 +233,15 @@ private:
         };
         return renamed(with(starts_.at(i)), {}, ".online");
     }
-    size_t add_before() {
-        Stage before;
-        before.name = stage(top_).name + ".before";
-        while (program_.bound.graph.find(before.name)) before.name += "'";
-        before.dims = stage(top_).dims, before.dtypes = stage(top_).dtypes, before.where = stage(top_).where;
-        before.func = make_stage_func(before.name, before.dims, before.dtypes, before.where);
-        before.values = {read_stage(stage(top_).func, dim_exprs(before.dims))};
-        program_.bound.graph.stages.push_back(std::move(before));
+    // A stage of the maximum's rows.
+    size_t add_rows(const std::string& name, const Expr& value) {
+        Stage rows;
+        rows.name = stage(top_).name + name;
+        while (program_.bound.graph.find(rows.name)) rows.name += "'";
+        rows.dims = stage(top_).dims, rows.dtypes = {value->dtype}, rows.where = stage(top_).where;
+        rows.func = make_stage_func(rows.name, rows.dims, rows.dtypes, rows.where);
+        rows.values = {value};
+        program_.bound.graph.stages.push_back(std::move(rows));
         program_.bound.stages.emplace_back();
         return program_.bound.stages.size() - 1;
     }

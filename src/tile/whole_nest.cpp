@@ -24,7 +24,10 @@ public:
 
     std::optional<WholeNest> run(const Statement& nest) {
         visit(nest);
-        if (!only_stores_ || (out_.guards.empty() && out_.vectors.empty())) return std::nullopt;
+        // Of a nest that stores to registers alone a guard around its loops costs a test, and a second copy of them a compiler's
+        // time: their rounds are unrolled.
+        const bool gains = !out_.vectors.empty() || guards_rounds_ || (stores_memory_ && !out_.guards.empty());
+        if (!only_stores_ || !gains) return std::nullopt;
         return out_;
     }
 
@@ -37,6 +40,7 @@ private:
             },
             [&](const For& f) {
                 add_rounds(f.variable, f.extent);
+                if (rounds_.back().second > 1) loops_.push_back(f.variable);
                 visit(*f.body);
                 if (const auto v = vector_loop(f)) out_.vectors.emplace(&s, *v);
             },
@@ -47,6 +51,9 @@ private:
             [&](const If& i) {
                 if (const auto condition = in_all_rounds(environment_.resolved(i.condition))) {
                     out_.guards.insert(&s);
+                    guards_rounds_ = guards_rounds_ || std::any_of(loops_.begin(), loops_.end(), [&](const Expr& variable) {
+                                         return mentions(environment_.resolved(i.condition), variable);
+                                     });
                     out_.condition =
                         out_.condition.defined() ? make_op(Op::and_, DType::bool_, {out_.condition, *condition}) : *condition;
                 }
@@ -56,7 +63,11 @@ private:
                 for (const Axis& a : p.axes) add_rounds(a.variable, a.extent);
                 visit(*p.body);
             },
-            [&](const Assign& a) { only_stores_ = only_stores_ && !a.atomic; }, [&](const auto&) { only_stores_ = false; });
+            [&](const Assign& a) {
+                only_stores_ = only_stores_ && !a.atomic;
+                stores_memory_ = stores_memory_ || !memory_.is_register(a.stage);
+            },
+            [&](const auto&) { only_stores_ = false; });
     }
     void add_rounds(const Expr& variable, const Expr& extent) {
         environment_.add_range(variable, extent);
@@ -141,7 +152,8 @@ private:
     const NestMemory& memory_;
     std::vector<std::pair<Expr, std::int64_t>> rounds_;
     WholeNest out_;
-    bool only_stores_ = true;
+    std::vector<Expr> loops_;  // of several rounds, that one thread runs
+    bool only_stores_ = true, stores_memory_ = false, guards_rounds_ = false;
 };
 
 }  // namespace

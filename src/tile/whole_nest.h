@@ -29,7 +29,7 @@ struct WholeNest {
 /// Where the stages of a nest lie. Boxes of a warpgroup in shared memory have rows of 128 bytes, so that vectors are aligned
 /// there.
 struct NestMemory {
-    std::function<bool(size_t)> is_global, is_boxed;
+    std::function<bool(size_t)> is_global, is_boxed, is_register;
 };
 
 /// Nothing where the nest does more than store, or where nothing is gained.

@@ -18,7 +18,8 @@ bool KernelEmitter::is_boxed(size_t i) const {
 bool KernelEmitter::emit_whole(const Statement& s) {
     if (whole_ || is_guarded_nest_) return false;
     const auto nest = whole_nest(program_, s, environment_,
-                                 {[this](size_t i) { return is_global(i); }, [this](size_t i) { return is_boxed(i); }});
+                                 {[this](size_t i) { return is_global(i); }, [this](size_t i) { return is_boxed(i); },
+                                  [this](size_t i) { return registers_.count(i) != 0; }});
     if (!nest) return false;
     std::set<std::string> conditions;
     if (nest->condition.defined()) conditions.insert(scalars_.index(nest->condition));

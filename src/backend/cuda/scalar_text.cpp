@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <set>
 #include <utility>
 
 namespace tessera::cuda {
@@ -140,7 +141,27 @@ std::string ScalarText::text(const Expr& e, Known& known) {
     return known[e.get()] = out;
 }
 
+// A comparison inside a value of what is made of indices is computed as they are.
+bool ScalarText::compares_indices(const Expr& e) {
+    if ((e->op != Op::lt && e->op != Op::le && e->op != Op::eq && e->op != Op::ne) || e->args[0]->dtype != DType::i64)
+        return false;
+    bool of_indices = true;
+    for_each_node(e->args, [&](const Expr& n) {
+        static const std::set<Op> index_ops{Op::constant, Op::variable, Op::extent, Op::add, Op::sub,
+                                            Op::mul,      Op::div,      Op::mod,    Op::min, Op::max};
+        of_indices = of_indices && n->dtype == DType::i64 && index_ops.count(n->op) != 0;
+    });
+    return of_indices && leaves_.reach.most(e->args[0]).defined() && leaves_.reach.most(e->args[1]).defined();
+}
+
 std::string ScalarText::make(const Expr& e, Known& known) {
+    if (!index_ && compares_indices(e)) {
+        index_ = true;
+        leaves_.reach.note(e);
+        std::string out = make(e, known);
+        index_ = false;
+        return out;
+    }
     const auto note = [&](const std::string& f) { return call(f); };
     if (e->op == Op::constant) return constant_text(e, note);
     if (e->op == Op::variable) return leaves_.variable(e);

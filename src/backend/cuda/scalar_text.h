@@ -62,6 +62,7 @@ private:
 
     std::string text(const Expr& e, Known& known);
     std::string make(const Expr& e, Known& known);
+    bool compares_indices(const Expr& e);
     std::string branch(const Expr& e, Known& known);
     std::string read(const Expr& e, Known& known);
     std::string named(const std::string& type, const std::string& value);

@@ -47,6 +47,21 @@ TEST(EmittedText, DefinesTheTypesThatItNames) {
     }
 }
 
+// In values as in guards: of the variant with 32-bit indices.
+TEST(EmittedText, ComparesIndicesInTheirWidth) {
+    Dim i("i");
+    Input a("a", f32, {i});
+    Func out("out");
+    out(i) = a(i) + select(i - 3 <= i.extent() - 2 * i, 1.0f, 2.0f);
+    Schedule s;
+    s.stage("out").root();
+    const Target target = parse_target("cuda-sm_80");
+    const LoopTree tree = build_loop_tree(bind(Algorithm({out}, {a}), s, target));
+    const std::vector<cuda::EmittedKernel> kernels = cuda::emit_kernels(tile::lower(tree, target), "compared");
+    EXPECT_EQ(kernels[0].width, cuda::IndexWidth::narrow);
+    EXPECT_EQ(kernels[0].text.find("i64"), std::string::npos) << kernels[0].text;
+}
+
 // The kernels of every program, with those that read rows which copies do not take.
 std::vector<std::vector<cuda::EmittedKernel>> emitted_for(const Target& target) {
     std::vector<std::vector<cuda::EmittedKernel>> out;

@@ -28,7 +28,7 @@ protected:
         return tile::lower(build_loop_tree(bind(Algorithm({out_}, {start_}), s, target)), target);
     }
     Expr start_of_row() const { return make_access({start_.state(), nullptr}, {row_}, DType::i64, 0, {}); }
-    std::optional<tile::WholeNest> scan(const Expr& inner) {
+    std::optional<tile::WholeNest> scan(const Expr& inner, bool in_registers = false) {
         const Expr rows = resolve_weak(Expr(r_.extent()), DType::i64, {});
         inner_ = statement(
             tile::If{inner, statement(tile::Assign{0, {row_, i_}, {make_constant(DType::i64, std::int64_t{1})}, false})});
@@ -36,7 +36,9 @@ protected:
         nest_ = statement(tile::For{i_, index_number(4), true, outer_});
         tile::Environment environment;
         environment.add_range(row_, index_number(64));
-        return whole_nest(program_, *nest_, environment, {[](size_t) { return true; }, [](size_t) { return false; }});
+        return whole_nest(
+            program_, *nest_, environment,
+            {[=](size_t) { return !in_registers; }, [](size_t) { return false; }, [=](size_t) { return in_registers; }});
     }
 
     Dim r_{"r"}, c_{"c", 4};
@@ -51,6 +53,15 @@ TEST_F(WholeNestOf, GuardsOfIndicesAreAskedOnce) {
     const auto whole = scan(make_op(Op::le, DType::bool_, {index_sum(row_, i_), index_number(40)}));
     ASSERT_TRUE(whole);
     EXPECT_EQ(whole->guards.count(outer_.get()) + whole->guards.count(inner_.get()), 2u);
+}
+
+// In registers a guard around all rounds is a test, and a copy of them without it is as long again.
+TEST_F(WholeNestOf, RegistersGainWhereRoundsAreGuarded) {
+    const Expr of_rows = make_op(Op::le, DType::bool_, {row_, index_number(40)});
+    const Expr of_rounds = make_op(Op::le, DType::bool_, {index_sum(row_, i_), index_number(40)});
+    EXPECT_TRUE(scan(of_rows));
+    EXPECT_FALSE(scan(of_rows, true));
+    EXPECT_TRUE(scan(of_rounds, true));
 }
 
 // The start of a row that is not there must not be read.
