@@ -34,22 +34,13 @@ PackedPlaces pack(const std::vector<float>& values, const std::vector<size_t>& c
     for (size_t c = 0; c < columns.size(); ++c) out[c / 4][c % 4] = column_of(values, columns[c]);
     return out;
 }
-double sum_of(FourPlaces v) { return static_cast<double>((v[0] + v[1]) + (v[2] + v[3])); }
+double product_of(FourPlaces v) { return static_cast<double>(v[0]) * v[1] * (static_cast<double>(v[2]) * v[3]); }
 
-double matern(double square) {
-    const double distance = std::sqrt(5 * square);
-    return (1 + distance + distance * distance / 3) * std::exp(-distance);
-}
-// By the square of the distance.
-double matern_slope(double square) {
-    const double distance = std::sqrt(5 * square);
-    return -5.0 / 6 * (1 + distance) * std::exp(-distance);
-}
-
-double weighted_square(const PackedPlaces& a, const PackedPlaces& b, const PackedPlaces& squared_weights) {
-    FourPlaces sum{};
-    for (size_t c = 0; c < squared_weights.size(); ++c) sum += squared_weights[c] * squared_apart(a[c], b[c]);
-    return sum_of(sum);
+// A factor 1 / (1 + weight square) for each column: what is alike in one decision stays so whatever the others are.
+double likeness(const PackedPlaces& a, const PackedPlaces& b, const PackedPlaces& squared_weights) {
+    FourPlaces inverse{1, 1, 1, 1};
+    for (size_t c = 0; c < squared_weights.size(); ++c) inverse *= 1 + squared_weights[c] * squared_apart(a[c], b[c]);
+    return 1 / product_of(inverse);
 }
 
 // Four sums, two in a vector, as the processor adds them at once.
@@ -119,7 +110,7 @@ Factor factor(const std::vector<const PackedPlaces*>& places, const std::vector<
     f.lower.resize(n);
     for (size_t i = 0; i < n; ++i) {
         f.lower[i].resize(i + 1);
-        for (size_t j = 0; j < i; ++j) f.lower[i][j] = matern(weighted_square(*places[i], *places[j], weights));
+        for (size_t j = 0; j < i; ++j) f.lower[i][j] = likeness(*places[i], *places[j], weights);
         f.lower[i][i] = 1 + noise;
     }
     if (!cholesky(f.lower)) return f;
@@ -151,22 +142,25 @@ std::vector<std::vector<double>> transposed_inverse(const std::vector<std::vecto
 // slope.
 std::vector<double> slopes(const Factor& f, const std::vector<const PackedPlaces*>& places, const std::vector<double>& parameters,
                            const std::vector<size_t>& columns, const PackedPlaces& weights) {
-    const auto inverse = transposed_inverse(f.lower);
+    const auto inverses = transposed_inverse(f.lower);
     const size_t n = places.size();
     std::vector<double> out(parameters.size());
-    PackedPlaces square(weights.size()), of_row(weights.size());
+    PackedPlaces share(weights.size()), of_row(weights.size());
     for (size_t i = 0; i < n; ++i) {
         std::fill(of_row.begin(), of_row.end(), FourPlaces{});
         for (size_t j = 0; j < i; ++j) {
-            FourPlaces sum{};
-            for (size_t c = 0; c < weights.size(); ++c)
-                sum += square[c] = weights[c] * squared_apart((*places[i])[c], (*places[j])[c]);
-            const double precision = dot(inverse[i].data() + i, inverse[j].data() + i, n - i);
-            const auto factor = static_cast<float>((f.alpha[i] * f.alpha[j] / f.signal - precision) * matern_slope(sum_of(sum)));
-            for (size_t c = 0; c < weights.size(); ++c) of_row[c] += factor * square[c];
+            FourPlaces inverse{1, 1, 1, 1};
+            for (size_t c = 0; c < weights.size(); ++c) {
+                const FourPlaces square = weights[c] * squared_apart((*places[i])[c], (*places[j])[c]), under = 1 + square;
+                inverse *= under;
+                share[c] = square / under;
+            }
+            const double precision = dot(inverses[i].data() + i, inverses[j].data() + i, n - i);
+            const auto factor = static_cast<float>((precision - f.alpha[i] * f.alpha[j] / f.signal) / product_of(inverse));
+            for (size_t c = 0; c < weights.size(); ++c) of_row[c] += factor * share[c];
         }
         for (size_t c = 0; c < columns.size(); ++c) out[columns[c]] += static_cast<double>(of_row[c / 4][c % 4]);
-        const double precision = dot(inverse[i].data() + i, inverse[i].data() + i, n - i);
+        const double precision = dot(inverses[i].data() + i, inverses[i].data() + i, n - i);
         out.back() += 0.5 * std::exp(parameters.back()) * (f.alpha[i] * f.alpha[i] / f.signal - precision);
     }
     for (size_t c = 0; c + 1 < parameters.size(); ++c) out[c] += weight_prior.slope(parameters[c]);
@@ -221,7 +215,7 @@ void GaussianProcess::fit(const std::vector<std::vector<float>>& places, const s
         order.erase(order.begin() + static_cast<std::ptrdiff_t>(fitted_points / 2) +
                     random.below(static_cast<std::int64_t>(order.size() - fitted_points / 2)));
     arrange();
-    climb(order, steps);
+    if (steps > 0) climb(order, steps);
     solve();
 }
 
@@ -260,6 +254,7 @@ void GaussianProcess::climb(const std::vector<size_t>& fitted, int steps) {
             highest = f.posterior;
             best = parameters_;
         }
+        if (step == steps) break;
         const auto slope = slopes(f, places, parameters_, varying_, weights);
         for (size_t p = 0; p < parameters_.size(); ++p) {
             const double same = slope[p] * last[p];
@@ -291,13 +286,13 @@ void GaussianProcess::solve() {
 
 // With each place that was seen.
 std::vector<double> GaussianProcess::covariances(const std::vector<float>& places) const {
-    double equal = 0;  // the part that is the same for all of them
+    double equal = 1;  // the factor that is the same for all of them
     for (const size_t c : equal_)
-        equal += squared_weights_[c] * squared_apart(column_of(places, c), column_of(places_.front(), c));
+        equal /= 1 + squared_weights_[c] * squared_apart(column_of(places, c), column_of(places_.front(), c));
     const PackedPlaces packed = pack(places, varying_);
     std::vector<double> out;
     out.reserve(packed_.size());
-    for (const PackedPlaces& p : packed_) out.push_back(matern(equal + weighted_square(packed, p, packed_weights_)));
+    for (const PackedPlaces& p : packed_) out.push_back(equal * likeness(packed, p, packed_weights_));
     return out;
 }
 

@@ -28,8 +28,8 @@ struct Prediction {
     double mean = 0, deviation = 0;
 };
 
-/// Regression by a Gaussian process, Matern 5/2, with a weight for each column where the posterior is highest (Rasmussen &
-/// Williams 2006, ch. 2, 4, 5).
+/// Regression by a Gaussian process. The covariance is a product over the columns of rational quadratics, with a weight for each
+/// column where the posterior is highest (Rasmussen & Williams 2006, ch. 2, 4, 5).
 class GaussianProcess {
 public:
     /// Fits values at places. The weights start from those of the last fit and climb for so many steps; what is random is which

@@ -14,11 +14,10 @@ namespace {
 constexpr size_t cold_points = 8;      // beside those that are given, before the first model
 constexpr double near_share = 0.12;    // of a batch: neighbours of the best
 constexpr double random_share = 0.06;  // of a batch
-constexpr double tree_share = 0.5;     // of what models choose; the process chooses the others
 // What choosing costs is for each point that is asked for, up to a batch of four.
 constexpr size_t pool_shares = 4;
 constexpr size_t tree_candidates = 32;  // of a whole pool; features cost a lowering each
-constexpr double slow = 2;              // log(time / best) from which on it only counts that a point is slow
+constexpr double slow = 1;              // log(time / best) from which on it only counts that a point is slow
 constexpr size_t likelihood_steps = 12;
 // A space's own estimate is believed once it orders so many pairs of outcomes rightly that differ so much; then no model chooses
 // what it has at so many times the estimate of the best, unless so many in a row are.
@@ -119,18 +118,21 @@ private:
         if (modelled > 0) {
             judge_estimate();
             std::vector<Point> points = pool(part_of(static_cast<size_t>(options_.pool), count));
-            const size_t by_trees = hybrid_ ? share_of(modelled, tree_share) : modelled;
+            // Trees and the process take turns: neither is asked for what the other chooses.
+            const bool by_process = hybrid_ && turn_++ % 2 == 0;
             std::vector<Foreseen> foreseen;
             if (hybrid_) {
-                fit_process(static_cast<int>(part_of(likelihood_steps, count)));
+                fit_process(by_process ? static_cast<int>(part_of(likelihood_steps, count)) : 0);
                 for (const Point& p : points) {
                     auto places = placement_.places(p);
                     const Prediction predicted = process_.predict(places);
                     foreseen.push_back({std::move(places), predicted});
                 }
             }
-            if (by_trees > 0) choose_by_trees(points, foreseen, part_of(tree_candidates, count), by_trees, out);
-            if (by_trees < modelled) choose_by_process(points, foreseen, modelled - by_trees, out);
+            if (by_process)
+                choose_by_process(points, foreseen, modelled, out);
+            else
+                choose_by_trees(points, foreseen, part_of(tree_candidates, count), modelled, out);
         }
         for (size_t i = 0; i < near && out.size() < count; ++i) add_neighbour(out);
     }
@@ -267,7 +269,7 @@ private:
     double best_ = 0;
     std::vector<std::pair<Point, double>> doubted_;
     std::optional<double> limit_;  // of estimates; none: the estimate is not believed
-    size_t starts_ = 0;
+    size_t starts_ = 0, turn_ = 0;
 };
 
 }  // namespace

@@ -65,6 +65,7 @@ struct ScheduleSpace::Model {
     mutable std::map<std::string, bool> lowered;  // by a schedule's text: whether it is legal for a GPU
     mutable std::unordered_map<std::string, std::uint32_t> numbers;
     mutable std::vector<std::string> names;
+    mutable std::vector<size_t> stages;  // that decisions are about: those of one stage are inherited together
 
     Model(const Algorithm& a, const Target& t, int cores)
         : algorithm(a), graphs(make_stages(a)), codes(placement_codes(graph())), facts(cpu_facts(t, cores)), kernel_target(t) {
@@ -76,8 +77,25 @@ struct ScheduleSpace::Model {
     std::uint32_t number(const std::string& name) const {
         const std::lock_guard lock(mutex);
         const auto [at, fresh] = numbers.emplace(name, static_cast<std::uint32_t>(names.size()));
-        if (fresh) names.push_back(name);
+        if (fresh) {
+            names.push_back(name);
+            stages.push_back(stage_of(name));
+        }
         return at->second;
+    }
+    // The number of stages for a decision about none.
+    size_t stage_of(const std::string& decision) const {
+        const auto& all = graph().stages;
+        size_t best = all.size();
+        for (size_t i = 0; i < all.size(); ++i)
+            if (decision.starts_with(all[i].name + ".") && (best == all.size() || all[i].name.size() > all[best].name.size()))
+                best = i;
+        return best;
+    }
+
+    size_t stage_about(std::uint32_t decision) const {
+        const std::lock_guard lock(mutex);
+        return stages[decision];
     }
 
     // The values of a domain that every constraint whose last decision this is allows.
@@ -255,14 +273,6 @@ struct ScheduleSpace::Model {
         if (known.size() >= most_remembered) known.clear();
         return known.emplace(key, std::move(out)).first->second;
     }
-    // The stage that a decision is about: decisions of one stage are inherited together.
-    std::string stage_of(std::uint32_t decision) const {
-        const std::lock_guard lock(mutex);
-        std::string best;
-        for (const Stage& s : graph().stages)
-            if (names[decision].starts_with(s.name + ".") && s.name.size() > best.size()) best = s.name;
-        return best;
-    }
 };
 
 ScheduleSpace::ScheduleSpace(const Algorithm& algorithm, const Target& target, const SpaceOptions& options)
@@ -363,13 +373,13 @@ Point ScheduleSpace::neighbour(const Point& point, Random& random) const {
 }
 
 Point ScheduleSpace::crossover(const Point& a, const Point& b, Random& random) const {
-    std::map<std::string, bool> from_b;
+    std::vector<std::optional<bool>> from_b(model_->graph().stages.size() + 1);
     std::map<std::uint32_t, std::int64_t> wanted;
     for (const bool second : {false, true})
         for (const Choice& c : (second ? b : a).choices) {
-            const std::string stage = model_->stage_of(c.decision);
-            if (!from_b.count(stage)) from_b[stage] = random.chance(0.5);
-            if (from_b[stage] == second) wanted[c.decision] = c.value;
+            std::optional<bool>& inherits = from_b[model_->stage_about(c.decision)];
+            if (!inherits) inherits = random.chance(0.5);
+            if (*inherits == second) wanted[c.decision] = c.value;
         }
     return model_->near(wanted, random);
 }

@@ -183,6 +183,34 @@ TEST(Strategies, AnEstimateThatOrdersOutcomesKeepsTheHybridOneFromWhatIsFarBehin
     EXPECT_GE(later(false), 8);
 }
 
+// Counts the points whose features are asked for: in spaces of schedules each costs a lowering.
+class CountingSpace : public RecordedSpace {
+public:
+    CountingSpace() : RecordedSpace(written("counting_space.csv", small_table())) {}
+    std::vector<float> features(const Point& p) const override {
+        ++asked;
+        return RecordedSpace::features(p);
+    }
+    mutable size_t asked = 0;
+};
+
+TEST(Strategies, TheHybridOneAsksForFeaturesInEverySecondBatch) {
+    const CountingSpace space;
+    const auto strategy = make_strategy("hybrid", space, {.seed = 5, .pool = 60});
+    size_t with = 0, in_row = 0;
+    for (int round = 0; round < 16; ++round) {
+        std::vector<Outcome> outcomes;
+        space.asked = 0;
+        for (const Point& p : strategy->ask(4)) outcomes.push_back({p, space.time(p)});
+        with += space.asked > 0;
+        in_row = space.asked > 0 ? in_row + 1 : 0;
+        EXPECT_LE(in_row, 1u) << "round " << round;
+        EXPECT_LE(space.asked, 32 + 4 * 16u);
+        strategy->tell(outcomes);
+    }
+    EXPECT_EQ(with, 7u);  // after two batches of random points
+}
+
 TEST(Strategies, AnUnknownNameIsRefused) {
     try {
         (void)make_strategy("hybird", small_space());
@@ -232,6 +260,35 @@ TEST(GaussianProcess, FindsTheDecisionThatMatters) {
     }
     // It is sure where it has seen values, and less so far away.
     EXPECT_LT(process.predict(places[0]).deviation, process.predict({3.0f, 3.0f}).deviation / 3);
+}
+
+// Two decisions that each have an effect, whatever the other is, and one that has none.
+TEST(GaussianProcess, ClimbsToWeightsThatForeseeWhatWasNotSeen) {
+    Random random(8);
+    std::vector<std::vector<float>> places;
+    std::vector<double> values;
+    const auto value = [](float x, float y) { return 2 * x + std::cos(3 * y); };
+    for (int i = 0; i < 40; ++i) {
+        std::vector<float> place;
+        while (place.size() < 3) place.push_back(static_cast<float>(random.uniform()));
+        values.push_back(value(place[0], place[1]));
+        places.push_back(std::move(place));
+    }
+    const auto error = [&](const GaussianProcess& process) {
+        double sum = 0;
+        for (float x = 0.05f; x < 1; x += 0.15f)
+            for (float y = 0.05f; y < 1; y += 0.15f) sum += std::abs(process.predict({x, y, 0.5f}).mean - value(x, y)) / 49;
+        return sum;
+    };
+    GaussianProcess process;
+    process.fit(places, values, 3, 0, random);
+    const double before = error(process);
+    process.fit(places, values, 3, 40, random);
+    const double after = error(process);
+    EXPECT_LT(after, 0.5 * before);
+    // No steps: the weights stay.
+    process.fit(places, values, 3, 0, random);
+    EXPECT_EQ(error(process), after);
 }
 
 // Block sizes as kernels see them: powers of two are fast, what lies between them is slow.
